@@ -1,0 +1,1 @@
+"""Command-line tools that make and look at records and hand models."""

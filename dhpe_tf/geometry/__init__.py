@@ -1,0 +1,1 @@
+"""Rotations, cameras, crops, meshes and heat maps."""

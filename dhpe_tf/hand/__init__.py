@@ -1,0 +1,1 @@
+"""The hand: its model, layer, skeletons and anatomy."""

@@ -1,0 +1,1 @@
+"""The networks from picture to hand parameters."""

@@ -1,0 +1,1 @@
+"""Rasterizer, silhouettes, shading and texture in plain TensorFlow."""
