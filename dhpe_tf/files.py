@@ -3,7 +3,8 @@ import contextlib
 import os
 import shutil
 import uuid
-from typing import Iterator, Union
+from collections.abc import Iterator
+from typing import Union
 
 from dhpe_tf.errors import UserError
 
