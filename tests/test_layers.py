@@ -8,7 +8,8 @@ PACKAGE = pathlib.Path(__file__).parent.parent / 'dhpe_tf'
 
 # Packages of one layer know nothing of each other.
 LAYERS = (
-    {'errors', 'files'},
+    {'errors'},
+    {'files'},
     {'configuration', 'command_line', 'geometry'},
     {'hand'},
     {'rendering'},
