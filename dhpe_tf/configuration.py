@@ -1,0 +1,197 @@
+"""Configuration by gin: finding the files, layering them, refusing what is misspelt, saving what was used.
+
+Layers, later ones win: the defaults in the signatures, `gin/defaults.gin`, a saved configuration (when a run goes on),
+the files given, the single parameters given. Files are looked up in the working folder, beside the file that includes
+them, and in `gin/` of the repository or, without one, of the installed package; so `rhd.gin`, `gin/rhd.gin` and
+`include 'models/light.gin'` work from anywhere.
+"""
+import difflib
+import importlib
+import inspect
+import os
+import pathlib
+import pkgutil
+import re
+from collections.abc import Iterable
+from typing import NamedTuple, Optional
+
+import gin
+
+from dhpe_tf import errors, files
+
+# Their modules register what gin can bind. They are named, not imported: they stand above this module.
+CONFIGURABLE_PACKAGES = ('geometry', 'hand', 'rendering', 'networks', 'losses', 'metrics', 'data', 'visualization',
+                         'models', 'refinement', 'selfsup', 'baselines', 'training', 'evaluation', 'serving')
+DEFAULTS = 'defaults.gin'
+CONFIG_FILE = 'config.gin'  # what was given; the file to pass as `saved` when a run goes on
+OPERATIVE_FILE = 'operative_config.gin'  # what was used, defaults of the code included
+
+_PACKAGE = pathlib.Path(__file__).parent
+
+
+class Binding(NamedTuple):
+  """One `scope/selector.parameter = value` of a configuration; a macro has an empty parameter."""
+
+  scope: str
+  selector: str
+  parameter: str
+
+  def __str__(self) -> str:
+    name = f'{self.scope}/{self.selector}' if self.scope else self.selector
+    return f'{name}.{self.parameter}' if self.parameter else name
+
+
+class _Collector(gin.config_parser.ParserDelegate):
+  """Parses without looking anything up, and remembers the macros that are used."""
+
+  def __init__(self):
+    self.macros = set()
+
+  def configurable_reference(self, scoped_name: str, evaluate: bool) -> str:
+    return scoped_name
+
+  def macro(self, scoped_name: str) -> str:
+    self.macros.add(scoped_name)
+    return scoped_name
+
+
+def folder() -> pathlib.Path:
+  """The folder that holds `defaults.gin`: the repository's, or else the installed package's.
+
+  Raises:
+    UserError: neither is there.
+  """
+  # In site-packages the first candidate is the gin library itself, which has no such file.
+  for candidate in (_PACKAGE.parent / 'gin', _PACKAGE / 'gin'):
+    if (candidate / DEFAULTS).is_file():
+      return candidate
+  raise errors.UserError(f'no gin/{DEFAULTS} beside {_PACKAGE} nor inside it; install the package again')
+
+
+def register_configurables() -> None:
+  """Imports every module that registers something gin can bind."""
+  for name in CONFIGURABLE_PACKAGES:
+    if not (_PACKAGE / name).is_dir():
+      continue
+    package = importlib.import_module(f'dhpe_tf.{name}')
+    for module in pkgutil.walk_packages(package.__path__, f'{package.__name__}.'):
+      importlib.import_module(module.name)
+
+
+def load(gin_files: Iterable[str] = (), gin_params: Iterable[str] = (), saved: Optional[str] = None) -> None:
+  """Replaces the current configuration by the layers named in the module's head, and locks it.
+
+  Args:
+    gin_files: files, in the order of application.
+    gin_params: single bindings such as `train.steps = 100`.
+    saved: the `config.gin` of the run that goes on, applied before `gin_files`.
+
+  Raises:
+    UserError: a missing file, a syntax error, an unknown name or parameter, a macro that nothing defines or nothing
+      uses; the message names the place and, when there is one, a close match.
+  """
+  register_configurables()
+  gin.clear_config()
+  for prefix in (folder(), folder().parent):  # `rhd.gin` and `gin/rhd.gin`
+    _add_search_path(prefix)
+  used = set()
+  for name in [DEFAULTS, *([saved] if saved else []), *gin_files]:
+    _add_search_path(_find(name).parent)
+    _parse(gin.parse_config_file, str(_find(name)))
+    used |= _read(gin.config_str())[1]
+  for param in gin_params:
+    _parse(gin.parse_config, param, place=f'--gin_param {param!r}')
+    used |= _read(gin.config_str())[1]
+  _check_macros(used)
+  _parse(gin.finalize)
+
+
+def dead_bindings() -> list[str]:
+  """The bindings given that nothing has used so far; call it after one step of whatever is configured.
+
+  Returns:
+    Sorted names such as `train/build_dataset.batch_size`. Each is a mistake: it looks like a setting and sets nothing.
+  """
+  alive = _read(gin.operative_config_str())[0]
+  return sorted(str(given) for given in _read(gin.config_str())[0] if not any(_applies(given, used) for used in alive))
+
+
+def save(directory: str) -> None:
+  """Writes `config.gin` (as given) and `operative_config.gin` (as used) into a folder, each in one move."""
+  for name, text in ((CONFIG_FILE, gin.config_str(max_line_length=120)),
+                     (OPERATIVE_FILE, gin.operative_config_str(max_line_length=120))):
+    with files.atomic_path(os.path.join(directory, name)) as path, open(path, 'w', encoding='utf-8') as file:
+      file.write(text)
+
+
+def _applies(given: Binding, used: Binding) -> bool:
+  """Whether `used`, of the operative configuration, may have got its value from `given`: gin scopes are prefixes."""
+  scope = given.scope.split('/') if given.scope else []
+  return given[1:] == used[1:] and used.scope.split('/')[:len(scope)] == scope
+
+
+def _read(text: str) -> tuple[set[Binding], set[str]]:
+  """Parses a configuration text into its bindings and the names of the macros used in it."""
+  collector = _Collector()
+  bindings = {Binding(s.scope, s.selector, s.arg_name or '')
+              for s in gin.config_parser.ConfigParser(text, collector)
+              if isinstance(s, gin.config_parser.BindingStatement)}
+  return bindings, collector.macros
+
+
+def _find(name: str) -> pathlib.Path:
+  """The path of a gin file, looked up in the working folder, `gin/` and beside it."""
+  for prefix in (pathlib.Path(), folder(), folder().parent):
+    if (prefix / name).is_file():
+      return (prefix / name).resolve()
+  known = sorted(str(path.relative_to(folder())) for path in folder().rglob('*.gin'))
+  raise errors.UserError(f'no gin file {name} here or in {folder()}{_suggest(name.removeprefix("gin/"), known)}')
+
+
+def _add_search_path(path: pathlib.Path) -> None:
+  """Lets includes be found in a folder."""
+  if str(path) not in gin.config._LOCATION_PREFIXES:  # gin offers no reading access
+    gin.add_config_file_search_path(str(path))
+
+
+def _check_macros(used: set[str]) -> None:
+  """Refuses macros that are used but not defined, and those that are defined but used nowhere: misspelt names."""
+  defined = {str(binding) for binding in _read(gin.config_str())[0] if not binding.parameter}
+  used_now = _read(gin.config_str())[1]
+  for name in sorted(used_now - defined):
+    raise errors.UserError(f'configuration: %{name} is used but never defined{_suggest(name, defined)}')
+  for name in sorted(defined - used):
+    raise errors.UserError(f'configuration: macro {name} is set but nothing uses it{_suggest(name, used)}')
+
+
+def _parse(function, *arguments: str, place: str = 'configuration') -> None:
+  """Calls a parsing function of gin; its errors become one line that names place, fault and a close match."""
+  try:
+    function(*arguments)
+  except SyntaxError as error:
+    where = f'{error.filename}:{error.lineno}' if error.filename else place
+    raise errors.UserError(f'{where}: {str(error.msg).splitlines()[0]}: {(error.text or "").strip()}') from error
+  except (ValueError, TypeError, OSError, ImportError, NameError, AttributeError) as error:
+    message = str(error)
+    match = re.search(r'In file "(.*?)", line (\d+)', message)
+    where = f'{match[1]}:{match[2]}' if match else place
+    raise errors.UserError(f'{where}: {message.splitlines()[0].rstrip(".")}{_suggest_for(message)}') from error
+
+
+def _suggest_for(message: str) -> str:
+  """A close match for the unknown name in one of gin's messages."""
+  unknown = re.match(r"No configurable matching (?:reference )?'@?([\w./]+)", message)
+  if unknown:
+    registered = [name for selector, _ in gin.config._REGISTRY.items()  # gin offers no list of what is registered
+                  for name in {selector, selector.rpartition('.')[2]}]
+    return _suggest(unknown[1].rpartition('/')[2], registered)
+  unknown = re.match(r"Configurable '([\w./]+)' doesn't have a parameter named '(\w+)'", message)
+  if unknown:
+    return _suggest(unknown[2], inspect.signature(gin.get_configurable(unknown[1])).parameters)
+  return ''
+
+
+def _suggest(name: str, candidates: Iterable[str]) -> str:
+  """`; did you mean X?`, or nothing when no candidate is close."""
+  close = difflib.get_close_matches(name, sorted(set(candidates)), n=1)
+  return f'; did you mean {close[0]}?' if close else ''

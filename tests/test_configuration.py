@@ -1,0 +1,124 @@
+"""Configuration: layering, strictness, dead bindings, saving."""
+import gin
+import pytest
+
+from dhpe_tf import configuration, errors
+
+
+@gin.configurable('test_widget')
+def _widget(size=1, colour='red', steps=3):
+  return size, colour, steps
+
+
+@gin.configurable('test_factory')
+def _factory(build=None):
+  return build
+
+
+@pytest.fixture(autouse=True)
+def _clean():
+  yield
+  gin.clear_config()
+
+
+def _write(path, text):
+  path.write_text(text, encoding='utf-8')
+  return str(path)
+
+
+def test_layers_later_ones_win(tmp_path):
+  saved = _write(tmp_path / 'saved.gin', "test_widget.size = 2\ntest_widget.colour = 'blue'\ntest_widget.steps = 5\n")
+  first = _write(tmp_path / 'first.gin', "test_widget.colour = 'green'\ntest_widget.size = 3\n")
+  configuration.load([first], ['test_widget.size = 4'], saved=saved)
+  assert _widget() == (4, 'green', 5)
+
+
+def test_load_replaces_what_was_there(tmp_path):
+  configuration.load([], ['test_widget.size = 4'])
+  configuration.load()
+  assert _widget() == (1, 'red', 3)
+
+
+def test_include_beside_the_file_and_from_the_gin_folder(tmp_path):
+  _write(tmp_path / 'base.gin', 'test_widget.size = 9\n')
+  top = _write(tmp_path / 'top.gin', "include 'base.gin'\ninclude 'defaults.gin'\n")
+  configuration.load([top])
+  assert _widget()[0] == 9
+
+
+def test_shipped_files_are_found_from_anywhere(tmp_path, monkeypatch):
+  monkeypatch.chdir(tmp_path)
+  configuration.load(['defaults.gin'])
+  configuration.load(['gin/defaults.gin'])
+
+
+@pytest.mark.parametrize('text, expected', [
+    ('test_widgit.size = 1', 'did you mean test_widget?'),
+    ('test_widget.sise = 1', 'did you mean size?'),
+    ('test_factory.build = @test_widgett', 'did you mean test_widget?'),
+    ('test_widget.size = %SIZE', '%SIZE is used but never defined'),
+    ('SIZE = 3\ntest_widget.size = %SISE', '%SISE is used but never defined; did you mean SIZE?'),
+    ('SIZE = 3\nSISE = 4\ntest_widget.size = %SIZE', 'macro SISE is set but nothing uses it; did you mean SIZE?'),
+    ('test_widget.size = ', 'bad.gin:1'),
+    ("include 'nowhere.gin'", 'nowhere.gin'),
+    ('import no_such_module', 'no_such_module'),
+])
+def test_mistakes_are_one_line_with_a_remedy(tmp_path, text, expected):
+  path = _write(tmp_path / 'bad.gin', text + '\n')
+  with pytest.raises(errors.UserError) as caught:
+    configuration.load([path])
+  assert expected in str(caught.value)
+  assert '\n' not in str(caught.value)
+
+
+def test_unknown_parameter_names_file_and_line(tmp_path):
+  path = _write(tmp_path / 'bad.gin', '\ntest_widget.sise = 1\n')
+  with pytest.raises(errors.UserError, match=r'bad\.gin:2: .*sise'):
+    configuration.load([path])
+
+
+def test_bad_gin_param_is_named():
+  with pytest.raises(errors.UserError, match='--gin_param .*test_widget.sise = 1'):
+    configuration.load([], ['test_widget.sise = 1'])
+
+
+def test_missing_file_suggests_a_shipped_one():
+  with pytest.raises(errors.UserError, match=r'no gin file gin/default\.gin .*did you mean defaults\.gin'):
+    configuration.load(['gin/default.gin'])
+
+
+def test_a_macro_whose_use_was_overridden_is_no_mistake(tmp_path):
+  path = _write(tmp_path / 'a.gin', 'SIZE = 3\ntest_widget.size = %SIZE\n')
+  configuration.load([path], ['test_widget.size = 7'])
+  assert _widget()[0] == 7
+
+
+def test_dead_bindings_are_found_by_parameter_and_scope():
+  configuration.load([], ['test_widget.size = 2', "outer/test_widget.colour = 'blue'", 'other/test_widget.steps = 1',
+                          'test_factory.build = None'])
+  with gin.config_scope('outer'), gin.config_scope('inner'):
+    _widget()
+  assert configuration.dead_bindings() == ['other/test_widget.steps', 'test_factory.build']
+
+
+def test_a_binding_that_the_caller_overrides_is_dead():
+  configuration.load([], ['test_widget.size = 2'])
+  _widget(size=5)
+  assert configuration.dead_bindings() == ['test_widget.size']
+
+
+def test_references_and_macros_are_alive_once_used():
+  configuration.load([], ['SIZE = 4', 'test_widget.size = %SIZE', 'test_factory.build = @test_widget'])
+  assert _factory()()[0] == 4
+  assert configuration.dead_bindings() == []
+
+
+def test_save_and_load_again(tmp_path):
+  configuration.load([], ['SIZE = 4', 'test_widget.size = %SIZE', 'outer/test_factory.build = @test_widget'])
+  _widget()
+  configuration.save(str(tmp_path))
+  configuration.load(saved=str(tmp_path / configuration.CONFIG_FILE))
+  assert _widget() == (4, 'red', 3)
+  operative = (tmp_path / configuration.OPERATIVE_FILE).read_text(encoding='utf-8')
+  assert "test_widget.colour = 'red'" in operative
+  configuration.load([str(tmp_path / configuration.OPERATIVE_FILE)])
