@@ -1,0 +1,1 @@
+"""Refining an estimate at test time by gradients of its own consistency."""
