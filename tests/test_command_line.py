@@ -1,4 +1,6 @@
+import gin
 import pytest
+from absl import flags
 
 from dhpe_tf import command_line
 from dhpe_tf.errors import UserError
@@ -19,9 +21,46 @@ def test_what_the_user_can_mend_is_one_line_and_status_one(capsys):
   assert capsys.readouterr().err == 'error: a.jpg: not a picture\n'
 
 
+def test_what_gin_adds_to_an_error_is_left_out(capsys):
+  def main(argv):
+    gin.external_configurable(raising(UserError('bad value')), 'faulty', module='test')(argv)
+  assert command_line.call(main, ['program']) == 1
+  assert capsys.readouterr().err == 'error: bad value\n'
+
+
 def test_a_misspelt_flag_without_dashes_is_refused(capsys):
   assert command_line.call(lambda argv: None, ['program', 'model_dir=x']) == 1
   assert "unexpected argument 'model_dir=x'" in capsys.readouterr().err
+
+
+@pytest.fixture
+def own_flags():
+  values = flags.FlagValues()
+  flags.DEFINE_string('color', None, 'which one', flag_values=values)
+  flags.DEFINE_integer('count', 1, 'how many', flag_values=values)
+  flags.mark_flag_as_required('color', values)
+  return values
+
+
+def test_a_program_has_its_own_flags_and_can_be_called_again(own_flags):
+  seen = []
+  for color in ('red', 'blue'):
+    assert command_line.call(lambda argv: seen.append(own_flags.color), ['program', f'--color={color}'], own_flags) == 0
+  assert seen == ['red', 'blue']
+
+
+@pytest.mark.parametrize('arguments, message', [
+    ([], 'color'), (['--color=red', '--colour=red'], 'colour'), (['--color=red', '--count=x'], 'count')])
+def test_wrong_flags_are_one_line(own_flags, arguments, message, capsys):
+  assert command_line.call(lambda argv: None, ['program', *arguments], own_flags) == 1
+  error = capsys.readouterr().err
+  assert error.startswith('error: ') and message in error and error.endswith('see --help\n') and error.count('\n') == 1
+
+
+def test_help_names_every_flag(own_flags, capsys):
+  assert command_line.call(raising(ValueError()), ['program', '--help'], own_flags) == 0
+  out = capsys.readouterr().out
+  assert 'which one' in out and 'how many' in out
 
 
 def test_interruption_is_status_130():

@@ -1,0 +1,78 @@
+"""What is written to TensorBoard while training."""
+import os
+import time
+from collections.abc import Callable
+
+import tensorflow as tf
+
+
+class Scalars(tf.keras.callbacks.Callback):
+  """Writes the step's scalars, the learning rate and images per second, and at the end of an epoch the evaluation's."""
+
+  def __init__(self, log_dir: str, every_steps: int = 20):
+    super().__init__()
+    self._train = tf.summary.create_file_writer(os.path.join(log_dir, 'train'))
+    self._eval = tf.summary.create_file_writer(os.path.join(log_dir, 'eval'))
+    self._every_steps = every_steps
+    self._images = 0
+    self._since = time.monotonic()
+
+  def on_train_batch_end(self, batch: int, logs: dict) -> None:
+    """Called with the global step; `logs` holds the step's scalars and 'images', the size of the batch."""
+    self._images += logs['images']
+    if batch % self._every_steps:
+      return
+    now = time.monotonic()
+    speed = {'images_per_second': self._images / max(now - self._since, 1e-9)}
+    self._images, self._since = 0, now
+    self._write(self._train, batch, {**logs, **speed, 'learning_rate': self._learning_rate()})
+
+  def on_test_begin(self, logs: dict) -> None:
+    """Writes out what is there, so that a killed run keeps it."""
+    self._train.flush()
+
+  def on_test_end(self, logs: dict) -> None:
+    """Called after an evaluation; `logs` holds its scalars and 'step'."""
+    self._write(self._eval, logs['step'], {name: value for name, value in logs.items() if name != 'step'})
+    # The time spent in the evaluation is no time of training.
+    self._images, self._since = 0, time.monotonic()
+
+  def on_train_end(self, logs: dict) -> None:
+    """Closes the files."""
+    self._train.close()
+    self._eval.close()
+
+  def _learning_rate(self) -> float:
+    rate = self.model.optimizer.learning_rate
+    return float(tf.convert_to_tensor(rate(self.model.optimizer.iterations) if callable(rate) else rate))
+
+  @staticmethod
+  def _write(writer: tf.summary.SummaryWriter, step: int, values: dict) -> None:
+    with writer.as_default(step):
+      for name, value in values.items():
+        tf.summary.scalar(name, value)
+    writer.flush()
+
+
+class Pictures(tf.keras.callbacks.Callback):
+  """Writes pictures of the model's results on a few held-out images after every evaluation."""
+
+  def __init__(self, log_dir: str, images: tf.Tensor, draw: Callable):
+    """Prepares the writer.
+
+    Args:
+      log_dir: TensorBoard's folder.
+      images: [B, S, S, 3] in 0..1.
+      draw: (images, results) -> uint8 [B, H, W, 3].
+    """
+    super().__init__()
+    self._writer = tf.summary.create_file_writer(os.path.join(log_dir, 'eval'))
+    self._images = images
+    self._draw = draw
+
+  def on_test_end(self, logs: dict) -> None:
+    """Called after an evaluation; `logs` holds 'step'."""
+    pictures = self._draw(self._images, self.model(self._images, training=False))
+    with self._writer.as_default(logs['step']):
+      tf.summary.image('results', pictures, max_outputs=len(pictures))
+    self._writer.flush()

@@ -1,0 +1,80 @@
+"""What a training needs to know; every field is set in gin as `train.<field>`."""
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Optional
+
+import gin
+import tensorflow as tf
+
+from dhpe_tf.errors import UserError
+from dhpe_tf.training.schedules import build_optimizer
+
+
+@gin.configurable('train', module='dhpe_tf')
+@dataclasses.dataclass(frozen=True)
+class TrainSettings:
+  """Settings of a training; the trainer knows no method beyond these.
+
+  Attributes:
+    build_model: () -> Keras model with `train_step(batch)` and `test_step(batch)` that return a dict of scalars, means
+      over the epoch so far and equal on all replicas (Keras metrics are), among them 'loss'.
+    build_dataset: (training, seed, epoch) -> tf.data.Dataset of global batches, the same for the same arguments.
+      Called under the gin scope `train` or `eval`, so `train/build_dataset.sources` and `eval/build_dataset.sources`
+      differ while `build_dataset.image_size` serves both.
+    build_optimizer: total_steps -> optimizer; unused if build_model compiles the model itself.
+    epochs: passes over the data, or stretches of `steps_per_epoch`.
+    steps_per_epoch: batches in an epoch; None for all that the dataset holds.
+    eval_steps: batches in an evaluation; None for all; 0 for no evaluation.
+    eval_every: epochs between evaluations.
+    strategy: see `strategies.build_strategy`.
+    tpu: name of the TPU for strategy 'tpu'.
+    precision: 'float32', 'mixed_bfloat16' or 'mixed_float16'.
+    jit_compile: compile the whole step with XLA.
+    checkpoint_steps: steps between checkpoints; 0 to go by the clock.
+    checkpoint_minutes: minutes between checkpoints, for checkpoint_steps 0.
+    keep_checkpoints: older ones are deleted.
+    log_steps: steps between points in TensorBoard.
+    callbacks: functions (model, settings, log_dir) -> tf.keras.callbacks.Callback; its batch number is the global step.
+    patience: stop after so many evaluations without a better `monitor`; 0 for never.
+    monitor: the evaluation's scalar to be minimised.
+    seed: of initial weights, data order and augmentation.
+    allow_dead_bindings: go on although some gin settings reached nothing.
+  """
+
+  build_model: Callable[[], tf.keras.Model] = gin.REQUIRED
+  build_dataset: Callable[..., tf.data.Dataset] = gin.REQUIRED
+  build_optimizer: Callable[[int], tf.keras.optimizers.Optimizer] = build_optimizer
+  epochs: int = 10
+  steps_per_epoch: Optional[int] = None
+  eval_steps: Optional[int] = None
+  eval_every: int = 1
+  strategy: str = 'auto'
+  tpu: str = ''
+  precision: str = 'float32'
+  jit_compile: bool = False
+  checkpoint_steps: int = 0
+  checkpoint_minutes: float = 5.
+  keep_checkpoints: int = 2
+  log_steps: int = 20
+  callbacks: Sequence[Callable] = ()
+  patience: int = 0
+  monitor: str = 'loss'
+  seed: int = 0
+  allow_dead_bindings: bool = False
+
+  def __post_init__(self):
+    for name in ('epochs', 'eval_every', 'keep_checkpoints', 'log_steps'):
+      if getattr(self, name) < 1:
+        raise UserError(f'train.{name} is {getattr(self, name)}; it must be at least 1.')
+    if self.precision not in ('float32', 'mixed_bfloat16', 'mixed_float16'):
+      raise UserError(f'train.precision is {self.precision!r}; it must be float32, mixed_bfloat16 or mixed_float16.')
+
+  def train_data(self, epoch: int) -> tf.data.Dataset:
+    """Batches of one epoch."""
+    with gin.config_scope('train'):
+      return self.build_dataset(training=True, seed=self.seed, epoch=epoch)
+
+  def eval_data(self) -> tf.data.Dataset:
+    """Held-out batches, always the same."""
+    with gin.config_scope('eval'):
+      return self.build_dataset(training=False, seed=0, epoch=0)

@@ -1,0 +1,163 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from dhpe_tf.errors import UserError
+from dhpe_tf.training.checkpoints import restore_weights
+from dhpe_tf.training.trainer import Trainer
+from tests.training import tiny
+
+
+@pytest.fixture(autouse=True)
+def float32_policy():
+  yield
+  tf.keras.mixed_precision.set_global_policy('float32')
+
+
+def train(model_dir, **changes):
+  trainer = Trainer(tiny.settings(**changes), str(model_dir), show_progress=False)
+  return trainer, trainer.run()
+
+
+@pytest.fixture(scope='module')
+def unbroken(tmp_path_factory):
+  """Weights after an unbroken training."""
+  trainer, logs = train(tmp_path_factory.mktemp('unbroken'))
+  return trainer.model.get_weights(), logs
+
+
+def assert_same(weights, expected):
+  for value, wanted in zip(weights, expected):
+    np.testing.assert_allclose(value, wanted, rtol=1e-6, atol=1e-7)
+
+
+def test_the_loss_falls_and_the_model_dir_is_complete(tmp_path):
+  _, logs = train(tmp_path, epochs=8)
+  first = train(tmp_path / 'other', epochs=1)[1]
+  assert logs['loss'] < first['loss'] and set(logs) == {'loss', 'val_loss'}
+  assert {'checkpoints', 'logs', 'final', 'architecture.json'} <= set(os.listdir(tmp_path))
+  assert json.loads((tmp_path / 'final').read_text())['step'] == 48
+  assert os.listdir(tmp_path / 'logs' / 'train') and os.listdir(tmp_path / 'logs' / 'eval')
+  assert len(list((tmp_path / 'checkpoints').glob('*.index'))) == 2
+
+
+def test_a_killed_training_ends_like_an_unbroken_one(tmp_path, unbroken):
+  # Before the first checkpoint; at the end of an epoch, before its evaluation; within the next epoch.
+  for step in (3, 6, 11):
+    done = subprocess.run([sys.executable, '-m', 'tests.training.tiny', str(tmp_path), str(step)], capture_output=True)
+    assert done.returncode == -signal.SIGKILL, done.stderr.decode()
+  (tmp_path / 'checkpoints').mkdir(exist_ok=True)
+  (tmp_path / 'checkpoints' / 'ckpt-9_temp').mkdir()  # as a kill during a save leaves it
+  trainer, logs = train(tmp_path)
+  assert_same(trainer.model.get_weights(), unbroken[0])
+  assert logs['val_loss'] == pytest.approx(unbroken[1]['val_loss'], rel=1e-6)
+  assert not list((tmp_path / 'checkpoints').glob('*_temp'))
+
+
+def test_stop_saves_and_goes_on_later(tmp_path, unbroken):
+  class StopAt(tf.keras.callbacks.Callback):
+    def on_train_batch_end(self, batch, logs=None):
+      if batch == 7:
+        trainer.stop()
+  trainer = Trainer(tiny.settings(callbacks=[lambda *_: StopAt()], checkpoint_steps=1000), str(tmp_path), False)
+  trainer.run()
+  assert not (tmp_path / 'final').exists()
+  assert_same(train(tmp_path)[0].model.get_weights(), unbroken[0])
+
+
+def test_a_finished_training_goes_on_when_asked_for_more_epochs(tmp_path, unbroken):
+  constant = {'build_optimizer': lambda steps: tf.keras.optimizers.Adam(1e-3)}
+  train(tmp_path, epochs=1, **constant)
+  continued = train(tmp_path, epochs=3, **constant)[0].model.get_weights()
+  assert_same(continued, train(tmp_path / 'other', epochs=3, **constant)[0].model.get_weights())
+
+
+def test_two_replicas_give_the_weights_of_one(tmp_path):
+  # Run apart, because the number of logical CPUs is fixed once TensorFlow has started.
+  program = '''if True:
+    import dhpe_tf, sys
+    import tensorflow as tf
+    tf.config.set_logical_device_configuration(tf.config.list_physical_devices('CPU')[0],
+                                               [tf.config.LogicalDeviceConfiguration()] * 2)
+    import numpy as np
+    from dhpe_tf.training.trainer import Trainer
+    from tests.training import tiny
+    results = []
+    for strategy in ('one', 'mirrored'):
+      settings = tiny.settings(strategy=strategy, build_model=lambda: tiny.build_tiny_model(dropout=0.))
+      trainer = Trainer(settings, f'{sys.argv[1]}/{strategy}', show_progress=False)
+      logs = trainer.run()
+      results.append(trainer.model.get_weights() + [logs['val_loss']])
+    for one, two in zip(*results):
+      np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-6)
+    Trainer(settings, f'{sys.argv[1]}/mirrored', show_progress=False)
+    '''
+  done = subprocess.run([sys.executable, '-c', program, str(tmp_path)], capture_output=True, text=True)
+  assert done.returncode == 0, done.stderr[-3000:]
+
+
+def test_nan_stops_with_the_batch_saved(tmp_path):
+  with pytest.raises(UserError, match='not a number at step 4; its batch .*nan_batch_step_4.npz'):
+    train(tmp_path, build_dataset=lambda **k: tiny.build_tiny_dataset(bad=3, **k), checkpoint_steps=1)
+  with np.load(tmp_path / 'nan_batch_step_4.npz') as saved:
+    assert np.isnan(saved['batch/target']).any() and not np.isnan(saved['before/target']).any()
+    assert saved['batch/id'][0] == b'0-12'
+  # The weights saved last are good ones.
+  model = tiny.build_tiny_model()
+  restore_weights(str(tmp_path), model)
+  assert all(np.isfinite(weight).all() for weight in model.get_weights())
+
+
+def test_another_architecture_is_refused(tmp_path):
+  train(tmp_path, epochs=1)
+  with pytest.raises(UserError, match="another architecture .*weight 0 is .*48, 3.* there and .*48, 5.* here"):
+    train(tmp_path, build_model=lambda: tiny.build_tiny_model(units=5))
+  with pytest.raises(UserError, match='another architecture'):
+    restore_weights(str(tmp_path), tiny.build_tiny_model(units=5))
+
+
+def test_weights_are_restored_without_the_trainer(tmp_path):
+  trainer, _ = train(tmp_path, epochs=1)
+  model = tiny.build_tiny_model()
+  restore_weights(str(tmp_path), model)
+  assert_same(model.get_weights(), trainer.model.get_weights())
+
+
+def test_early_stopping(tmp_path):
+  _, logs = train(tmp_path, epochs=20, patience=2, build_optimizer=lambda steps: tf.keras.optimizers.SGD(0.))
+  assert json.loads((tmp_path / 'final').read_text())['epochs'] == 3
+
+
+def test_mixed_precision_and_xla(tmp_path):
+  _, logs = train(tmp_path, precision='mixed_bfloat16', jit_compile=True,
+                  build_model=lambda: tiny.build_tiny_model(dropout=0.))
+  assert np.isfinite(logs['val_loss'])
+
+
+@pytest.mark.parametrize('changes, message', [
+    (dict(epochs=0), 'train.epochs is 0'),
+    (dict(precision='half'), "train.precision is 'half'"),
+    (dict(strategy='two'), "train.strategy is 'two'; it must be one of auto"),
+    (dict(strategy='multi_worker'), 'TF_CONFIG'),
+    (dict(monitor='val_loss'), "train.monitor is 'val_loss'; the model reports loss"),
+    (dict(steps_per_epoch=7), 'the training data end after 6 of 7 batches'),
+    (dict(build_dataset=lambda **k: tiny.build_tiny_dataset(**k).filter(lambda b: True)), 'set train.steps_per_epoch'),
+    (dict(build_dataset=lambda **k: tiny.build_tiny_dataset(**k).take(6 * k['training'])), 'hold not one batch'),
+])
+def test_bad_settings_are_one_line(tmp_path, changes, message):
+  with pytest.raises(UserError, match=message) as error:
+    train(tmp_path, **changes)
+  assert '\n' not in str(error.value).split('\n  In call to configurable')[0]
+
+
+def test_a_model_dir_without_checkpoint(tmp_path):
+  with pytest.raises(UserError, match='no such folder'):
+    restore_weights(str(tmp_path / 'none'), tiny.build_tiny_model())
+  with pytest.raises(UserError, match='holds no checkpoint; run python -m dhpe_tf.train'):
+    restore_weights(str(tmp_path), tiny.build_tiny_model())
