@@ -1,0 +1,43 @@
+"""Writing meshes as files that other programs open."""
+import os
+from typing import Union
+
+import numpy as np
+
+from dhpe_tf.errors import UserError
+from dhpe_tf.files import atomic_path
+
+PathLike = Union[str, 'os.PathLike[str]']
+
+
+def write_obj(path: PathLike, vertices_m: np.ndarray, faces: np.ndarray, comment: str = '') -> None:
+  """Writes a Wavefront OBJ file.
+
+  Camera axes (y down, z forward) become those of mesh viewers (y up, z toward the viewer) by half a turn about x, so
+  the hand stands upright there; a comment in the file says so.
+
+  Args:
+    path: the file.
+    vertices_m: [V, 3] metres, camera axes.
+    faces: [F, 3] vertex numbers from 0, counter-clockwise seen from outside.
+    comment: a line for the head of the file.
+
+  Raises:
+    UserError: vertices that are not finite, faces out of range, or the file cannot be written.
+  """
+  vertices_m, faces = np.asarray(vertices_m), np.asarray(faces)
+  _check(path, vertices_m, faces)
+  lines = ['# metres; x right, y up, z toward the viewer (camera axes turned half about x)']
+  lines += [f'# {line}' for line in comment.splitlines()]
+  lines += [f'v {x:.7g} {-y:.7g} {-z:.7g}' for x, y, z in vertices_m]
+  lines += [f'f {a} {b} {c}' for a, b, c in faces + 1]
+  with atomic_path(path) as temporary, open(temporary, 'w', encoding='utf-8') as file:
+    file.write('\n'.join(lines) + '\n')
+
+
+def _check(path: PathLike, vertices: np.ndarray, faces: np.ndarray) -> None:
+  if not np.isfinite(vertices).all():
+    raise UserError(f'{path}: the mesh holds numbers that are not finite; the model that made it is damaged.')
+  if faces.size and not 0 <= faces.min() <= faces.max() < len(vertices):
+    raise UserError(f'{path}: faces name vertex {faces.max()}, there are {len(vertices)}; mesh and faces do not belong '
+                    'together.')
