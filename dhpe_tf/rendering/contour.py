@@ -1,0 +1,192 @@
+"""Contour edges of a closed mesh in the image, and the pixels they cross.
+
+An edge lies on the contour when one of its two faces is seen from the front and the other from behind. The list of
+pieces made here, one for every (contour edge, pixel it crosses), is all that the exact-area silhouette needs.
+"""
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from dhpe_tf.errors import UserError
+
+_TAG_SHIFT = 24
+
+
+class ContourTopology(NamedTuple):
+  """What is known of a closed mesh before its vertices are: constants of the graph.
+
+  Attributes:
+    faces: int32 [F, 3].
+    edges: int32 [E, 2], vertex indices of each edge, once.
+    edge_faces: int32 [E, 2], the face that runs edges[:, 0] -> edges[:, 1], and the one that runs the other way.
+  """
+
+  faces: np.ndarray
+  edges: np.ndarray
+  edge_faces: np.ndarray
+
+
+class ContourEdges(NamedTuple):
+  """The contour edges of a batch of images, each oriented downward in its image; K of them in all.
+
+  Attributes:
+    top: [K, 2], upper end, pixels.
+    delta: [K, 2], lower end minus upper end; delta[:, 1] >= 0.
+    winding: [K], 1 where the mesh lies on the right of the edge, -1 where on the left.
+    image: int32 [K], index in the batch.
+    vertices: int32 [K, 2], upper and lower end as rows of the flattened [V * B] vertices.
+  """
+
+  top: tf.Tensor
+  delta: tf.Tensor
+  winding: tf.Tensor
+  image: tf.Tensor
+  vertices: tf.Tensor
+
+
+class Pieces(NamedTuple):
+  """One entry for every contour edge and every pixel it crosses; P of them in all.
+
+  Column -1 stands for everything on the left of the image.
+
+  Attributes:
+    edge: int32 [P], ascending.
+    row: int32 [P], pixel row counted through the batch: image * height + y.
+    column: int32 [P], -1 .. width - 1.
+    length: [P], the part of the edge's own length that lies in the pixel.
+    middle: [P], the middle of that part: 0 at the edge's upper end, 1 at its lower end.
+    offset: [P], where in the pixel the middle lies: 0 at its left side, 1 at its right.
+  """
+
+  edge: tf.Tensor
+  row: tf.Tensor
+  column: tf.Tensor
+  length: tf.Tensor
+  middle: tf.Tensor
+  offset: tf.Tensor
+
+
+def contour_topology(faces: np.ndarray) -> ContourTopology:
+  """Edges of a closed, consistently oriented mesh, with the faces on their two sides.
+
+  Args:
+    faces: int [F, 3].
+
+  Returns:
+    A `ContourTopology`.
+
+  Raises:
+    UserError: some edge is not run through exactly once in each direction.
+  """
+  faces = np.asarray(faces, np.int32)
+  if faces.ndim != 2 or faces.shape[1] != 3:
+    raise UserError(f'faces of a silhouette: expected [F, 3], got {list(faces.shape)}')
+  half_edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
+  face_ids = np.tile(np.arange(len(faces), dtype=np.int32), 3)
+  forward = half_edges[:, 0] < half_edges[:, 1]
+  runs, ids = [], []
+  for side, ends in ((forward, half_edges), (~forward, half_edges[:, ::-1])):
+    order = np.lexsort(ends[side].T[::-1])
+    runs.append(ends[side][order])
+    ids.append(face_ids[side][order])
+  unique = len(np.unique(runs[0], axis=0))
+  if not (len(runs[0]) == len(runs[1]) == unique and np.array_equal(*runs)):
+    raise UserError('faces of a silhouette: the mesh is open or not consistently oriented; close it first '
+                    '(HandModel.closed_faces, geometry.meshes.cap_boundary)')
+  return ContourTopology(faces, runs[0], np.stack(ids, axis=-1))
+
+
+def find_contour(vertices_px: tf.Tensor, topology: ContourTopology) -> ContourEdges:
+  """Finds the contour edges: those between a face seen from the front and one seen from behind.
+
+  Args:
+    vertices_px: [V, B, 2], pixels, finite. Vertices come first so that each gather moves whole batches.
+    topology: of the mesh.
+
+  Returns:
+    `ContourEdges` of the whole batch.
+  """
+  batch = tf.shape(vertices_px)[1]
+  corner = [tf.gather(vertices_px, topology.faces[:, k]) for k in range(3)]
+  a, b = corner[1] - corner[0], corner[2] - corner[0]
+  front = a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0] > 0  # [F, B]
+  first, second = (tf.gather(front, topology.edge_faces[:, k]) for k in range(2))
+  kept = tf.where(tf.not_equal(first, second))
+  edge, image = tf.unstack(tf.cast(kept, tf.int32), axis=-1)
+  winding = 1 - 2 * tf.cast(tf.gather_nd(first, kept), vertices_px.dtype)
+  vertices = tf.gather(topology.edges, edge) * batch + image[:, tf.newaxis]
+  ends = tf.gather(tf.reshape(vertices_px, [-1, 2]), vertices)
+  downward = (ends[:, 0, 1] <= ends[:, 1, 1])[:, tf.newaxis]
+  top, bottom = tf.where(downward, ends[:, 0], ends[:, 1]), tf.where(downward, ends[:, 1], ends[:, 0])
+  return ContourEdges(
+      top, bottom - top, tf.where(downward[:, 0], winding, -winding), image,
+      tf.where(downward, vertices, vertices[:, ::-1]))
+
+
+def find_pieces(contour: ContourEdges, height: int, width: int) -> Pieces:
+  """Cuts the contour edges into the pieces that lie in one pixel each.
+
+  Args:
+    contour: edges of the batch.
+    height: of the image in pixels.
+    width: of the image in pixels.
+
+  Returns:
+    `Pieces`; those above, below and on the right of the image are left out, all on its left in one row are one piece.
+  """
+  dtype = contour.top.dtype
+  x, y = contour.top[:, 0], contour.top[:, 1]
+  dx, dy = contour.delta[:, 0], contour.delta[:, 1]
+  first_row = tf.cast(tf.floor(tf.clip_by_value(y, 0, height)), tf.int64)
+  row_end = tf.cast(tf.math.ceil(tf.clip_by_value(y + dy, 0, height)), tf.int64)
+  edge, row = expand_ranges(first_row, row_end)
+
+  table = tf.gather(tf.stack([x, y, dx, 1 / dy], axis=-1), edge)
+  x, y, dx, per_dy = tf.unstack(table, axis=-1)
+  row_top = tf.cast(row, dtype)
+  start = tf.maximum((row_top - y) * per_dy, 0)
+  stop = tf.minimum((row_top + 1 - y) * per_dy, 1)
+  x_start, x_stop = x + start * dx, x + stop * dx
+  left, right = tf.minimum(x_start, x_stop), tf.maximum(x_start, x_stop)
+  first_column = tf.cast(tf.floor(tf.clip_by_value(left, -1, width)), tf.int64)
+  column_end = tf.cast(tf.floor(tf.clip_by_value(right, -1, width - 1)), tf.int64) + 1
+  # Columns are counted from one on, so that the column -1 left of the image does not make packed numbers negative.
+  span, column = expand_ranges(first_column + 1, column_end + 1)
+  column -= 1
+
+  table = tf.gather(tf.stack([left, right, start, stop, tf.sign(dx)], axis=-1), span)
+  left, right, start, stop, direction = tf.unstack(table, axis=-1)
+  cell = tf.cast(column, dtype)
+  low = tf.where(column < 0, left, tf.maximum(left, cell))
+  high = tf.minimum(right, cell + 1)
+  width_in_row = right - left
+  share = tf.where(width_in_row > 0, (high - low) / width_in_row, 1)
+  middle_share = tf.where(width_in_row > 0, (low + high - 2 * left) / (2 * width_in_row), .5)
+  middle_share = tf.where(direction < 0, 1 - middle_share, middle_share)
+  length = stop - start
+  edge = tf.gather(edge, span)
+  return Pieces(
+      edge=edge,
+      row=tf.gather(contour.image, edge) * height + tf.cast(tf.gather(row, span), tf.int32),
+      column=tf.cast(column, tf.int32),
+      length=share * length,
+      middle=start + middle_share * length,
+      offset=tf.where(column >= 0, (low + high) / 2 - cell, 1))
+
+
+def expand_ranges(starts: tf.Tensor, limits: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+  """Lists every integer of many ranges.
+
+  Args:
+    starts: int64 [N], each in 0 .. 2^24 - 1.
+    limits: int64 [N], each at most 2^24; a range whose limit is not above its start is empty.
+
+  Returns:
+    (int64 [M] index of the range, ascending; int64 [M] the integer).
+  """
+  # One op does it: the index of the range rides in the upper bits of the counted number.
+  tag = tf.bitwise.left_shift(tf.range(tf.size(starts, out_type=tf.int64)), _TAG_SHIFT)
+  packed = tf.raw_ops.RaggedRange(
+      starts=starts + tag, limits=tf.maximum(limits, starts) + tag, deltas=tf.ones([], tf.int64)).rt_dense_values
+  return tf.bitwise.right_shift(packed, _TAG_SHIFT), tf.bitwise.bitwise_and(packed, (1 << _TAG_SHIFT) - 1)

@@ -1,0 +1,37 @@
+"""The silhouette of a mesh: one function, its method chosen by name."""
+import importlib
+from typing import Union
+
+import gin
+import numpy as np
+import tensorflow as tf
+
+from dhpe_tf.errors import UserError
+
+# Method -> (module, function of vertices_px, faces and image_size). Imported when used.
+METHODS = {
+    'exact_area': ('dhpe_tf.rendering.exact_area', 'exact_area_silhouette'),
+}
+
+
+@gin.configurable(module='rendering')
+def silhouette(vertices_px: tf.Tensor, faces: Union[np.ndarray, tf.Tensor], image_size: tuple[int, int],
+               method: str = 'exact_area') -> tf.Tensor:
+  """Differentiable silhouette of a batch of meshes that share their faces.
+
+  Args:
+    vertices_px: [B, V, 2] or [B, V, 3], (x, y) in pixels and depth, which not all methods need; float32 or float64.
+    faces: int [F, 3], constant; of a closed mesh (`HandModel.closed_faces`).
+    image_size: (height, width) in pixels.
+    method: 'exact_area', the covered area of every pixel, exact and the default.
+
+  Returns:
+    [B, height, width] in 0 .. 1.
+
+  Raises:
+    UserError: an unknown method, or a mesh that is open or not consistently oriented.
+  """
+  if method not in METHODS:
+    raise UserError(f'silhouette.method: unknown {method!r}; choose one of {", ".join(METHODS)}')
+  module, function = METHODS[method]
+  return getattr(importlib.import_module(module), function)(vertices_px, faces, image_size)
