@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from data_tools.hand_building import (
+  correctives,
   cut,
   decimation,
   population,
@@ -73,7 +74,7 @@ def build(source: BodySource, people_count: int = 3000, seed: int = 0) -> BuiltH
   joints = regressor @ template
   axes = pose_space.joint_axes(joints, template[mesh.tips])
   hands_mean = pose_space.angles_to_pose(pose_space.mean_angles_deg(), axes)
-  posedirs = np.zeros((VERTEX_COUNT, 3, 135))
+  posedirs = correctives.fit_posedirs(template, close(mesh.faces), joints, mesh.weights, axes)
   keypoints = _keypoint_regressor(samples, mesh, axes, posedirs, seed)
   arrays = {
       'v_template': template, 'f': mesh.faces, 'shapedirs': shapedirs, 'posedirs': posedirs, 'J_regressor': regressor,
@@ -102,18 +103,30 @@ def save(built: BuiltHand, folder: str) -> str:
   return path
 
 
+def close(faces: np.ndarray) -> np.ndarray:
+  """Adds a fan over the one boundary loop of [F, 3] faces, turned as they are."""
+  edges = {(a, b) for face in faces.tolist() for a, b in zip(face, face[1:] + face[:1])}
+  # A boundary edge runs the other way in the cap.
+  following = {b: a for a, b in sorted(edges) if (b, a) not in edges}
+  loop = [min(following)]
+  while following[loop[-1]] != loop[0]:
+    loop.append(following[loop[-1]])
+  return np.concatenate([faces, [[loop[0], a, b] for a, b in zip(loop[1:], loop[2:])]])
+
+
 def _cut_and_decimate(source: BodySource) -> _Mesh:
   hand = cut.cut_hand(source)
   joints, _ = rig.body_joints(source.vertices, source.groups, rig.thumb_base_coordinates(source))
   frame = rig.rest_frame(*joints[[0, 1, 4, 7]])
   vertices = (source.vertices[hand.vertex_ids] - joints[0]) @ frame.T
   joints = (joints - joints[0]) @ frame.T
-  weights = rig.merge_weights(source, hand.vertex_ids)
+  faces = cut.triangulate(hand.quads, vertices)
+  weights = rig.soften_thumb(rig.merge_weights(source, hand.vertex_ids), vertices, faces, joints)
   tips = np.searchsorted(hand.vertex_ids, [rig.TIP_VERTICES[finger] for finger in rig.FINGERS])
   axes = pose_space.joint_axes(joints, vertices[tips])
   bent = [pose_space.angles_to_pose(pose_space.limits_deg()[..., 1] * [share, 0, 0], axes) for share in (0.4, 0.9)]
   poses = np.stack([vertices] + [skinning.skin(vertices, joints, weights, pose) for pose in bent])
-  kept, faces = decimation.decimate(poses, cut.triangulate(hand.quads, vertices), VERTEX_COUNT, LOOP_COUNT, tips)
+  kept, faces = decimation.decimate(poses, faces, VERTEX_COUNT, LOOP_COUNT, tips)
   return _Mesh(hand.vertex_ids[kept], faces, weights[kept], np.searchsorted(kept, tips))
 
 

@@ -24,7 +24,11 @@ THUMB_BASE_MOVE_M = (0.0213, 0.0028, -0.0034)
 THUMB_BASE_KEYPOINT_MOVE_M = (0.0117, -0.0097, -0.0013)
 MERGED_INTO_WRIST = ('wrist.R', 'metacarpal1.R', 'metacarpal2.R', 'metacarpal3.R', 'metacarpal4.R', 'lowerarm01.R',
                      'lowerarm02.R')
-MAX_INFLUENCES = 5
+MAX_INFLUENCES, MIN_INFLUENCE = 5, 5e-3
+# The thumb's flesh: all of it within the first distance of the metacarpal's axis, none beyond the second.
+THENAR_RADII_M = (0.012, 0.026)
+# Where its weights are smoothed, and how often each vertex takes the mean of its neighbours there.
+SMOOTHED_RADII_M, SMOOTHING_ROUNDS = (0.022, 0.045), 8
 
 
 def rest_frame(wrist: np.ndarray, index1: np.ndarray, middle1: np.ndarray, little1: np.ndarray) -> np.ndarray:
@@ -88,11 +92,62 @@ def merge_weights(source: BodySource, vertex_ids: np.ndarray) -> np.ndarray:
   return limit_influences(weights)
 
 
+def soften_thumb(weights: np.ndarray, vertices: np.ndarray, faces: np.ndarray, joints: np.ndarray) -> np.ndarray:
+  """Fits the weights around the thumb's metacarpal to its longer bone, and smooths them there.
+
+  MakeHuman's weights belong to a base joint 20 mm further out; about the moved one they would tear the web between
+  thumb and index and leave the ball of the thumb behind.
+
+  Args:
+    weights: [H, 16], rows sum to 1.
+    vertices: [H, 3] at rest, metres.
+    faces: [F, 3].
+    joints: [16, 3] metres.
+
+  Returns:
+    [H, 16], rows sum to 1.
+  """
+  first = FIRST_JOINT['thumb']
+  base, bone = joints[first], joints[first + 1] - joints[first]
+  along = (vertices - base) @ bone / (bone @ bone)
+  distance = np.linalg.norm(vertices - base - np.clip(along, 0, 1)[:, None] * bone, axis=1)
+  thenar = smooth_step((along + 0.15) / 0.75) * _fall_off(distance, THENAR_RADII_M)
+  thumb = weights[:, first:].sum(1)
+  surplus = np.maximum(0, thenar - thumb)
+  raised = weights * np.where(thumb < 1, (1 - thumb - surplus) / np.maximum(1 - thumb, 1e-12), 1)[:, None]
+  raised[:, first:] = weights[:, first:]
+  raised[:, first] += surplus
+  averaging = neighbour_averaging(faces, len(vertices))
+  mask = _fall_off(distance, SMOOTHED_RADII_M)[:, None]
+  for _ in range(SMOOTHING_ROUNDS):
+    raised = (1 - mask) * raised + mask * 0.5 * (raised + averaging @ raised)
+  return limit_influences(raised)
+
+
+def neighbour_averaging(faces: np.ndarray, count: int) -> np.ndarray:
+  """Matrix [count, count] that gives each vertex the mean of its neighbours."""
+  adjacency = np.zeros((count, count))
+  for a, b in ((0, 1), (1, 2), (2, 0)):
+    adjacency[faces[:, a], faces[:, b]] = adjacency[faces[:, b], faces[:, a]] = 1
+  return adjacency / adjacency.sum(1, keepdims=True)
+
+
+def smooth_step(x: np.ndarray) -> np.ndarray:
+  """0 below 0, 1 above 1, a cubic with flat ends between."""
+  x = np.clip(x, 0, 1)
+  return x * x * (3 - 2 * x)
+
+
+def _fall_off(distance: np.ndarray, radii: tuple[float, float]) -> np.ndarray:
+  return smooth_step((radii[1] - distance) / (radii[1] - radii[0]))
+
+
 def limit_influences(weights: np.ndarray, count: int = MAX_INFLUENCES) -> np.ndarray:
-  """Keeps each row's `count` largest weights and normalises the rows to sum 1."""
+  """Keeps each row's `count` largest weights, if they count at all, and normalises the rows to sum 1."""
   order = np.argsort(-weights, axis=1, kind='stable')
   kept = weights.copy()
   np.put_along_axis(kept, order[:, count:], 0.0, axis=1)
+  kept[kept < MIN_INFLUENCE] = 0
   return kept / kept.sum(1, keepdims=True)
 
 

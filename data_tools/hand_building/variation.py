@@ -1,7 +1,7 @@
 """Varies fingers and palm of a hand one by one; MakeHuman's targets only make all fingers longer or thicker at once.
 
-Spreads are relative standard deviations. Finger lengths relative to the hand vary by 4 to 5% between people, each
-finger largely for itself (the ratio of index to ring has about 4%), breadths a little more.
+Spreads are relative standard deviations. Finger lengths relative to the palm vary by 4 to 5% between people, partly
+together and partly each for itself, so that the ratio of index to ring has about 4%; breadths vary a little more.
 """
 from dataclasses import dataclass
 
@@ -9,10 +9,11 @@ import numpy as np
 
 from data_tools.hand_building.rig import FINGERS, FIRST_JOINT
 
-FINGER_LENGTH_SPREAD = 0.045
-PHALANX_LENGTH_SPREAD = 0.015
+FINGERS_LENGTH_SPREAD, PHALANX_LENGTH_SPREAD = 0.03, 0.015
+# Index, middle, little, ring, thumb. The thumb and the little finger vary most.
+FINGER_LENGTH_SPREADS = (0.03, 0.03, 0.04, 0.03, 0.045)
 GIRTH_SPREAD, FINGER_GIRTH_SPREAD = 0.07, 0.03
-PALM_LENGTH_SPREAD, PALM_WIDTH_SPREAD, PALM_THICKNESS_SPREAD = 0.02, 0.045, 0.05
+PALM_LENGTH_SPREAD, PALM_WIDTH_SPREAD, PALM_THICKNESS_SPREAD = 0.02, 0.045, 0.04
 CLIP = 2.5
 
 
@@ -32,7 +33,8 @@ def sample_variation(count: int, seed: int) -> HandVariation:
   def normal(spread, *shape):
     return spread * np.clip(rng.normal(size=(count, *shape)), -CLIP, CLIP)
 
-  length = 1 + normal(FINGER_LENGTH_SPREAD, 5, 1) + normal(PHALANX_LENGTH_SPREAD, 5, 3)
+  length = 1 + normal(FINGERS_LENGTH_SPREAD, 1, 1) + np.reshape(FINGER_LENGTH_SPREADS, (5, 1)) * normal(1.0, 5, 1)
+  length = length + normal(PHALANX_LENGTH_SPREAD, 5, 3)
   girth = 1 + normal(GIRTH_SPREAD, 1, 1) + normal(FINGER_GIRTH_SPREAD, 5, 1)
   palm = 1 + np.array([PALM_LENGTH_SPREAD, PALM_WIDTH_SPREAD, PALM_THICKNESS_SPREAD]) * normal(1.0, 3)
   return HandVariation(length, np.broadcast_to(girth, length.shape), palm)

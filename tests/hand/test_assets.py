@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import dhpe_tf
+from data_tools.hand_building import correctives, pose_space, skinning
 
 PARENTS = [-1, 0, 1, 2, 0, 4, 5, 0, 7, 8, 0, 10, 11, 0, 13, 14]
 PATH = os.path.join(os.path.dirname(dhpe_tf.__file__), 'hand', 'assets', 'hand_right.npz')
@@ -120,3 +121,95 @@ def test_sizes_are_human(hand):
   assert bones[13] == pytest.approx(46, abs=2), 'thumb metacarpal'
   keypoints = np.einsum('ckv,vc->kc', hand['keypoint_regressor'], hand['v_template'])
   assert np.linalg.norm(keypoints[12] - keypoints[0]) == pytest.approx(0.176, abs=0.006)
+
+
+def _pose(hand, flexion_deg):
+  """Pose [45] that bends the joints of MANO's order by the given angles about the hand's own axes."""
+  template = hand['v_template']
+  tips = template[hand['keypoint_regressor'][0, [8, 12, 20, 16, 4]].argmax(1)]
+  axes = pose_space.joint_axes(hand['J_regressor'] @ template, tips)
+  return pose_space.angles_to_pose(np.array(flexion_deg)[:, None] * [1, 0, 0], axes)
+
+
+def _volume_ml(hand, pose, posedirs):
+  joints = hand['J_regressor'] @ hand['v_template']
+  vertices = skinning.skin(hand['v_template'], joints, hand['weights'], pose, posedirs)
+  return 1e6 * correctives.closed_volume(vertices, _closed(hand['f']))
+
+
+FIST = (80, 95, 55) * 4 + (20, 40, 50)
+
+
+def test_a_fist_keeps_its_volume(hand):
+  rest = _volume_ml(hand, np.zeros(45), hand['posedirs'])
+  fist = _pose(hand, FIST)
+  assert _volume_ml(hand, fist, None) < 0.88 * rest, 'plain skinning loses more than a tenth: else this test is empty'
+  assert _volume_ml(hand, fist, hand['posedirs']) == pytest.approx(rest, rel=0.05)
+
+
+def test_correctives_are_local_and_small(hand):
+  # The fingertips are rigid, a finger's correctives stay off the other fingers, and none moves skin by half its girth.
+  tips = hand['keypoint_regressor'][0, [4, 8, 12, 16, 20]].argmax(1)
+  assert np.abs(hand['posedirs'][tips]).max() < 1e-3
+  index, others = hand['posedirs'][:, :, :27], hand['weights'][:, 4:].sum(1) > 0.9
+  assert np.abs(index[others]).max() < 1e-3
+  fist = hand['posedirs'] @ skinning.pose_features(_pose(hand, FIST))
+  assert np.linalg.norm(fist, axis=1).max() < 0.010
+
+
+def test_bent_fingertips_reach_the_palm_and_keypoints_stay_inside(hand):
+  pose = _pose(hand, FIST)
+  joints = hand['J_regressor'] @ hand['v_template']
+  vertices = skinning.skin(hand['v_template'], joints, hand['weights'], pose, hand['posedirs'])
+  keypoints = np.einsum('ckv,vc->kc', hand['keypoint_regressor'], vertices)
+  tips, knuckles = keypoints[[8, 12, 16, 20]], keypoints[[5, 9, 13, 17]]
+  assert (np.linalg.norm(tips - knuckles, axis=1) < 0.045).all()
+  assert (tips[:, 1] < knuckles[:, 1]).all(), 'a fist closes toward the palm, -y'
+  faces = _closed(hand['f'])
+  for k in [0, 2, 3, 5, 6, 7, 9, 10, 11, 13, 14, 15, 17, 18, 19]:
+    assert _winding_number(keypoints[k], vertices, faces) > 0.99, k
+
+
+def test_shapes_have_the_spread_of_human_hands(hand):
+  beta = np.random.default_rng(0).normal(size=(500, 10))
+  vertices = hand['v_template'] + np.einsum('vck,pk->pvc', hand['shapedirs'], beta)
+  keypoints = np.einsum('ckv,pvc->pkc', hand['keypoint_regressor'], vertices)
+  length = np.linalg.norm(keypoints[:, 12] - keypoints[:, 0], axis=1)
+  assert 0.170 < length.mean() < 0.182
+  assert 0.015 < length.std() < 0.025
+  chains = keypoints[:, 1:].reshape(-1, 5, 4, 3)
+  finger = np.linalg.norm(np.diff(chains, axis=2), axis=-1).sum(-1)
+  relative = finger / length[:, None]
+  spread = relative.std(0) / relative.mean(0)
+  assert (spread > 0.015).all() and (spread < 0.07).all()
+  index_to_ring = finger[:, 1] / finger[:, 3]
+  assert 0.03 < index_to_ring.std() / index_to_ring.mean() < 0.06
+  assert abs(np.corrcoef(relative[:, [1, 3]].T)[0, 1]) < 0.6
+
+
+def test_shape_components_are_orthogonal_and_sorted_with_the_size_first(hand):
+  directions = hand['shapedirs'].reshape(-1, 10)
+  gram = directions.T @ directions
+  scale = np.sqrt(np.diag(gram))
+  np.testing.assert_allclose(gram / np.outer(scale, scale), np.eye(10), atol=1e-4)
+  assert (np.diff(scale) < 0).all()
+  joints = hand['J_regressor'] @ hand['v_template']
+  larger = hand['J_regressor'] @ (hand['v_template'] + hand['shapedirs'][:, :, 0])
+  assert (np.linalg.norm(larger[1:], axis=1) > np.linalg.norm(joints[1:], axis=1)).all()
+
+
+def test_the_wrist_stays_at_the_origin_for_every_shape(hand):
+  shift = np.einsum('v,vck->ck', hand['J_regressor'][0], hand['shapedirs'])
+  assert np.abs(shift).max() < 2e-3
+
+
+def test_mean_pose_bends_every_finger_toward_the_palm(hand):
+  joints = hand['J_regressor'] @ hand['v_template']
+  rest = np.einsum('ckv,vc->kc', hand['keypoint_regressor'], hand['v_template'])
+  vertices = skinning.skin(hand['v_template'], joints, hand['weights'], hand['hands_mean'], hand['posedirs'])
+  mean = np.einsum('ckv,vc->kc', hand['keypoint_regressor'], vertices)
+  assert (mean[[4, 8, 12, 16, 20], 1] < rest[[4, 8, 12, 16, 20], 1] - 0.005).all()
+
+
+def test_pose_components_are_orthonormal(hand):
+  np.testing.assert_allclose(hand['hands_components'] @ hand['hands_components'].T, np.eye(45), atol=1e-5)
