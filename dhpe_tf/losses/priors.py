@@ -1,0 +1,38 @@
+"""Losses on the hand's parameters and vertices: what a hand may be, and what it was where that is known."""
+from typing import Optional
+
+import gin
+import tensorflow as tf
+
+from dhpe_tf.losses import reductions
+
+
+@gin.configurable(module='losses')
+def shape_prior(shape: tf.Tensor, reduction: str = 'mean') -> tf.Tensor:
+  """Squared shape parameters: `[B]` from `[B, 10]`, whose units are standard deviations of the hand model."""
+  return reductions.reduce(tf.square(shape), None, reduction)
+
+
+@gin.configurable(module='losses')
+def parameter_loss(parameters: tf.Tensor, target: tf.Tensor, weights: Optional[tf.Tensor] = None,
+                   reduction: str = 'mean') -> tf.Tensor:
+  """Squared difference `[B]` of pose `[B, 45]` or shape `[B, 10]` from the truth; weights `[B]`."""
+  return reductions.instance_squared_error(parameters, target, weights, reduction)
+
+
+@gin.configurable(module='losses')
+def vertex_loss(vertices: tf.Tensor, target: tf.Tensor, weights: tf.Tensor, reduction: str = 'mean') -> tf.Tensor:
+  """Squared difference of vertices from true ones, for data whose meshes are known.
+
+  Args:
+    vertices: `[B, V, 3]`.
+    target: `[B, V, 3]` in the same frame.
+    weights: `[B]` by instance or `[B, V]` by vertex.
+    reduction: over vertices and coordinates.
+
+  Returns:
+    `[B]`.
+  """
+  if weights.shape.rank == 1:
+    return reductions.instance_squared_error(vertices, target, weights, reduction)
+  return reductions.squared_error(vertices, target, weights[..., None], reduction)

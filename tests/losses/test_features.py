@@ -1,0 +1,38 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from dhpe_tf.losses import features
+from tests import gradients
+
+
+def test_answers():
+  full, masked = tf.constant([[1., 2.], [3., 4.]]), tf.constant([[1., 0.], [0., 0.]])
+  np.testing.assert_allclose(features.feature_loss(full, masked), [2., 12.5])
+  np.testing.assert_allclose(features.feature_loss(full, masked, reduction='sum'), [4., 25.])
+
+
+def test_gradients():
+  gradients.assert_gradients_match(features.feature_loss, list(np.random.default_rng(0).normal(size=[2, 3, 5])))
+
+
+@pytest.mark.parametrize('choice, flowing',
+                         [('none', [True, True]), ('masked', [True, False]), ('full', [False, True])])
+def test_branches(choice, flowing):
+  inputs = [tf.constant([[1., 2.]]), tf.constant([[0., 5.]])]
+  with tf.GradientTape() as tape:
+    tape.watch(inputs)
+    loss = features.feature_loss(*inputs, stop_gradient_on=choice)
+  assert [gradient is not None for gradient in tape.gradient(loss, inputs)] == flowing
+
+
+def test_unknown_branch():
+  with pytest.raises(ValueError, match='stop_gradient_on'):
+    features.feature_loss(tf.ones([1, 2]), tf.ones([1, 2]), stop_gradient_on='both')
+
+
+def test_spread():
+  assert float(features.feature_spread(tf.fill([4, 8], 3.))) == 0.
+  assert float(features.feature_spread(tf.zeros([4, 8]))) == 0.
+  np.testing.assert_allclose(features.feature_spread(tf.constant([[1.], [-1.]])), 1.)
+  np.testing.assert_allclose(features.feature_spread(tf.constant([[3.], [1.]])), 1 / 5 ** .5, rtol=1e-6)
