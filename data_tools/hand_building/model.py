@@ -1,6 +1,7 @@
 """Puts the hand model together and writes it."""
 import os
 from dataclasses import dataclass
+from typing import Optional
 
 import numpy as np
 
@@ -20,7 +21,8 @@ from data_tools.hand_building.source import BodySource
 from dhpe_tf.files import atomic_path
 
 VERTEX_COUNT, LOOP_COUNT, SHAPE_COUNT = 778, 16, 10
-FIT_PEOPLE, FIT_POSES = 400, 3
+# People and poses of each that the regressors are fitted to; vertices carried less by a joint take no part in its row.
+FIT_PEOPLE, FIT_POSES, MIN_CARRIED = 400, 3, 0.3
 NAME, VERSION = 'dhpe_hand', '1.0'
 LICENCE = 'CC0-1.0'
 SOURCE = ('MakeHuman / MPFB2 assets (base mesh hm08, weights.makehuman.json, macro and hand targets), CC0 1.0, '
@@ -75,18 +77,14 @@ def build(source: BodySource, people_count: int = 3000, seed: int = 0) -> BuiltH
   axes = pose_space.joint_axes(joints, template[mesh.tips])
   hands_mean = pose_space.angles_to_pose(pose_space.mean_angles_deg(), axes)
   posedirs = correctives.fit_posedirs(template, close(mesh.faces), joints, mesh.weights, axes)
-  keypoints = _keypoint_regressor(samples, mesh, axes, posedirs, seed)
+  posed = _posed_samples(samples, mesh, axes, posedirs, range(FIT_PEOPLE), seed + 2)
   arrays = {
       'v_template': template, 'f': mesh.faces, 'shapedirs': shapedirs, 'posedirs': posedirs, 'J_regressor': regressor,
       'weights': mesh.weights, 'kintree_table': np.array([rig.PARENTS, range(16)]), 'hands_mean': hands_mean,
-      'hands_components': pose_space.pose_components(axes, hands_mean, seed=seed), 'keypoint_regressor': keypoints}
-  lengths = np.linalg.norm(samples.vertices[:, mesh.tips[1]], axis=1) * 1000
-  error = np.linalg.norm(np.einsum('kv,pvc->pkc', regressor, samples.vertices[FIT_PEOPLE:])
-                         - samples.joints[FIT_PEOPLE:], axis=-1).mean() * 1000
-  return BuiltHand(arrays, {
-      'shape variance held': f'{share.sum():.4%} ' + ' '.join(f'{x:.3%}' for x in share),
-      'hand length mm': f'{lengths.min():.0f}..{lengths.max():.0f}, mean {lengths.mean():.1f}, SD {lengths.std():.1f}',
-      'joint regressor error mm, held-out people': f'{error:.2f}'})
+      'hands_components': pose_space.pose_components(axes, hands_mean, seed=seed),
+      'keypoint_regressor': _keypoint_regressor(*posed, mesh)}
+  held = {'shape variance held': f'{share.sum():.2%}; by component ' + ', '.join(f'{x:.2%}' for x in share)}
+  return BuiltHand(arrays, {**held, **_report(arrays, samples, mesh, axes, seed)})
 
 
 def save(built: BuiltHand, folder: str) -> str:
@@ -153,9 +151,8 @@ def _sample_hands(source: BodySource, mesh: _Mesh, count: int, seed: int) -> _Sa
 def _joint_regressor(samples: _Samples, mesh: _Mesh) -> np.ndarray:
   """[16, V], fitted to the first FIT_PEOPLE hands."""
   rows = []
-  for k, parent in enumerate(rig.PARENTS):
-    carried = mesh.weights[:, [k, max(0, parent)]].sum(1) > 0.3
-    rows.append(_fit_row(samples.vertices[:FIT_PEOPLE], samples.joints[:FIT_PEOPLE, k], carried))
+  for k in range(len(rig.PARENTS)):
+    rows.append(_fit_row(samples.vertices[:FIT_PEOPLE], samples.joints[:FIT_PEOPLE, k], _carried(mesh, k)))
   return np.stack(rows)
 
 
@@ -164,29 +161,77 @@ def _fit_row(vertices: np.ndarray, targets: np.ndarray, allowed: np.ndarray) -> 
   return shape_space.fit_regressor(vertices, targets, candidates)
 
 
-def _keypoint_regressor(samples: _Samples, mesh: _Mesh, axes: np.ndarray, posedirs: np.ndarray,
-                        seed: int) -> np.ndarray:
-  """[3, 21, V], fitted to posed hands, so that a bent joint's keypoint stays in the finger.
-
-  The three coordinates share their weights, so that the keypoints turn with the hand. A keypoint is the skinning joint,
-  except the fingertips (one vertex each) and the thumb's base.
-  """
-  poses = pose_space.angles_to_pose(pose_space.sample_angles_deg(FIT_PEOPLE * FIT_POSES, seed + 2), axes)
+def _posed_samples(samples: _Samples, mesh: _Mesh, axes: np.ndarray, posedirs: np.ndarray, people: range,
+                   seed: int) -> tuple[np.ndarray, np.ndarray]:
+  """Vertices [N, V, 3] and points [N, 17, 3] (joints, thumb base keypoint) of people in FIT_POSES poses each."""
+  angles = pose_space.sample_angles_deg(len(people) * FIT_POSES, seed)
   vertices, points = [], []
-  for i, pose in enumerate(poses):
-    person = i % FIT_PEOPLE
+  for i, pose in enumerate(pose_space.angles_to_pose(angles, axes)):
+    person = people[i % len(people)]
     joints = samples.joints[person]
     rotations, translations = skinning.global_transforms(joints, pose)
     vertices.append(skinning.skin(samples.vertices[person], joints, mesh.weights, pose, posedirs))
     posed = np.einsum('kij,kj->ki', rotations, joints) + translations
     points.append(np.concatenate([posed, samples.thumb_base[person, None]]))
-  vertices, points = np.stack(vertices), np.stack(points)
+  return np.stack(vertices), np.stack(points)
+
+
+def _keypoint_sources() -> list[tuple[int, int]]:
+  """Per keypoint: joint whose vertices make it, and its column in `_posed_samples`' points (-1: a fingertip vertex)."""
+  sources = [(0, 0)]
+  for finger in KEYPOINT_FINGERS:
+    first = rig.FIRST_JOINT[finger]
+    base = len(rig.PARENTS) if finger == 'thumb' else first
+    sources += [(first, base), (first + 1, first + 1), (first + 2, first + 2), (first + 2, -1)]
+  return sources
+
+
+def _keypoint_regressor(vertices: np.ndarray, points: np.ndarray, mesh: _Mesh) -> np.ndarray:
+  """[3, 21, V], fitted to posed hands, so that a bent joint's keypoint stays in the finger.
+
+  The three coordinates share their weights, so that the keypoints turn with the hand. A keypoint is the skinning joint,
+  except the fingertips (one vertex each) and the thumb's base.
+  """
   rows = []
-  for finger, k in [('wrist', 0)] + [(finger, k) for finger in KEYPOINT_FINGERS for k in range(4)]:
-    if k == 3:
-      rows.append(np.eye(VERTEX_COUNT)[mesh.tips[rig.FINGERS.index(finger)]])
-      continue
-    joint = 0 if finger == 'wrist' else rig.FIRST_JOINT[finger] + k
-    carried = mesh.weights[:, [joint, max(0, rig.PARENTS[joint])]].sum(1) > 0.3
-    rows.append(_fit_row(vertices, points[:, 16 if (finger, k) == ('thumb', 0) else joint], carried))
+  for joint, column in _keypoint_sources():
+    if column < 0:
+      rows.append(np.eye(VERTEX_COUNT)[mesh.tips[(joint - 1) // 3]])
+    else:
+      rows.append(_fit_row(vertices, points[:, column], _carried(mesh, joint)))
   return np.broadcast_to(np.stack(rows), (3, 21, VERTEX_COUNT))
+
+
+def _carried(mesh: _Mesh, joint: int) -> np.ndarray:
+  """Vertices [V] that a joint or its parent carries."""
+  return mesh.weights[:, [joint, max(0, rig.PARENTS[joint])]].sum(1) > MIN_CARRIED
+
+
+def _report(arrays: dict[str, np.ndarray], samples: _Samples, mesh: _Mesh, axes: np.ndarray,
+            seed: int) -> dict[str, str]:
+  """Measurements; those of the regressors on people and poses that they were not fitted to."""
+  people = range(FIT_PEOPLE, min(len(samples.vertices), 2 * FIT_PEOPLE))
+  vertices, points = _posed_samples(samples, mesh, axes, arrays['posedirs'], people, seed + 3)
+  fitted = [(row, column) for row, (_, column) in enumerate(_keypoint_sources()) if column >= 0]
+  keypoints = np.einsum('kv,pvc->pkc', arrays['keypoint_regressor'][0], vertices)
+  joints = np.einsum('kv,pvc->pkc', arrays['J_regressor'], samples.vertices[people])
+  joint_error = _mean_distance_mm(joints, samples.joints[people])
+  keypoint_error = _mean_distance_mm(keypoints[:, [row for row, _ in fitted]], points[:, [k for _, k in fitted]])
+  length = 1000 * np.linalg.norm(samples.vertices[:, mesh.tips[rig.FINGERS.index('middle')]], axis=1)
+  corrected, plain = (_fist_loss(arrays, mesh, axes, posedirs) for posedirs in (arrays['posedirs'], None))
+  return {
+      'hand length': f'{length.min():.0f} to {length.max():.0f} mm, mean {length.mean():.1f}, SD {length.std():.1f}',
+      'joint regressor, held-out people': f'{joint_error:.2f} mm mean error',
+      'keypoint regressor, held-out people and poses': f'{keypoint_error:.2f} mm mean error',
+      'volume that a fist loses': f'{corrected:.1%} with the correctives, {plain:.1%} without'}
+
+
+def _mean_distance_mm(a: np.ndarray, b: np.ndarray) -> float:
+  return 1000 * np.linalg.norm(a - b, axis=-1).mean()
+
+
+def _fist_loss(arrays: dict[str, np.ndarray], mesh: _Mesh, axes: np.ndarray, posedirs: Optional[np.ndarray]) -> float:
+  """Share of the rest volume that is lost when every joint is bent by 90% of its range."""
+  template, faces = arrays['v_template'], close(mesh.faces)
+  pose = pose_space.angles_to_pose(0.9 * pose_space.limits_deg()[..., 1] * [1, 0, 0], axes)
+  posed = skinning.skin(template, arrays['J_regressor'] @ template, mesh.weights, pose, posedirs)
+  return 1 - correctives.closed_volume(posed, faces) / correctives.closed_volume(template, faces)

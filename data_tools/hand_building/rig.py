@@ -118,7 +118,8 @@ def soften_thumb(weights: np.ndarray, vertices: np.ndarray, faces: np.ndarray, j
   raised[:, first:] = weights[:, first:]
   raised[:, first] += surplus
   averaging = neighbour_averaging(faces, len(vertices))
-  mask = _fall_off(distance, SMOOTHED_RADII_M)[:, None]
+  # The thumb's next joint, at 1, keeps its own crease: only the skin between it and the palm is smoothed there.
+  mask = (_fall_off(distance, SMOOTHED_RADII_M) * (1 - thumb * smooth_step((along - 0.6) / 0.35)))[:, None]
   for _ in range(SMOOTHING_ROUNDS):
     raised = (1 - mask) * raised + mask * 0.5 * (raised + averaging @ raised)
   return limit_influences(raised)

@@ -3,7 +3,7 @@ import numpy as np
 from scipy.optimize import nnls
 
 MAX_NON_ZEROS = 12
-CANDIDATES = 60
+CANDIDATES = 100
 # Weight of the row that asks for a sum of 1, relative to the size of the data.
 SUM_WEIGHT = 10.0
 

@@ -1,4 +1,6 @@
 """Linear blend skinning in NumPy, for building and checking the model; dhpe_tf.hand.mano_layer is the one to use."""
+from typing import Optional
+
 import numpy as np
 from scipy.spatial.transform import Rotation
 
@@ -27,7 +29,7 @@ def global_transforms(joints: np.ndarray, pose: np.ndarray) -> tuple[np.ndarray,
 
 
 def skin(vertices: np.ndarray, joints: np.ndarray, weights: np.ndarray, pose: np.ndarray,
-         posedirs: np.ndarray = None) -> np.ndarray:
+         posedirs: Optional[np.ndarray] = None) -> np.ndarray:
   """Poses a mesh: [V, 3] at rest -> [V, 3].
 
   Args:
