@@ -1,0 +1,63 @@
+"""The share of keypoints within a distance of the truth (PCK), and the area under its curve (AUC).
+
+The definition of Zimmermann and Brox 2017, which the field follows: the share is taken for each keypoint over the
+samples where it is labelled, distances equal to the threshold included, and then averaged over the keypoints.
+"""
+from typing import Optional
+
+import numpy as np
+
+# Thresholds in metres. What papers call the AUC of 20 to 50 mm is one of two things, about 0.01 apart.
+THRESHOLDS_M = {
+    # The evaluation code of Zimmermann and Brox: 12 thresholds from 21.05 to 50 mm.
+    'zb': np.linspace(0., .05, 20)[8:],
+    # As the name says: 20, 21, ..., 50 mm.
+    'std': np.linspace(.02, .05, 31),
+    # FreiHAND and HO-3D: 100 thresholds from 0 to 50 mm.
+    'full': np.linspace(0., .05, 100),
+}
+
+
+def pck_curve(errors: np.ndarray, valid: Optional[np.ndarray], thresholds: np.ndarray) -> np.ndarray:
+  """The share of keypoints whose error is at most each threshold.
+
+  Args:
+    errors: `[N, K]` distances; entries that are not valid may be anything.
+    valid: `[N, K]`, entries above zero count; None counts all. Keypoints that are never valid are left out.
+    thresholds: `[T]` in the unit of the errors.
+
+  Returns:
+    `[T]` float64 in [0, 1].
+
+  Raises:
+    ValueError: no entry is valid.
+  """
+  errors, counts = checked(errors, valid)
+  counts, errors = counts[:, counts.any(0)], errors[:, counts.any(0)]
+  inside = (errors[..., None] <= np.asarray(thresholds, np.float64)) & counts[..., None]
+  return (inside.sum(0) / counts.sum(0)[:, None]).mean(0)
+
+
+def auc(curve: np.ndarray, thresholds: np.ndarray) -> float:
+  """The area under a curve `[T]` over its thresholds `[T]` by the trapezoid rule, over that of a curve of ones."""
+  curve, thresholds = np.asarray(curve, np.float64), np.asarray(thresholds, np.float64)
+  # The trapezoid rule as weights; NumPy 2 has renamed its own.
+  steps = np.diff(thresholds) / 2
+  weights = np.append(steps, 0.) + np.insert(steps, 0, 0.)
+  return float((weights * curve).sum() / weights.sum())
+
+
+def pck(errors: np.ndarray, valid: Optional[np.ndarray], threshold: float) -> float:
+  """The share at one threshold; see `pck_curve`."""
+  return float(pck_curve(errors, valid, np.array([threshold]))[0])
+
+
+def checked(errors: np.ndarray, valid: Optional[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+  """The errors as float64 and the validity as bool, both `[N, K]`, or a ValueError that says what is wrong."""
+  errors = np.asarray(errors, np.float64)
+  counts = np.ones(errors.shape, bool) if valid is None else np.asarray(valid) > 0
+  if errors.ndim != 2 or counts.shape != errors.shape:
+    raise ValueError(f'errors and valid must both be [samples, keypoints], got {errors.shape} and {counts.shape}')
+  if not counts.any():
+    raise ValueError('no keypoint is labelled as valid, so there is nothing to measure')
+  return errors, counts

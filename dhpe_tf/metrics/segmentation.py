@@ -1,0 +1,69 @@
+"""Error measures on masks: the four of Long et al. 2015, which Table 2 of Baek et al. 2019 reports, and hand IoU."""
+from typing import Optional
+
+import numpy as np
+
+
+def confusion(predictions: np.ndarray, truth: np.ndarray, classes: int = 2,
+              valid: Optional[np.ndarray] = None) -> np.ndarray:
+  """Counts of pixels by true class (rows) and predicted class (columns), `[classes, classes]`.
+
+  Args:
+    predictions: class numbers of any shape, or for two classes masks in [0, 1], where above one half is hand.
+    truth: the same, of the same shape.
+    classes: how many.
+    valid: pixels above zero count; None counts all.
+
+  Raises:
+    ValueError: the shapes differ, or a class number is out of range.
+  """
+  predictions, truth = as_classes(predictions), as_classes(truth)
+  if predictions.shape != truth.shape:
+    raise ValueError(f'predicted and true masks must have the same shape, got {predictions.shape} and {truth.shape}')
+  if valid is not None:
+    predictions, truth = predictions[np.asarray(valid) > 0], truth[np.asarray(valid) > 0]
+  if truth.size and not 0 <= min(predictions.min(), truth.min()) <= max(predictions.max(), truth.max()) < classes:
+    raise ValueError(f'mask classes must be 0 to {classes - 1}')
+  return np.bincount((truth * classes + predictions).ravel(), minlength=classes * classes).reshape(classes, classes)
+
+
+def as_classes(mask: np.ndarray) -> np.ndarray:
+  """Class numbers int64 of a mask: floating values are hand where above one half."""
+  mask = np.asarray(mask)
+  return (mask > 0.5 if np.issubdtype(mask.dtype, np.floating) else mask).astype(np.int64)
+
+
+def scores(counts: np.ndarray) -> dict[str, float]:
+  """The four measures of a confusion matrix; classes that the truth lacks are left out of the means.
+
+  With n_ij pixels of class i called j and t_i of class i:
+    pixel_accuracy: sum n_ii / sum t_i.
+    mean_accuracy: the mean over classes of n_ii / t_i.
+    mean_iou: the mean over classes of n_ii / (t_i + sum_j n_ji - n_ii).
+    frequency_weighted_iou: the same weighted by t_i.
+
+  Raises:
+    ValueError: there is no pixel.
+  """
+  counts = np.asarray(counts, np.float64)
+  total = counts.sum(1)
+  if not total.sum():
+    raise ValueError('no pixel counts, so there is no mask to measure')
+  right, present = np.diag(counts), total > 0
+  union = total + counts.sum(0) - right
+  iou = right[present] / union[present]
+  return {
+      'pixel_accuracy': float(right.sum() / total.sum()),
+      'mean_accuracy': float((right[present] / total[present]).mean()),
+      'mean_iou': float(iou.mean()),
+      'frequency_weighted_iou': float((total[present] * iou).sum() / total.sum()),
+  }
+
+
+def hand_iou(predictions: np.ndarray, truth: np.ndarray) -> np.ndarray:
+  """Intersection over union of the hand, `[N]` for masks `[N, H, W]`; 1 where both are empty."""
+  one, other = (as_classes(mask) > 0 for mask in (predictions, truth))
+  if one.shape != other.shape:
+    raise ValueError(f'predicted and true masks must have the same shape, got {one.shape} and {other.shape}')
+  both, either = (one & other).sum((1, 2)), (one | other).sum((1, 2))
+  return np.where(either > 0, both / np.maximum(either, 1), 1.)
