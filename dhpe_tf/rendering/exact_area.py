@@ -12,7 +12,7 @@ from typing import Union
 import numpy as np
 import tensorflow as tf
 
-from dhpe_tf.rendering import contour
+from dhpe_tf.rendering import contour, crop_view
 
 # How far inside 0 .. 1 a coverage must be before it has a gradient, by type: above the rounding of the running sum.
 _MARGIN = {tf.float32: 1e-5, tf.float64: 1e-12}
@@ -39,15 +39,13 @@ class ExactAreaSilhouette:
 
     Args:
       vertices_px: [B, V, 2] (or [B, V, 3], depth is ignored), pixels; float32 or float64. An image with a vertex that
-        is not finite is empty and gives no gradient.
+        is not finite, or farther than 2^20 pixels, is empty and gives no gradient.
       image_size: (height, width) in pixels.
 
     Returns:
       [B, height, width] in 0 .. 1.
     """
-    vertices = tf.convert_to_tensor(vertices_px)[..., :2]
-    finite = tf.reduce_all(tf.math.is_finite(vertices), axis=[1, 2], keepdims=True)
-    vertices = tf.where(finite, vertices, tf.zeros([], vertices.dtype))
+    vertices = crop_view.empty_unless_drawable(tf.convert_to_tensor(vertices_px)[..., :2])
     height, width = map(int, image_size)
 
     @tf.custom_gradient

@@ -78,3 +78,29 @@ def supersampled_area(vertices_px, faces, size, samples=16):
   """Covered part of every pixel, by samples x samples points: [H, W]."""
   covered = samples_covered(vertices_px, faces, size, samples)
   return covered.reshape(size[0], samples, size[1], samples).mean(axis=(1, 3))
+
+
+def brute_force_depth(vertices_px, faces, size, perspective=False):
+  """Depth of every face at every pixel's centre, inf where it does not cover it: float64 [F, H, W].
+
+  Edge functions are in the vertices' type and run from the lower to the higher vertex index, as `fragments` says.
+  """
+  height, width = size
+  x, y = np.meshgrid(np.arange(width, dtype=vertices_px.dtype) + .5, np.arange(height, dtype=vertices_px.dtype) + .5)
+  depths = np.full((len(faces), height, width), np.inf)
+  for f, face in enumerate(faces):
+    edges = []
+    for k in range(3):
+      one, two = face[(k + 1) % 3], face[(k + 2) % 3]
+      sign = 1 if one < two else -1
+      p, q = vertices_px[min(one, two), :2], vertices_px[max(one, two), :2]
+      dx, dy = q - p
+      edges.append(sign * (((y - p[1]) * dx + p[0] * dy) - x * dy))
+    edges = np.stack(edges)
+    inside = (np.all(edges >= 0, axis=0) | np.all(edges <= 0, axis=0)) & np.any(edges != 0, axis=0)
+    with np.errstate(all='ignore'):
+      weights = edges.astype(np.float64) / edges.astype(np.float64).sum(axis=0)
+      z = vertices_px[face, 2].astype(np.float64)[:, np.newaxis, np.newaxis]
+      depth = 1 / (weights / z).sum(axis=0) if perspective else (weights * z).sum(axis=0)
+    depths[f] = np.where(inside, depth, np.inf)
+  return depths

@@ -1,0 +1,143 @@
+"""Fragments: every (face, pixel) pair in which the face covers the pixel's centre, in one flat list for a whole batch.
+
+Each face's rows, then each row's span of pixels, are written out as one list; edge functions run on the list, and
+segment reductions by pixel answer what is seen. The work is in the pixels that faces cover, not in pixels x faces.
+
+Rule of coverage: a pixel is covered if its centre is inside the face or on its edge. Every edge function is computed
+from the edge's lower to its higher vertex index, so that two faces agree to the last bit on their common edge: no
+pixel between them is missed.
+"""
+from typing import NamedTuple, Optional
+
+import numpy as np
+import tensorflow as tf
+
+from dhpe_tf.rendering.ranges import expand_ranges
+
+
+class Fragments(NamedTuple):
+  """Candidates of a batch, N of them, by ascending face and image.
+
+  Attributes:
+    pixel: int32 [N], (image * height + row) * width + column.
+    source: int32 [N], face * B + image.
+    depth: [N], at the pixel's centre; inf where the face does not cover it after all.
+  """
+
+  pixel: tf.Tensor
+  source: tf.Tensor
+  depth: tf.Tensor
+
+
+class _Rows(NamedTuple):
+  """A face in one row of pixels, R of them: what is linear in x, and the pixels to look at.
+
+  Attributes:
+    origin: int32 [R, 2], face * B + image, and the pixel in column 0 of the row.
+    first, end: int64 [R], columns to look at.
+    plane: [R, 11]: constants and slopes of the three edge functions, constant - slope * x; depth at the first column,
+      its increase per pixel, its least and its greatest value in the face; the first column's x.
+  """
+
+  origin: tf.Tensor
+  first: tf.Tensor
+  end: tf.Tensor
+  plane: tf.Tensor
+
+
+def list_fragments(vertices: tf.Tensor, faces: np.ndarray, image_size: tuple[int, int],
+                   drawn: Optional[tf.Tensor] = None) -> Fragments:
+  """Lists the fragments of a batch.
+
+  Args:
+    vertices: [V, B, 3], (x, y) in pixels, at most 2^20 in size, and a depth that is linear in the image (depth itself
+      in parallel projection, -1 / depth in perspective). Vertices come first so that a gather moves whole batches.
+    faces: int32 [F, 3].
+    image_size: (height, width).
+    drawn: bool [F, B], the faces to draw; all by default.
+
+  Returns:
+    `Fragments`.
+  """
+  height, width = image_size
+  batch = tf.shape(vertices)[1]
+  # With its corners by ascending index i < j < k, every face's edges run i -> j, j -> k and i -> k.
+  corners = tf.gather(vertices, np.sort(faces, axis=1))  # [F, 3, B, 3]
+  corners = tf.reshape(tf.transpose(corners, [0, 2, 1, 3]), [-1, 9])
+  y = corners[:, 1::3]
+  first = _first_centre(tf.reduce_min(y, axis=1), height)
+  end = _last_centre(tf.reduce_max(y, axis=1), height) + 1
+  if drawn is not None:
+    end = tf.where(tf.reshape(drawn, [-1]), end, 0)
+  source, row = expand_ranges(first, end)
+  rows = _cut_into_rows(tf.gather(corners, source), source, row, batch, image_size)
+
+  span, column = expand_ranges(rows.first, rows.end)
+  c0, c1, c2, s0, s1, s2, depth, slope, near, far, start = tf.unstack(tf.gather(rows.plane, span), axis=-1)
+  x = tf.cast(column, vertices.dtype) + .5
+  edges = (c0 - s0 * x, c1 - s1 * x, c2 - s2 * x)
+  low, high = (f(f(edges[0], edges[1]), edges[2]) for f in (tf.minimum, tf.maximum))
+  # All of one sign, and not all zero, which is a face without area.
+  inside = ((low >= 0) & (high > 0)) | ((high <= 0) & (low < 0))
+  depth = tf.minimum(tf.maximum(depth + slope * (x - start), near), far)
+  source, pixel = tf.unstack(tf.gather(rows.origin, span), axis=-1)
+  return Fragments(pixel + tf.cast(column, tf.int32), source, tf.where(inside, depth, np.inf))
+
+
+def _first_centre(low, size):
+  """Index of the first pixel whose centre is at or after `low`, at least 0."""
+  return tf.cast(tf.math.ceil(tf.clip_by_value(low, 0, size + 1) - .5), tf.int64)
+
+
+def _last_centre(high, size):
+  """Index of the last pixel whose centre is at or before `high`, at most size - 1; -1 or less if there is none."""
+  return tf.cast(tf.floor(tf.clip_by_value(high, -1, size) - .5), tf.int64)
+
+
+def _cut_into_rows(corners, source, row, batch, image_size):
+  """`_Rows` of faces [R, 9] (corners i, j, k of x, y, depth) in pixel rows int64 [R]."""
+  height, width = image_size
+  xi, yi, zi, xj, yj, zj, xk, yk, zk = tf.unstack(corners, axis=-1)
+  centre = tf.cast(row, corners.dtype) + .5
+  constant, slope, left, right = [], [], np.inf, -np.inf
+  # The edge opposite to i, to j (backwards: its sign is turned), to k.
+  for x0, y0, x1, y1, sign in ((xj, yj, xk, yk, 1), (xi, yi, xk, yk, -1), (xi, yi, xj, yj, 1)):
+    dx, dy, down = x1 - x0, y1 - y0, centre - y0
+    constant.append(sign * (down * dx + x0 * dy))
+    slope.append(sign * dy)
+    crossing = x0 + tf.clip_by_value(tf.math.divide_no_nan(down, dy), 0, 1) * dx
+    crossed = down * (down - dy) <= 0
+    left = tf.minimum(left, tf.where(crossed, crossing, np.inf))
+    right = tf.maximum(right, tf.where(crossed, crossing, -np.inf))
+  # The span's ends are only candidates: they are widened by more than their rounding, the edge functions decide.
+  slack = 1e-3 + 1e-6 * tf.maximum(tf.maximum(tf.abs(xi), tf.abs(xj)), tf.abs(xk))
+  first = _first_centre(left - slack, width)
+  end = _last_centre(right + slack, width) + 1
+
+  start = tf.cast(first, corners.dtype) + .5
+  at_first = [c - s * start for c, s in zip(constant, slope)]
+  per_area = tf.math.reciprocal_no_nan(at_first[0] + at_first[1] + at_first[2])
+  to_j, to_k = (zj - zi) * per_area, (zk - zi) * per_area
+  source = tf.cast(source, tf.int32)
+  pixel = (source % batch * height + tf.cast(row, tf.int32)) * width
+  plane = tf.stack(constant + slope + [
+      zi + at_first[1] * to_j + at_first[2] * to_k, -(slope[1] * to_j + slope[2] * to_k),
+      tf.minimum(tf.minimum(zi, zj), zk), tf.maximum(tf.maximum(zi, zj), zk), start], axis=-1)
+  return _Rows(tf.stack([source, pixel], axis=-1), first, end, plane)
+
+
+def nearest(fragments: Fragments, pixels: tf.Tensor) -> tf.Tensor:
+  """Finds the nearest fragment of every pixel; of equal ones that of the lowest face.
+
+  Args:
+    fragments: of the batch, N of them.
+    pixels: int32 [], B * height * width.
+
+  Returns:
+    int32 [pixels], index of the fragment; int32's largest number where there is none.
+  """
+  best = tf.math.unsorted_segment_min(fragments.depth, fragments.pixel, pixels)
+  # A face that does not cover the pixel has infinite depth, so it cannot be below the best.
+  first = (fragments.depth <= tf.gather(best, fragments.pixel)) & (fragments.depth < np.inf)
+  index = tf.where(first, tf.range(tf.size(first)), tf.int32.max)
+  return tf.math.unsorted_segment_min(index, fragments.pixel, pixels)
