@@ -78,17 +78,27 @@ def align_root_scale(predictions: np.ndarray, truth: np.ndarray, root: int = 9,
   return _scale_about(predictions, truth, root, _ratio((moved * goal).sum((1, 2)), (moved * moved).sum((1, 2))))
 
 
-def align_centroid_scale(predictions: np.ndarray, truth: np.ndarray, valid: Optional[np.ndarray] = None) -> np.ndarray:
-  """Puts the centroid onto the true one and scales the mean distance from it to the true one, over valid keypoints.
+def align_centroid(predictions: np.ndarray, truth: np.ndarray, valid: Optional[np.ndarray] = None,
+                   scale: bool = False) -> np.ndarray:
+  """Moves the centroid of the valid keypoints onto the true one, for data without a root keypoint.
 
-  A mild protocol: with five fingertips of Dexter+Object it forgives most of what depth can do wrong.
+  Args:
+    predictions: `[N, K, D]`.
+    truth: `[N, K, D]`.
+    valid: `[N, K]`, keypoints above zero count; None takes all.
+    scale: scale the mean distance from the centroid to the true one, too. That is mild: with the five fingertips of
+      Dexter+Object it forgives most of what depth can do wrong.
+
+  Returns:
+    `[N, K, D]` in the frame of the truth.
   """
   predictions, truth = np.asarray(predictions, np.float64), np.asarray(truth, np.float64)
   weights = _weights(truth, valid)
   centers = [(weights[..., None] * _filled(points, weights)).sum(1, keepdims=True) for points in (truth, predictions)]
   radii = [(weights * np.linalg.norm(_filled(points, weights) - center, axis=-1)).sum(1)
            for points, center in zip((truth, predictions), centers)]
-  return (predictions - centers[1]) * _ratio(*radii)[:, None, None] + centers[0]
+  factor = _ratio(*radii) if scale else np.ones(len(weights))
+  return (predictions - centers[1]) * factor[:, None, None] + centers[0]
 
 
 def align_procrustes(predictions: np.ndarray, truth: np.ndarray, valid: Optional[np.ndarray] = None,

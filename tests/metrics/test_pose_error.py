@@ -1,3 +1,5 @@
+import functools
+
 import numpy as np
 import pytest
 from scipy import spatial
@@ -21,7 +23,8 @@ ALIGNMENTS = {
     'root': pose_error.align_root,
     'root_bone': pose_error.align_root_bone,
     'root_scale': pose_error.align_root_scale,
-    'centroid_scale': pose_error.align_centroid_scale,
+    'centroid': pose_error.align_centroid,
+    'centroid_scale': functools.partial(pose_error.align_centroid, scale=True),
     'procrustes': pose_error.align_procrustes,
 }
 
@@ -64,6 +67,12 @@ def test_root_alone_keeps_scale():
   truth = _hands()
   errors = pose_error.joint_errors(pose_error.align_root(2 * truth + 1, truth), truth)
   np.testing.assert_allclose(errors, np.linalg.norm(truth - truth[:, 9:10], axis=-1))
+
+
+def test_centroid_alone_keeps_scale():
+  truth = _hands()
+  errors = pose_error.joint_errors(pose_error.align_centroid(2 * truth + 1, truth), truth)
+  np.testing.assert_allclose(errors, np.linalg.norm(truth - truth.mean(1, keepdims=True), axis=-1))
 
 
 def test_root_scale_is_least_squares():
