@@ -1,0 +1,186 @@
+"""Rotations: axis-angle, unit quaternions (w, x, y, z) and matrices, each differentiable everywhere it is smooth.
+
+All functions take any leading dimensions and compute in the dtype of their input. Matrices act on columns: y = R x.
+"""
+from collections.abc import Sequence
+from typing import Callable, Union
+
+import numpy as np
+import tensorflow as tf
+
+# Below this squared angle the power series are exact to the last digit of float64 (remainder theta^6 / 5040).
+_SMALL_SQUARED = 1e-5
+# Quaternions whose squared length is below this count as zero; its square is still a float32.
+_TINY_SQUARED = 1e-18
+# Linear map from a vector to its cross-product matrix, row by row: [3, 9].
+_CROSS = np.array([[0, 0, 0, 0, 0, -1, 0, 1, 0],
+                   [0, 0, 1, 0, 0, 0, -1, 0, 0],
+                   [0, -1, 0, 1, 0, 0, 0, 0, 0]], np.float64)
+
+
+def _outer_to_matrix() -> np.ndarray:
+  """[16, 9]: the entries of q q^T to (R - I) / 2 of the unit quaternion q = (w, x, y, z)."""
+  table = np.zeros((4, 4, 3, 3))
+  for axis in range(3):
+    one, two = (axis + 1) % 3, (axis + 2) % 3
+    table[one + 1, one + 1, axis, axis] = table[two + 1, two + 1, axis, axis] = -1
+    table[one + 1, two + 1, one, two] = table[one + 1, two + 1, two, one] = 1
+    table[0, axis + 1, two, one] = 1
+    table[0, axis + 1, one, two] = -1
+  return table.reshape(16, 9)
+
+
+def _matrix_to_outer() -> np.ndarray:
+  """[9, 16]: the entries of R to 4 q q^T less the identity."""
+  table = np.zeros((3, 3, 4, 4))
+  for axis in range(3):
+    one, two = (axis + 1) % 3, (axis + 2) % 3
+    table[axis, axis, 0, 0] = table[axis, axis, axis + 1, axis + 1] = 1
+    table[axis, axis, one + 1, one + 1] = table[axis, axis, two + 1, two + 1] = -1
+    for i, j in ((one, two), (two, one)):
+      table[i, j, one + 1, two + 1] = table[i, j, two + 1, one + 1] = 1
+    for i, j in ((0, axis + 1), (axis + 1, 0)):
+      table[two, one, i, j], table[one, two, i, j] = 1, -1
+  return table.reshape(9, 16)
+
+
+def _hamilton_product() -> np.ndarray:
+  """[16, 4]: the entries of a b^T to the quaternion a b."""
+  table = np.zeros((4, 4, 4))
+  table[0, 0, 0] = 1
+  for axis in range(1, 4):
+    table[0, axis, axis] = table[axis, 0, axis] = 1
+    table[axis, axis, 0] = -1
+  for i, j, k in ((1, 2, 3), (2, 3, 1), (3, 1, 2)):
+    table[i, j, k], table[j, i, k] = 1, -1
+  return table.reshape(16, 4)
+
+
+_OUTER_TO_MATRIX, _MATRIX_TO_OUTER, _HAMILTON = _outer_to_matrix(), _matrix_to_outer(), _hamilton_product()
+
+
+def _batched(fn: Callable, x: tf.Tensor, rank: int, tail: list) -> tf.Tensor:
+  """Applies fn on [N, ...] to x with any leading dimensions; the last `rank` dimensions of x become `tail`."""
+  x = tf.convert_to_tensor(x)
+  lead = x.shape[:-rank]
+  y = fn(tf.reshape(x, [-1] + x.shape[-rank:].as_list()))
+  # Static shapes where they are known: XLA and the eager mode are spared the shape arithmetic.
+  if lead.is_fully_defined():
+    return tf.reshape(y, lead.as_list() + tail)
+  return tf.reshape(y, tf.concat([tf.shape(x)[:-rank], tail], axis=0))
+
+
+def _times(x: tf.Tensor, table: np.ndarray) -> tf.Tensor:
+  """Multiplies x [N, ...], flattened to [N, n], by a constant [n, m]."""
+  return tf.matmul(tf.reshape(x, [-1, table.shape[0]]), tf.constant(table, x.dtype))
+
+
+def rotation_offsets(axis_angle: tf.Tensor) -> tf.Tensor:
+  """R - I of axis-angle vectors, the form that pose-dependent blend shapes take.
+
+  Rodrigues' formula with power series about zero, where the gradient is exact too.
+
+  Args:
+    axis_angle: [N, 3] radians.
+
+  Returns:
+    [N, 9], row by row.
+  """
+  squared = tf.reduce_sum(axis_angle * axis_angle, axis=-1, keepdims=True)
+  small = squared < _SMALL_SQUARED
+  angle = tf.sqrt(tf.where(small, tf.ones_like(squared), squared))
+  half = tf.sin(0.5 * angle) / angle
+  # sin(t) / t and (1 - cos(t)) / t^2; the latter by the half angle, which loses no digits.
+  first = tf.where(small, 1 - squared * (1 / 6 - squared / 120), tf.sin(angle) / angle)
+  second = tf.where(small, 0.5 - squared * (1 / 24 - squared / 720), 2 * half * half)
+  outer = tf.reshape(axis_angle[:, :, None] * axis_angle[:, None, :], [-1, 9])
+  identity = tf.constant(np.eye(3).reshape(9), axis_angle.dtype)
+  return first * _times(axis_angle, _CROSS) + second * (outer - squared * identity)
+
+
+def axis_angle_to_matrix(axis_angle: tf.Tensor) -> tf.Tensor:
+  """Rotation matrices of axis-angle vectors (Rodrigues).
+
+  Args:
+    axis_angle: [..., 3] radians.
+
+  Returns:
+    [..., 3, 3]; the gradient is finite and exact at zero rotation.
+  """
+  return _batched(lambda x: rotation_offsets(x) + tf.constant(np.eye(3).reshape(9), x.dtype), axis_angle, 1, [3, 3])
+
+
+def axis_angle_to_quaternion(axis_angle: tf.Tensor) -> tf.Tensor:
+  """Unit quaternions [..., 4] (w, x, y, z) of axis-angle vectors [..., 3]."""
+  def convert(x):
+    squared = tf.reduce_sum(x * x, axis=-1, keepdims=True)
+    small = squared < _SMALL_SQUARED
+    angle = tf.sqrt(tf.where(small, tf.ones_like(squared), squared))
+    real = tf.where(small, 1 - squared * (1 / 8 - squared / 384), tf.cos(0.5 * angle))
+    scale = tf.where(small, 0.5 - squared * (1 / 48 - squared / 3840), tf.sin(0.5 * angle) / angle)
+    return tf.concat([real, scale * x], axis=-1)
+  return _batched(convert, axis_angle, 1, [4])
+
+
+def quaternion_to_matrix(quaternion: tf.Tensor) -> tf.Tensor:
+  """Rotation matrices of quaternions of any length.
+
+  Args:
+    quaternion: [..., 4] (w, x, y, z); normalised here. A zero quaternion gives the identity.
+
+  Returns:
+    [..., 3, 3].
+  """
+  def convert(q):
+    outer = tf.reshape(q[:, :, None] * q[:, None, :], [-1, 16])
+    length = tf.maximum(tf.reduce_sum(q * q, axis=-1, keepdims=True), _TINY_SQUARED)
+    return _times(outer, _OUTER_TO_MATRIX) * (2 / length) + tf.constant(np.eye(3).reshape(9), q.dtype)
+  return _batched(convert, quaternion, 1, [3, 3])
+
+
+def matrix_to_quaternion(matrix: tf.Tensor) -> tf.Tensor:
+  """Unit quaternions of rotation matrices.
+
+  Of the four columns of 4 q q^T, which is linear in the matrix, the longest is taken: it is never near zero.
+
+  Args:
+    matrix: [..., 3, 3].
+
+  Returns:
+    [..., 4] (w, x, y, z) with w >= 0.
+  """
+  def convert(m):
+    outer = tf.reshape(_times(m, _MATRIX_TO_OUTER) + tf.constant(np.eye(4).reshape(16), m.dtype), [-1, 4, 4])
+    column = tf.gather(outer, tf.argmax(tf.linalg.diag_part(outer), axis=-1), axis=1, batch_dims=1)
+    unit = column / tf.norm(column, axis=-1, keepdims=True)
+    return tf.where(unit[:, :1] < 0, -unit, unit)
+  return _batched(convert, matrix, 2, [4])
+
+
+def quaternion_to_axis_angle(quaternion: tf.Tensor) -> tf.Tensor:
+  """Axis-angle vectors [..., 3] with angles in [0, pi] of unit quaternions [..., 4] (w, x, y, z)."""
+  def convert(q):
+    q = tf.where(q[:, :1] < 0, -q, q)
+    vector = q[:, 1:]
+    squared = tf.reduce_sum(vector * vector, axis=-1, keepdims=True)
+    small = squared < _SMALL_SQUARED
+    sine = tf.sqrt(tf.where(small, tf.ones_like(squared), squared))
+    return vector * tf.where(small, 2 + squared * (1 / 3 + squared * 3 / 20), 2 * tf.atan2(sine, q[:, :1]) / sine)
+  return _batched(convert, quaternion, 1, [3])
+
+
+def matrix_to_axis_angle(matrix: tf.Tensor) -> tf.Tensor:
+  """Axis-angle vectors [..., 3], angles in [0, pi], of rotation matrices [..., 3, 3]; safe gradient at the identity."""
+  return quaternion_to_axis_angle(matrix_to_quaternion(matrix))
+
+
+def quaternion_multiply(first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
+  """Hamilton product [..., 4] of quaternions (w, x, y, z): the rotation `second`, then `first`."""
+  outer = first[..., :, None] * second[..., None, :]
+  return _batched(lambda x: _times(x, _HAMILTON), outer, 2, [4])
+
+
+def random_rotations(count: int, seed: Union[int, Sequence[int]]) -> tf.Tensor:
+  """Uniformly distributed rotations: unit quaternions [count, 4], float32, the same for the same seed (int or pair)."""
+  pair = tf.stack([seed, 0]) if isinstance(seed, (int, np.integer)) else seed
+  return tf.math.l2_normalize(tf.random.stateless_normal([count, 4], pair), axis=-1)

@@ -1,0 +1,102 @@
+"""Reading hand model files: our own npz, a MANO pickle as its authors distribute it, an npz with MANO's array names."""
+import os
+from collections.abc import Sequence
+from typing import Any, Union
+
+import numpy as np
+
+from dhpe_tf.errors import UserError
+from dhpe_tf.hand import restricted_pickle, skeletons
+
+# MANO has no fingertip joints; each project picks a vertex. (thumb, index, middle, ring, little), of MANO's 778.
+TIP_VERTICES = {
+    # boukhayma/3dhand and CY-Jeong/fully-automatic-hand-pose-estimation, the line of work this paper belongs to.
+    'boukhayma': (745, 333, 444, 555, 672),
+    'manopth': (745, 317, 444, 556, 673),
+    'smplx': (744, 320, 443, 554, 671),
+}
+_NAMES = {'v_template': 'v_template', 'faces': 'f', 'shapedirs': 'shapedirs', 'posedirs': 'posedirs',
+          'joint_regressor': 'J_regressor', 'weights': 'weights', 'hands_mean': 'hands_mean',
+          'hands_components': 'hands_components'}
+
+
+def read_fields(path: str, tip_vertices: Union[str, Sequence[int]]) -> dict:
+  """Reads a hand model file.
+
+  Args:
+    path: .npz or .pkl.
+    tip_vertices: see load_hand_model.
+
+  Returns:
+    The fields of a HandModel by name, except the side; sizes are not checked yet.
+
+  Raises:
+    UserError: missing, damaged or foreign file.
+  """
+  arrays = _read(path)
+  fields = {name: _field(arrays, key, path) for name, key in _NAMES.items()}
+  fields['shapedirs'] = fields['shapedirs'][..., :10]
+  keypoints, choice = _keypoint_regressor(arrays, fields['joint_regressor'], tip_vertices, path)
+  description = {key: str(arrays[key]) for key in ('version', 'licence', 'source') if key in arrays}
+  name = str(arrays['name']) if 'name' in arrays else os.path.splitext(os.path.basename(path))[0]
+  return {**fields, 'name': name, 'parents': _parents(arrays, path), 'keypoint_regressor': keypoints, 'path': path,
+          'description': {**description, 'keypoints': choice}}
+
+
+def _read(path: str) -> dict:
+  """The file's dictionary."""
+  if not os.path.isfile(path):
+    raise UserError(f'hand model file {path} does not exist')
+  if path.endswith('.npz'):
+    try:
+      with np.load(path, allow_pickle=False) as stored:
+        return {key: stored[key] for key in stored.files}
+    except Exception as error:
+      raise UserError(f'{path}: not a readable npz file of plain arrays ({error})') from error
+  if path.endswith('.pkl'):
+    loaded = restricted_pickle.load(path)
+    if not isinstance(loaded, dict):
+      raise UserError(f'{path}: holds a {type(loaded).__name__}, expected the dictionary of a hand model')
+    return loaded
+  raise UserError(f'{path}: expected a hand model named .npz or .pkl')
+
+
+def _field(arrays: dict, key: str, path: str) -> np.ndarray:
+  """One array of numbers, by its name in the file."""
+  if key not in arrays:
+    raise UserError(f'{path}: no field {key}; found {", ".join(sorted(map(str, arrays))) or "nothing"}. '
+                    'Expected a MANO file (v1.2) or our own')
+  try:
+    array = np.asarray(restricted_pickle.to_array(arrays[key]))
+    return array.astype(np.int64 if key == 'f' else np.float64)
+  except Exception as error:
+    raise UserError(f'{path}: field {key} is not an array of numbers ({error})') from error
+
+
+def _parents(arrays: dict, path: str) -> tuple:
+  table = _field(arrays, 'kintree_table', path)
+  if table.shape != (2, 16):
+    raise UserError(f'{path}: field kintree_table must have shape [2, 16], found {list(table.shape)}')
+  # MANO's root has parent 2^32 - 1, which is -1 read as unsigned.
+  return tuple(-1 if parent < 0 or parent >= 2 ** 31 else int(parent) for parent in table[0])
+
+
+def _keypoint_regressor(arrays: dict, joint_regressor: np.ndarray, tip_vertices: Any,
+                        path: str) -> tuple[np.ndarray, str]:
+  """[3, 21, V] and where it comes from."""
+  if 'keypoint_regressor' in arrays:
+    return _field(arrays, 'keypoint_regressor', path), 'keypoint_regressor of the file'
+  tips, choice = tip_vertices, 'joint regressor and tip vertices given by the user'
+  if isinstance(tip_vertices, str):
+    if tip_vertices not in TIP_VERTICES:
+      raise UserError(f'tip_vertices {tip_vertices!r} is unknown; known: {", ".join(TIP_VERTICES)}')
+    tips, choice = TIP_VERTICES[tip_vertices], f'joint regressor and tip vertices of {tip_vertices!r}'
+  count = joint_regressor.shape[-1]
+  if len(tips) != 5 or min(tips) < 0 or max(tips) >= count:
+    raise UserError(f'{path}: tip_vertices must be five vertices in 0..{count - 1}, thumb to little finger, found '
+                    f'{list(tips)}')
+  if joint_regressor.shape[0] != 16:
+    raise UserError(f'{path}: field J_regressor must have shape [16, {count}], found {list(joint_regressor.shape)}')
+  rows = np.concatenate([joint_regressor, np.eye(count)[list(tips)]])
+  rows = rows[skeletons.permutation('mano21', 'dhpe')]
+  return np.broadcast_to(rows, (3,) + rows.shape), choice

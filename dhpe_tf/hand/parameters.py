@@ -1,0 +1,109 @@
+"""The 63 numbers that describe one hand in a crop: their order, their parts, their mean."""
+from collections.abc import Sequence
+from typing import NamedTuple, Optional
+
+import gin
+import numpy as np
+import tensorflow as tf
+
+from dhpe_tf.geometry import rotations
+from dhpe_tf.hand import skeletons
+from dhpe_tf.hand.hand_model import NUM_POSE, NUM_SHAPE, HandModel
+from dhpe_tf.hand.mano_layer import ManoLayer
+
+NUM_CAMERA = 8
+NUM_PARAMETERS = NUM_POSE + NUM_SHAPE + NUM_CAMERA
+_SIZES = (NUM_POSE, NUM_SHAPE, 4, 1, 3)
+
+# Fingers up in the image, back of the hand to the camera: from the hand's frame (fingers -x, back of the hand +y, thumb
+# of a right hand +z) to the camera's (x right, y down, z forward).
+UPRIGHT = (0.5, -0.5, -0.5, 0.5)
+
+
+class HandParameters(NamedTuple):
+  """The parts of h [B, 63], in this order.
+
+  Attributes:
+    pose: [B, 45] axis-angle of joints 1 to 15 about the flat hand, radians.
+    shape: [B, 10].
+    rotation: [B, 4] quaternion (w, x, y, z), of any length but zero.
+    scale: [B, 1], crop units a metre.
+    translation: [B, 3], crop units.
+  """
+
+  pose: tf.Tensor
+  shape: tf.Tensor
+  rotation: tf.Tensor
+  scale: tf.Tensor
+  translation: tf.Tensor
+
+  @property
+  def camera(self) -> tf.Tensor:
+    """[B, 8] = rotation, scale, translation, as ManoLayer takes it."""
+    return tf.concat([self.rotation, self.scale, self.translation], axis=-1)
+
+
+def split(h: tf.Tensor) -> HandParameters:
+  """The parts of h [..., 63]."""
+  return HandParameters(*tf.split(h, _SIZES, axis=-1))
+
+
+def join(parameters: HandParameters) -> tf.Tensor:
+  """Joins the parts to h [..., 63]."""
+  return tf.concat(list(parameters), axis=-1)
+
+
+def to_camera(h: tf.Tensor) -> tf.Tensor:
+  """The camera [..., 8] of h [..., 63]: quaternion, scale, translation."""
+  return h[..., NUM_POSE + NUM_SHAPE:]
+
+
+@gin.configurable(denylist=['hand_model'])
+def mean_parameters(hand_model: HandModel, mean_pose: bool = True, rotation: Sequence[float] = UPRIGHT,
+                    crop_margin: float = 1.5) -> np.ndarray:
+  """Where the regressor starts: the mean hand, filling a crop as hands do.
+
+  The paper starts from zeros except for MANO's mean pose; zero scale and a zero quaternion mean nothing, so here the
+  hand is scaled and shifted such that the crop made from its keypoints is [-1, 1] and the root's z is 0.
+
+  Args:
+    hand_model: gives pose and size.
+    mean_pose: start from the model's mean pose instead of the flat hand.
+    rotation: quaternion (w, x, y, z).
+    crop_margin: the crop's side in units of the larger side of the keypoints' box.
+
+  Returns:
+    [63] float32.
+  """
+  pose = hand_model.hands_mean if mean_pose else np.zeros(NUM_POSE)
+  rotation = np.asarray(rotation, np.float64) / np.linalg.norm(rotation)
+  camera = np.concatenate([rotation, [1, 0, 0, 0]])
+  layer = ManoLayer(hand_model, dtype='float64')
+  keypoints = layer(pose[None], np.zeros([1, NUM_SHAPE]), camera[None])['keypoints'][0].numpy()
+  low, high = keypoints.min(0), keypoints.max(0)
+  scale = 2 / (crop_margin * (high - low)[:2].max())
+  centre = np.append((low + high)[:2] / 2, keypoints[skeletons.ROOT, 2])
+  return np.concatenate([pose, np.zeros(NUM_SHAPE), rotation, [scale], -scale * centre]).astype(np.float32)
+
+
+def camera_from_global_orient(hand_model: HandModel, global_orient: tf.Tensor, shape: tf.Tensor,
+                              translation: Optional[tf.Tensor] = None) -> tf.Tensor:
+  """The camera [B, 8], at scale 1, that places a hand as MANO's global orientation and translation do.
+
+  MANO (and smplx, FreiHAND, HO-3D) turns about the shaped wrist joint: R (x - J) + J + translation; here a hand turns
+  about the origin of its frame.
+
+  Args:
+    hand_model: the model to which the parameters belong.
+    global_orient: [B, 3] axis-angle.
+    shape: [B, 10], on which the wrist joint depends.
+    translation: [B, 3] metres, or None.
+
+  Returns:
+    [B, 8] = quaternion, 1, translation.
+  """
+  dirs = np.einsum('v,vcs->sc', hand_model.joint_regressor[0], hand_model.shapedirs)
+  wrist = tf.matmul(shape, tf.constant(dirs, shape.dtype)) + tf.constant(hand_model.rest_joints[0], shape.dtype)
+  turned = tf.linalg.matvec(rotations.axis_angle_to_matrix(global_orient), wrist)
+  moved = wrist - turned if translation is None else wrist - turned + translation
+  return tf.concat([rotations.axis_angle_to_quaternion(global_orient), tf.ones_like(shape[:, :1]), moved], axis=1)

@@ -1,0 +1,97 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+from scipy.spatial.transform import Rotation
+
+from dhpe_tf.geometry import rotations
+from tests.gradients import assert_gradients_match
+
+VECTORS = np.concatenate([np.random.default_rng(0).normal(size=[40, 3]),
+                          1e-3 * np.random.default_rng(1).normal(size=[10, 3]), np.zeros([1, 3]),
+                          [[np.pi - 1e-6, 0, 0], [0, 3.1, 0], [0, 0, -3.1]]])
+
+
+def _quaternions(vectors):
+  quaternions = Rotation.from_rotvec(vectors).as_quat()[:, [3, 0, 1, 2]]
+  return quaternions * np.where(quaternions[:, :1] < 0, -1, 1)
+
+
+def test_matrices_of_axis_angles_and_back():
+  matrices = Rotation.from_rotvec(VECTORS).as_matrix()
+  np.testing.assert_allclose(rotations.axis_angle_to_matrix(VECTORS), matrices, atol=1e-14)
+  np.testing.assert_allclose(rotations.matrix_to_axis_angle(matrices), VECTORS, atol=1e-7)
+  np.testing.assert_allclose(rotations.matrix_to_axis_angle(matrices)[:51], VECTORS[:51], atol=1e-12)
+
+
+def test_quaternions():
+  expected = _quaternions(VECTORS)
+  matrices = Rotation.from_rotvec(VECTORS).as_matrix()
+  np.testing.assert_allclose(rotations.axis_angle_to_quaternion(VECTORS), expected, atol=1e-14)
+  np.testing.assert_allclose(rotations.quaternion_to_matrix(-3.7 * expected), matrices, atol=1e-14)
+  np.testing.assert_allclose(rotations.matrix_to_quaternion(matrices), expected, atol=1e-12)
+  np.testing.assert_allclose(rotations.quaternion_to_axis_angle(-expected), VECTORS, atol=1e-7)
+
+
+def test_half_turns_are_found_whatever_the_axis():
+  for axis in np.concatenate([np.eye(3), np.random.default_rng(2).normal(size=[10, 3])]):
+    matrix = Rotation.from_rotvec(np.pi * axis / np.linalg.norm(axis)).as_matrix()
+    back = rotations.axis_angle_to_matrix(rotations.matrix_to_axis_angle(matrix))
+    np.testing.assert_allclose(back, matrix, atol=1e-7)
+
+
+def test_product_is_second_then_first():
+  first, second = _quaternions(VECTORS[:20]), _quaternions(VECTORS[20:40])
+  product = rotations.quaternion_to_matrix(rotations.quaternion_multiply(first, second))
+  expected = rotations.quaternion_to_matrix(first) @ rotations.quaternion_to_matrix(second)
+  np.testing.assert_allclose(product, expected, atol=1e-14)
+
+
+@pytest.mark.parametrize('shape', [[], [0], [2, 5]])
+def test_any_leading_dimensions(shape):
+  vectors = np.random.default_rng(3).uniform(-1.5, 1.5, size=shape + [3]).astype(np.float32)
+  matrices = rotations.axis_angle_to_matrix(vectors)
+  assert matrices.shape == shape + [3, 3]
+  assert matrices.dtype == tf.float32
+  assert rotations.matrix_to_quaternion(matrices).shape == shape + [4]
+  np.testing.assert_allclose(rotations.matrix_to_axis_angle(matrices), vectors, atol=2e-6)
+
+
+def test_unknown_dimensions_in_a_graph():
+  @tf.function(input_signature=[tf.TensorSpec([None, None, 3])])
+  def convert(x):
+    return rotations.axis_angle_to_matrix(x)
+  vectors = np.ones([2, 4, 3], np.float32)
+  np.testing.assert_allclose(convert(vectors), rotations.axis_angle_to_matrix(vectors), atol=1e-6)
+
+
+@pytest.mark.parametrize('vectors', [np.zeros([2, 3]), VECTORS[:4], 0.00316 * VECTORS[:4], VECTORS[40:44]])
+def test_gradients_of_axis_angles(vectors):
+  assert_gradients_match(rotations.axis_angle_to_matrix, [vectors])
+  assert_gradients_match(rotations.axis_angle_to_quaternion, [vectors])
+
+
+def test_gradients_of_the_others():
+  quaternions = 1.7 * np.concatenate([_quaternions(VECTORS[:4]), [[1, 0, 0, 0]]])
+  assert_gradients_match(rotations.quaternion_to_matrix, [quaternions])
+  assert_gradients_match(rotations.matrix_to_axis_angle, [Rotation.from_rotvec(VECTORS[:3]).as_matrix()])
+  assert_gradients_match(rotations.matrix_to_axis_angle, [np.eye(3)])
+  assert_gradients_match(rotations.quaternion_multiply, [quaternions[:2], quaternions[2:4]])
+
+
+def test_zero_quaternion_is_finite():
+  with tf.GradientTape() as tape:
+    zero = tf.Variable(tf.zeros([1, 4]))
+    matrix = rotations.quaternion_to_matrix(zero)
+  np.testing.assert_array_equal(matrix[0], np.eye(3))
+  assert np.isfinite(tape.gradient(matrix, zero)).all()
+
+
+def test_random_rotations_are_uniform_and_repeat():
+  quaternions = rotations.random_rotations(20000, 5)
+  np.testing.assert_allclose(tf.norm(quaternions, axis=1), 1, atol=1e-6)
+  np.testing.assert_array_equal(quaternions, rotations.random_rotations(20000, 5))
+  assert not np.allclose(quaternions, rotations.random_rotations(20000, [6, 0]))
+  # Uniform on the rotation group: every entry of the matrix has mean 0 and variance 1/3.
+  matrices = rotations.quaternion_to_matrix(quaternions).numpy().reshape(-1, 9)
+  np.testing.assert_allclose(matrices.mean(0), 0, atol=0.02)
+  np.testing.assert_allclose(matrices.var(0), 1 / 3, atol=0.02)
