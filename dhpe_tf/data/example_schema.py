@@ -1,0 +1,154 @@
+"""What a record is: one hand in one picture. The one definition that writers, readers and schema.pbtxt share."""
+from typing import NamedTuple, Optional
+
+import numpy as np
+import tensorflow as tf
+from google.protobuf import text_format
+from tensorflow_metadata.proto.v0 import schema_pb2
+
+from dhpe_tf.errors import UserError
+
+NUM_KEYPOINTS = 21
+
+
+class Field(NamedTuple):
+  """One feature of a record.
+
+  Attributes:
+    kind: 'bytes', 'float' or 'int', as in tf.train.Feature.
+    shape: of the values; () for one.
+    default: the value where a record leaves the field out; None makes it required.
+    about: unit, axes, meaning.
+  """
+
+  kind: str
+  shape: tuple
+  default: Optional[object]
+  about: str
+
+
+_ZERO, _NONE = 0.0, b''
+FIELDS = {
+    'image/encoded': Field('bytes', (), None, 'JPEG or PNG file'),
+    'image/height': Field('int', (), None, 'px'),
+    'image/width': Field('int', (), None, 'px'),
+    'image/id': Field('bytes', (), None, 'name of the picture in its source'),
+    'hand/side': Field('bytes', (), None, "'right' or 'left', as in an unmirrored picture"),
+    'hand/joints_2d_px': Field('float', (NUM_KEYPOINTS, 2), None, 'x, y; pixel centres at +0.5'),
+    'hand/joints_2d_valid': Field('float', (NUM_KEYPOINTS,), None, '1 where the 2D label counts, else 0'),
+    'hand/visibility': Field('float', (NUM_KEYPOINTS,), 1.0, '1 seen, 0 hidden (labelled all the same)'),
+    'hand/joints_3d_m': Field('float', (NUM_KEYPOINTS, 3), _ZERO, 'camera axes; relative to the root (middle MCP) if '
+                              'camera/intrinsics are unknown'),
+    'hand/joints_3d_valid': Field('float', (NUM_KEYPOINTS,), _ZERO, '1 where the 3D label counts; teacher labels less'),
+    'hand/pose': Field('float', (45,), _ZERO, 'axis-angle about the flat hand, radians, of the right or mirrored hand'),
+    'hand/shape': Field('float', (10,), _ZERO, 'shape coefficients'),
+    'hand/has_parameters': Field('float', (), _ZERO, '1 where pose and shape belong to the built-in hand model'),
+    'mask/encoded': Field('bytes', (), _NONE, 'PNG of one channel, 255 on the hand; empty where there is none'),
+    'camera/intrinsics': Field('float', (3, 3), _ZERO, 'K in px; zeros where unknown'),
+    'source': Field('bytes', (), _NONE, 'dataset or tool, and how the labels were made'),
+    'group': Field('bytes', (), _NONE, 'person or session; splits never cut a group'),
+}
+_SCHEMA_TYPES = {'bytes': schema_pb2.BYTES, 'float': schema_pb2.FLOAT, 'int': schema_pb2.INT}
+_DTYPES = {schema_pb2.BYTES: tf.string, schema_pb2.FLOAT: tf.float32, schema_pb2.INT: tf.int64}
+
+
+def schema() -> schema_pb2.Schema:
+  """The schema as tensorflow_metadata states it."""
+  result = schema_pb2.Schema()
+  for name, field in FIELDS.items():
+    feature = result.feature.add(name=name, type=_SCHEMA_TYPES[field.kind])
+    feature.annotation.comment.append(field.about)
+    feature.presence.min_count = 1
+    feature.presence.min_fraction = 1.0 if field.default is None else 0.0
+    feature.shape.SetInParent()
+    for size in field.shape:
+      feature.shape.dim.add(size=size)
+  return result
+
+
+def schema_text() -> str:
+  """The schema as the text of schema.pbtxt."""
+  return text_format.MessageToString(schema())
+
+
+def parse_spec(text: str, place: str) -> dict[str, tf.io.FixedLenFeature]:
+  """The specification with which tf.io parses records of a schema.
+
+  Args:
+    text: of schema.pbtxt.
+    place: its path, for errors.
+
+  Returns:
+    Features by name; fields that a record may leave out have defaults.
+
+  Raises:
+    UserError: not a schema, or one that lacks a field of ours or has it in another type or shape.
+  """
+  try:
+    found = text_format.Parse(text, schema_pb2.Schema())
+  except text_format.ParseError as error:
+    raise UserError(f'{place} is not a schema ({error}); convert the data again') from error
+  features = {feature.name: feature for feature in found.feature}
+  spec = {}
+  for name, field in FIELDS.items():
+    if name not in features:
+      raise UserError(f'{place} has no field {name}; convert the data again with this version')
+    shape = tuple(dim.size for dim in features[name].shape.dim)
+    dtype = _DTYPES.get(features[name].type)
+    if shape != field.shape or features[name].type != _SCHEMA_TYPES[field.kind]:
+      raise UserError(f'{place}: {name} has type and shape {dtype, shape}, not {field.kind, field.shape}; '
+                      'convert the data again with this version')
+    default = None if field.default is None else np.full(shape, field.default).tolist()
+    spec[name] = tf.io.FixedLenFeature(shape, dtype, default)
+  return spec
+
+
+def encode(record: dict) -> bytes:
+  """Serializes a record.
+
+  Args:
+    record: values by field name: bytes or str, numbers, arrays; fields with a default may be left out.
+
+  Returns:
+    A serialized tf.train.Example.
+
+  Raises:
+    UserError: an unknown or missing field, a wrong shape, NaN or infinity, a side that is neither right nor left; the
+      message names picture and field.
+  """
+  place = _text(record.get('image/id', '(no image/id)'))
+  unknown = sorted(set(record) - set(FIELDS))
+  if unknown:
+    raise UserError(f'{place}: {unknown[0]} is not a field of a record')
+  features = {}
+  for name, field in FIELDS.items():
+    if name in record:
+      features[name] = _feature(record[name], field, f'{place}: {name}')
+    elif field.default is None:
+      raise UserError(f'{place}: {name} is missing')
+  if _text(record['hand/side']) not in ('right', 'left'):
+    raise UserError(f"{place}: hand/side is {_text(record['hand/side'])!r}, not 'right' or 'left'")
+  return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString(deterministic=True)
+
+
+def _feature(value: object, field: Field, place: str) -> tf.train.Feature:
+  """One field as a tf.train.Feature; `place` names it in errors."""
+  if field.kind == 'bytes':
+    value = value.encode() if isinstance(value, str) else bytes(value)
+    return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
+  try:
+    array = np.asarray(value, np.float64)
+  except (TypeError, ValueError) as error:
+    raise UserError(f'{place} holds something that is not a number') from error
+  if array.shape != field.shape:
+    raise UserError(f'{place} has shape {array.shape}, not {field.shape}')
+  if not np.all(np.isfinite(array)):
+    raise UserError(f'{place} holds NaN or infinity; leave such labels out by their valid entry')
+  if field.kind == 'int':
+    return tf.train.Feature(int64_list=tf.train.Int64List(value=array.astype(np.int64).ravel()))
+  return tf.train.Feature(float_list=tf.train.FloatList(value=array.astype(np.float32).ravel()))
+
+
+def _text(value: object) -> str:
+  """Bytes or str as str."""
+  return value.decode(errors='replace') if isinstance(value, bytes) else str(value)

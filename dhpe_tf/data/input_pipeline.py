@@ -1,0 +1,172 @@
+"""From records to batches: crops of right hands with their labels in crop space.
+
+What a batch holds (B instances, S the image side in pixels; left hands are mirrored, picture and labels):
+
+  image [B, S, S, 3] 0..1; mask [B, S, S] 0..1 with mask_weight [B];
+  joints_2d [B, 21, 2] crop space, joints_2d_weight [B, 21];
+  joints_3d [B, 21, 3] crop space, x and y as joints_2d, z relative to the root, joints_z_weight [B, 21];
+  joints_3d_m [B, 21, 3] camera axes (turned as the picture is), joints_3d_weight [B, 21];
+  pose [B, 45], shape [B, 10], parameters_weight [B];
+  crop_center_px [B, 2], crop_side_px [B], intrinsics [B, 3, 3], root_depth_m [B] (0 where unknown), is_left [B] bool,
+  id [B] string.
+"""
+from collections.abc import Sequence
+
+import gin
+import tensorflow as tf
+
+from dhpe_tf.data import augmentation, tfrecords
+from dhpe_tf.errors import UserError
+from dhpe_tf.geometry import crops
+from dhpe_tf.hand import skeletons
+
+Source = tuple[str, str, float]  # root, split, weight in the mixture
+
+
+@gin.configurable(module='dhpe_tf')
+def build_dataset(sources: Sequence[Source] = gin.REQUIRED, batch_size: int = 32, image_size: int = 224,
+                  training: bool = True, seed: int = 0, epoch: int = 0, shuffle_buffer: int = 2048,
+                  augment: bool = True) -> tf.data.Dataset:
+  """Batches of one epoch; the same ones for the same arguments.
+
+  Args:
+    sources: record sets as (root, split, weight). In training they are mixed without end by their weights; otherwise
+      they follow one another, each once, the last batch smaller.
+    batch_size: of all replicas together.
+    image_size: side S of the crops, px.
+    training: shuffle, repeat and augment.
+    seed: of order and augmentation.
+    epoch: each has its own order and augmentation.
+    shuffle_buffer: records to choose from, a source.
+    augment: whether training changes views and colours.
+
+  Returns:
+    The dataset of the dict above.
+
+  Raises:
+    UserError: no source, a record set that is missing or does not fit, a weight that is not above zero.
+  """
+  if not sources:
+    raise UserError('build_dataset.sources is empty; name at least one (root, split, weight)')
+  for root, split, weight in sources:
+    if weight <= 0:
+      raise UserError(f'build_dataset.sources: weight {weight} of {root} {split} is not above zero')
+  parts = [tfrecords.read(root, split) for root, split, _ in sources]
+  if training:
+    parts = [part.shuffle(shuffle_buffer, seed=_mix(seed, epoch, i)).repeat() for i, part in enumerate(parts)]
+    weights = [float(weight) for _, _, weight in sources]
+    records = tf.data.Dataset.sample_from_datasets(
+        parts, [weight / sum(weights) for weight in weights], seed=_mix(seed, epoch, -1))
+  else:
+    records = parts[0]
+    for part in parts[1:]:
+      records = records.concatenate(part)
+  changed = training and augment
+
+  def instance(number: tf.Tensor, record: dict) -> dict:
+    place = tf.stack([tf.cast(_mix(seed, epoch, 0), tf.int64), number]) if changed else None
+    return to_instance(record, image_size, place)
+
+  return records.enumerate().map(instance, tf.data.AUTOTUNE, deterministic=True).batch(
+      batch_size, drop_remainder=training).prefetch(2)
+
+
+def _mix(seed: int, epoch: int, source: int) -> int:
+  """One number of three, different for neighbours."""
+  return (seed * 1_000_003 + epoch * 7_919 + source * 104_729 + 12_345) % (2**31 - 1)
+
+
+def to_instance(record: dict, image_size: int, seed: 'tf.Tensor | None' = None) -> dict:
+  """One instance of a batch from a parsed record.
+
+  Args:
+    record: tensors by field name, see `example_schema.FIELDS`.
+    image_size: side of the crop in pixels.
+    seed: `[2]` int64 for augmentation, or None for none.
+  """
+  is_left = tf.equal(record['hand/side'], 'left')
+  width = tf.cast(record['image/width'], tf.float32)
+  sign = tf.where(is_left, -1., 1.)
+  joints_px = _mirror_if(is_left, record['hand/joints_2d_px'], width)
+  valid_2d, valid_3d = record['hand/joints_2d_valid'], record['hand/joints_3d_valid']
+  crop = crops.crop_from_joints(joints_px, valid_2d)
+  if seed is None:
+    view = augmentation.View(crop, tf.constant(0.))
+  else:
+    view_seed, appearance_seed = augmentation.split_seed(seed, 2)
+    view = augmentation.random_view(crop, view_seed)
+  crop, rotation = view
+
+  # The picture is cut before it is mirrored: the square as it lies in the picture, turned the other way.
+  in_picture = crops.Crop(_mirror_if(is_left, crop.center_px[None], width)[0], crop.side_px)
+
+  def cut(encoded: tf.Tensor, channels: int, fill: float) -> tf.Tensor:
+    picture = tf.io.decode_image(encoded, channels, expand_animations=False)
+    picture = tf.ensure_shape(picture, [None, None, channels])
+    result = crops.extract(picture, in_picture, image_size, sign * rotation, fill)
+    return tf.where(is_left, tf.reverse(result, [1]), result)
+
+  image = cut(record['image/encoded'], 3, 0.5)
+  if seed is not None:
+    image = augmentation.random_appearance(image, appearance_seed)
+  has_mask = tf.strings.length(record['mask/encoded']) > 0
+  mask = tf.cond(has_mask, lambda: cut(record['mask/encoded'], 1, 0.)[..., 0],
+                 lambda: tf.zeros([image_size, image_size]))
+
+  joints_2d = crops.to_crop(joints_px, crop, rotation)
+  joints_3d_m = crops.turn(_mirror_if(is_left, record['hand/joints_3d_m'], 0.), rotation)
+  intrinsics = _mirror_intrinsics(is_left, record['camera/intrinsics'], width)
+  z, z_weight, root_depth_m = _crop_z(joints_2d, valid_2d, joints_3d_m, valid_3d, intrinsics, crop.side_px)
+  return {
+      'image': tf.ensure_shape(image, [image_size, image_size, 3]),
+      'mask': tf.ensure_shape(mask, [image_size, image_size]), 'mask_weight': tf.cast(has_mask, tf.float32),
+      'joints_2d': joints_2d, 'joints_2d_weight': valid_2d,
+      'joints_3d': tf.concat([joints_2d, z[:, None]], axis=-1), 'joints_z_weight': z_weight,
+      'joints_3d_m': joints_3d_m, 'joints_3d_weight': valid_3d,
+      'pose': record['hand/pose'], 'shape': record['hand/shape'], 'parameters_weight': record['hand/has_parameters'],
+      'crop_center_px': crop.center_px, 'crop_side_px': crop.side_px, 'intrinsics': intrinsics,
+      'root_depth_m': root_depth_m, 'is_left': is_left, 'id': record['image/id'],
+  }
+
+
+@gin.configurable(module='dhpe_tf')
+def depth_label_weights(intrinsics_known: tf.Tensor, with_camera: float = 1., without_camera: float = 0.3) -> tf.Tensor:
+  """How much a depth label counts: less without a camera, where its scale is fitted and its maker often a network."""
+  return tf.where(intrinsics_known, with_camera, without_camera)
+
+
+def _crop_z(joints_2d, valid_2d, joints_3d_m, valid_3d, intrinsics, side_px):
+  """Depth of the joints in crop space relative to the root (paper section 3.3), its weights, and the root's depth.
+
+  With a camera one unit is half the crop's side at the depth of the root. Without one the metric joints are scaled onto
+  the 2D joints, seen straight on.
+  """
+  focal = (intrinsics[0, 0] + intrinsics[1, 1]) / 2
+  known = focal > 0
+  root = joints_3d_m[skeletons.ROOT]
+  unit_m = root[2] * side_px / 2 / tf.where(known, focal, 1.)
+  both = (valid_2d * valid_3d)[:, None]
+  count = tf.maximum(tf.reduce_sum(both), 1.)
+
+  def centred(points):
+    return (points - tf.reduce_sum(points * both, axis=0) / count) * both
+
+  flat_m, flat_crop = centred(joints_3d_m[:, :2]), centred(joints_2d)
+  fitted = tf.sqrt(tf.reduce_sum(flat_crop**2) / tf.maximum(tf.reduce_sum(flat_m**2), 1e-12))
+  per_metre = tf.where(known, tf.math.divide_no_nan(1., unit_m), fitted)
+  z = (joints_3d_m[:, 2] - root[2]) * per_metre
+  # Without the root's label no depth is relative to it.
+  weight = valid_3d * valid_3d[skeletons.ROOT] * depth_label_weights(known)
+  return tf.where(weight > 0, z, 0.), weight, tf.where(known, root[2] * valid_3d[skeletons.ROOT], 0.)
+
+
+def _mirror_if(is_left: tf.Tensor, points: tf.Tensor, width_px) -> tf.Tensor:
+  """Points `[N, 2 or 3]`, mirrored if the hand is a left one."""
+  return tf.where(is_left, crops.mirror_points(points, width_px), points)
+
+
+def _mirror_intrinsics(is_left: tf.Tensor, intrinsics: tf.Tensor, width_px: tf.Tensor) -> tf.Tensor:
+  """The camera of the mirrored picture: its principal point moves to the other side."""
+  known = intrinsics[0, 0] > 0
+  shift = tf.where(is_left & known, width_px - 2 * intrinsics[0, 2], 0.)
+  return intrinsics + shift * tf.constant([[0., 0., 1.], [0., 0., 0.], [0., 0., 0.]])
