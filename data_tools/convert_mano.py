@@ -16,8 +16,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from dhpe_tf import command_line
 from dhpe_tf.errors import UserError
 from dhpe_tf.files import atomic_path
-from dhpe_tf.hand.hand_model import HandModel
-from dhpe_tf.hand.model_files import load_hand_model
+from dhpe_tf.hand.hand_model import HandModel, load_hand_model
 
 _FLAGS = flags.FlagValues()
 flags.DEFINE_string('input', None, 'MANO_RIGHT.pkl or MANO_LEFT.pkl as its authors distribute it.', flag_values=_FLAGS)

@@ -6,8 +6,7 @@ import scipy.sparse
 
 from data_tools import convert_mano
 from dhpe_tf import command_line
-from dhpe_tf.hand.hand_model import FIELDS
-from dhpe_tf.hand.model_files import load_hand_model
+from dhpe_tf.hand.hand_model import FIELDS, load_hand_model
 
 
 @pytest.fixture
