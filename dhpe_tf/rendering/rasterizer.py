@@ -68,10 +68,9 @@ def find_visible(vertices_px: tf.Tensor, faces: Union[np.ndarray, tf.Tensor], im
   pixel = tf.cast(tf.where(index < tf.int32.max)[:, 0], tf.int32)
   source = tf.gather(listed.source, tf.gather(index, pixel))
   face, image = source // batch, source % batch
-  corner_ids = tf.gather(faces, face)
-  corners = tf.gather(tf.reshape(vertices, [-1, 3]), corner_ids * batch + image[:, tf.newaxis])
-  barycentrics, depth = _locate(corners, pixel, height, width, perspective)
-  return Visible(pixel, image, face, corner_ids, barycentrics, depth, tf.stack([batch, height, width]))
+  x, y = tf.cast(pixel % width, vertices.dtype) + .5, tf.cast(pixel // width % height, vertices.dtype) + .5
+  barycentrics, depth = _locate(vertices, faces, source, x, y, perspective)
+  return Visible(pixel, image, face, tf.gather(faces, face), barycentrics, depth, tf.stack([batch, height, width]))
 
 
 def _drawn(vertices, faces, perspective, cull):
@@ -86,37 +85,57 @@ def _drawn(vertices, faces, perspective, cull):
   return drawn
 
 
-def _locate(corners, pixel, height, width, perspective):
-  """Barycentric coordinates [N, 3] and depth [N] of pixels in faces with corners [N, 3, 3]."""
-  x = tf.cast(pixel % width, corners.dtype) + .5
-  y = tf.cast(pixel // width % height, corners.dtype) + .5
-  to = corners[..., :2] - tf.stack([x, y], axis=-1)[:, tf.newaxis]
-  (ax, ay), (bx, by), (cx, cy) = (tf.unstack(to[:, k], axis=-1) for k in range(3))
-  weights = tf.stack([bx * cy - by * cx, cx * ay - cy * ax, ax * by - ay * bx], axis=-1)
+def _locate(vertices, faces, source, x, y, perspective):
+  """Barycentric coordinates [N, 3] and depth [N] of points x, y [N] in faces source [N] of vertices [V, B, 3].
+
+  What is constant in a face is worked out once a face, not once a pixel.
+  """
+  corners = [tf.reshape(tf.gather(vertices, faces[:, k]), [-1, 3]) for k in range(3)]
+  sides = tf.stack([corners[1] - corners[0], corners[2] - corners[0]])  # [2, F * B, 3]
+  (ax, bx), (ay, by) = tf.unstack(sides[..., 0]), tf.unstack(sides[..., 1])
+  per_area = tf.math.reciprocal_no_nan(ax * by - ay * bx)
+  planes = tf.stack([corners[0][:, 0], corners[0][:, 1], by * per_area, -bx * per_area, -ay * per_area, ax * per_area,
+                     *(corner[:, 2] for corner in corners)], axis=-1)
+  x0, y0, bx, by, cx, cy, z0, z1, z2 = tf.unstack(tf.gather(planes, source), axis=-1)
+  x, y = x - x0, y - y0
+  b, c = _within(x * bx + y * by), _within(x * cx + y * cy)
+  weights = (1 - b - c, b, c)
   if perspective:
-    weights /= corners[..., 2]
-  barycentrics = weights / tf.reduce_sum(weights, axis=-1, keepdims=True)
-  return barycentrics, tf.reduce_sum(barycentrics * corners[..., 2], axis=-1)
+    weights = [weight / z for weight, z in zip(weights, (z0, z1, z2))]
+    total = tf.add_n(weights)
+    weights = [weight / total for weight in weights]
+  return tf.stack(weights, axis=-1), weights[0] * z0 + weights[1] * z1 + weights[2] * z2
 
 
-def interpolate(visible: Visible, attributes: tf.Tensor) -> tf.Tensor:
+def _within(weight):
+  """Takes rounding beyond 0 .. 1 away, which is large in faces nearly without area, and leaves the gradient alone."""
+  return weight + tf.stop_gradient(tf.clip_by_value(weight, 0, 1) - weight)
+
+
+def interpolate(visible: Visible, attributes: tf.Tensor, faces: Union[np.ndarray, tf.Tensor]) -> tf.Tensor:
   """Interpolates vertex attributes at the visible pixels; differentiable in attributes and vertices.
 
   Args:
     visible: of the batch, N pixels.
     attributes: [B, V, C], or [V, C] for all images.
+    faces: int [F, 3], constant, those rendered.
 
   Returns:
     [N, C].
   """
   attributes = tf.convert_to_tensor(attributes)
-  ids = visible.vertices
-  if attributes.shape.rank == 3:
-    ids += (visible.image * tf.shape(attributes)[1])[:, tf.newaxis]
-    attributes = tf.reshape(attributes, [-1, attributes.shape[-1]])
-  a, b, c = tf.unstack(visible.barycentrics[..., tf.newaxis], axis=1)
-  return (a * tf.gather(attributes, ids[:, 0]) + b * tf.gather(attributes, ids[:, 1]) +
-          c * tf.gather(attributes, ids[:, 2]))
+  faces, batch = np.asarray(faces, np.int32), visible.image_shape[0]
+  if attributes.shape.rank == 2:
+    attributes = tf.tile(attributes[tf.newaxis], [batch, 1, 1])
+  channels = attributes.shape[-1]
+  attributes = tf.transpose(attributes, [1, 0, 2])
+  corners = [tf.reshape(tf.gather(attributes, faces[:, k]), [-1, channels]) for k in range(3)]
+  # One gather a pixel, of what belongs to its face, is several times faster than one for each corner.
+  table = tf.concat([corners[0], corners[1] - corners[0], corners[2] - corners[0]], axis=1)
+  values = tf.unstack(tf.gather(table, visible.face * batch + visible.image), axis=1)
+  first, to_second, to_third = (values[k * channels:(k + 1) * channels] for k in range(3))
+  _, b, c = tf.unstack(visible.barycentrics, axis=1)
+  return tf.stack([x + b * y + c * z for x, y, z in zip(first, to_second, to_third)], axis=1)
 
 
 def to_image(visible: Visible, values: tf.Tensor) -> tf.Tensor:
@@ -129,10 +148,9 @@ def to_image(visible: Visible, values: tf.Tensor) -> tf.Tensor:
   Returns:
     [B, height, width, C].
   """
-  channels = tf.shape(values)[-1:]
-  flat = tf.scatter_nd(visible.pixel[:, tf.newaxis], values,
-                       tf.concat([[tf.reduce_prod(visible.image_shape)], channels], axis=0))
-  return tf.reshape(flat, tf.concat([visible.image_shape, channels], axis=0))
+  # A segment sum, each segment of one pixel, is a quicker scatter than tf.scatter_nd.
+  flat = tf.math.unsorted_segment_sum(values, visible.pixel, tf.reduce_prod(visible.image_shape))
+  return tf.reshape(flat, tf.concat([visible.image_shape, tf.shape(values)[-1:]], axis=0))
 
 
 def rasterize(vertices_px: tf.Tensor, faces: Union[np.ndarray, tf.Tensor], image_size: tuple[int, int],
@@ -155,7 +173,7 @@ def rasterize(vertices_px: tf.Tensor, faces: Union[np.ndarray, tf.Tensor], image
   """
   visible = find_visible(vertices_px, faces, image_size, perspective, cull)
   values = {'depth': visible.depth[:, tf.newaxis]}
-  values.update({name: interpolate(visible, value) for name, value in (attributes or {}).items()})
+  values.update({name: interpolate(visible, value, faces) for name, value in (attributes or {}).items()})
   return framebuffer(visible, faces, image_size, values)
 
 
