@@ -1,0 +1,249 @@
+"""What all readers share: the way through a dataset, and the fields of an example."""
+import abc
+import dataclasses
+import io
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent import futures
+from typing import Any, ClassVar, Optional
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from dhpe_tf.data import image_files
+from dhpe_tf.errors import UserError
+from dhpe_tf.hand import skeletons
+
+Example = dict[str, Any]
+
+PALM_OR_WRIST = ('palm', 'wrist')
+_ENDINGS = {'png': b'IEND\xaeB`\x82', 'jpeg': b'\xff\xd9'}
+_FORMATS = {'.png': 'png', '.jpg': 'jpeg', '.jpeg': 'jpeg'}
+
+
+@dataclasses.dataclass(frozen=True)
+class Picture:
+  """An encoded picture whose header and ending were checked.
+
+  Attributes:
+    data: the bytes of the file, unchanged.
+    height: in pixels.
+    width: in pixels.
+  """
+
+  data: bytes
+  height: int
+  width: int
+
+
+class Reader(abc.ABC):
+  """A dataset on disk.
+
+  `keys` is quick and lists what there is; `read` does the work for one key, so that keys can be spread over processes.
+
+  Attributes:
+    source: name of the dataset, written into each example.
+    licence: what a user of the converted records must be told.
+    published_counts: number of examples by split, under the default options, as the dataset's authors give it.
+  """
+
+  source: ClassVar[str]
+  licence: ClassVar[str]
+  published_counts: ClassVar[dict[str, int]]
+
+  @property
+  @abc.abstractmethod
+  def options(self) -> dict[str, Any]:
+    """The choices made in reading, for dataset.json."""
+
+  @abc.abstractmethod
+  def keys(self, split: str) -> Sequence[Any]:
+    """What there is to read in a split ('train' or 'eval'), in a fixed order.
+
+    Raises:
+      UserError: the split is unknown, or a file that the whole split needs is missing or damaged.
+    """
+
+  @abc.abstractmethod
+  def read(self, split: str, key: Any) -> list[Example]:
+    """The hands of one key, none if there is none to label.
+
+    Raises:
+      UserError: a file of this key is missing or damaged; the message names it.
+    """
+
+
+class Skipped:
+  """Counts and reports what could not be read.
+
+  Attributes:
+    messages: what was wrong, one line for each key skipped.
+  """
+
+  def __init__(self, fatal: bool = False):
+    self.messages: list[str] = []
+    self._fatal = fatal
+
+  def add(self, error: UserError) -> None:
+    """Takes note of an error, or raises it if errors are fatal."""
+    if self._fatal:
+      raise error
+    self.messages.append(str(error))
+    tqdm.write(f'skipped: {error}', file=sys.stderr)
+
+
+def examples(reader: Reader, split: str, skipped: Skipped, threads: int = 2, ahead: int = 64) -> Iterator[Example]:
+  """All examples of a split in the order of its keys; what is damaged goes to `skipped`.
+
+  Args:
+    reader: of the dataset.
+    split: 'train' or 'eval'.
+    skipped: takes the errors.
+    threads: that read files and encode masks at the same time.
+    ahead: keys that they share at a time, so that memory stays bounded.
+
+  Yields:
+    The examples.
+  """
+  def read(key):
+    try:
+      return reader.read(split, key)
+    except UserError as error:
+      return error
+
+  keys = list(reader.keys(split))
+  with futures.ThreadPoolExecutor(threads) as pool:
+    for start in range(0, len(keys), ahead):
+      for found in pool.map(read, keys[start:start + ahead]):
+        if isinstance(found, UserError):
+          skipped.add(found)
+        else:
+          yield from found
+
+
+def make_example(picture: Picture, image_id: str, side: str, source: str, joints_3d_m: np.ndarray,
+                 joints_2d_px: np.ndarray, intrinsics: np.ndarray, valid: Optional[np.ndarray] = None,
+                 visibility: Optional[np.ndarray] = None, mask: Optional[np.ndarray] = None, group: str = '',
+                 parameters: Optional[tuple[np.ndarray, np.ndarray]] = None) -> Example:
+  """Gathers the fields of `dhpe_tf.data.example_schema`, with zeros for what is not labelled.
+
+  Args:
+    picture: the image, not mirrored for left hands.
+    image_id: unique in the dataset.
+    side: 'right' or 'left'.
+    source: name of the dataset.
+    joints_3d_m: `[21, 3]` in camera axes, in the order of this package.
+    joints_2d_px: `[21, 2]`, pixel centres at +0.5.
+    intrinsics: `[3, 3]`.
+    valid: `[21]` which keypoints are labelled, None for all.
+    visibility: `[21]` 1 seen, 0 hidden; None for all seen.
+    mask: `[H, W]` bool, the hand, or None.
+    group: pictures of one group (a person, a sequence) belong into one split.
+    parameters: MANO pose `[45]` about the flat hand and shape `[10]`, or None.
+
+  Returns:
+    The example.
+  """
+  valid = np.ones(21, np.float32) if valid is None else np.asarray(valid, np.float32)
+  visibility = valid if visibility is None else np.asarray(visibility, np.float32) * valid
+  labelled = valid[:, None] > 0
+  pose, shape = parameters if parameters is not None else (np.zeros(45), np.zeros(10))
+  return {
+      'image/encoded': picture.data, 'image/height': picture.height, 'image/width': picture.width,
+      'image/id': image_id, 'hand/side': side,
+      'hand/joints_2d_px': np.where(labelled, joints_2d_px, 0.).astype(np.float32),
+      'hand/visibility': visibility, 'hand/joints_2d_valid': valid,
+      'hand/joints_3d_m': np.where(labelled, joints_3d_m, 0.).astype(np.float32), 'hand/joints_3d_valid': valid,
+      'mask/encoded': b'' if mask is None else encode_mask(mask),
+      'camera/intrinsics': np.asarray(intrinsics, np.float32),
+      'hand/pose': np.asarray(pose, np.float32), 'hand/shape': np.asarray(shape, np.float32),
+      'hand/has_parameters': float(parameters is not None), 'source': source, 'group': group,
+  }
+
+
+def project(points_m: np.ndarray, intrinsics: np.ndarray) -> np.ndarray:
+  """Pixels `[N, 2]` of points `[N, 3]` in camera axes; in float64, for labels."""
+  image = np.asarray(points_m, np.float64) @ np.asarray(intrinsics, np.float64).T
+  return image[:, :2] / np.where(image[:, 2:] == 0, 1., image[:, 2:])
+
+
+def corner_origin(intrinsics: np.ndarray) -> np.ndarray:
+  """Moves the principal point of a camera calibrated with pixel centres at whole numbers: there they lie at +0.5."""
+  return intrinsics + np.array([[0., 0., .5], [0., 0., .5], [0., 0., 0.]])
+
+
+def palm_from_wrist(joints: np.ndarray) -> np.ndarray:
+  """Replaces keypoint 0 of `[21, D]`, the wrist, by the palm: the middle of wrist and middle MCP (RHD's convention)."""
+  joints = np.array(joints, np.float64)
+  joints[0] = (joints[0] + joints[skeletons.ROOT]) / 2
+  return joints
+
+
+def read_picture(path: str) -> Picture:
+  """Reads a PNG or JPEG file without decoding it.
+
+  Raises:
+    UserError: missing, no such picture, or cut off.
+  """
+  image_format = _FORMATS.get(os.path.splitext(path)[1].lower())
+  if image_format is None:
+    raise UserError(f'{path}: a PNG or JPEG file was expected here')
+  data = image_files.read_bytes(path)
+  height, width = image_files.read_image_size(data, path)
+  if _ENDINGS[image_format] not in data[-64:]:
+    raise UserError(f'{path}: the picture is cut off; get a whole copy.')
+  return Picture(data, height, width)
+
+
+def read_labels(path: str) -> np.ndarray:
+  """Reads a picture whose single channel holds numbers, uint8 `[H, W]`.
+
+  Raises:
+    UserError: missing, not a picture, damaged, or of several channels.
+  """
+  try:
+    with Image.open(io.BytesIO(image_files.read_bytes(path)), formats=('PNG', 'JPEG')) as image:
+      labels = np.array(image)
+  except UserError:
+    raise
+  # Pillow raises errors of many kinds on damaged files.
+  except Exception as error:
+    raise UserError(f'{path}: not a whole PNG or JPEG picture ({type(error).__name__}); get a whole copy.') from error
+  if labels.ndim != 2 or labels.dtype != np.uint8:
+    raise UserError(f'{path}: one channel of 8 bits was expected, got {labels.shape} of {labels.dtype}')
+  return labels
+
+
+def encode_mask(mask: np.ndarray) -> bytes:
+  """A bool mask `[H, W]` as PNG of 0 and 255."""
+  file = io.BytesIO()
+  Image.fromarray(np.where(mask, np.uint8(255), np.uint8(0))).save(file, 'PNG', compress_level=1)
+  return file.getvalue()
+
+
+def find_root(path: str, wanted: str, inside: Sequence[str] = ()) -> str:
+  """The folder that holds `wanted`: `path` itself or a folder `inside` it, for users who name the parent.
+
+  Raises:
+    UserError: none of them does.
+  """
+  for folder in (path, *(os.path.join(path, name) for name in inside)):
+    if os.path.exists(os.path.join(folder, wanted)):
+      return folder
+  raise UserError(f'{os.path.join(path, wanted)}: not found; name the folder that holds {wanted!r}')
+
+
+def split_folder(folders: dict[str, str], split: str) -> str:
+  """The dataset's own name of a split, or a UserError that lists the splits."""
+  if split not in folders:
+    raise UserError(f'unknown split {split!r}; this dataset has {", ".join(folders)}')
+  return folders[split]
+
+
+def check_option(name: str, value: str, choices: Sequence[str]) -> str:
+  """The value, or a UserError if it is none of the choices."""
+  if value not in choices:
+    raise UserError(f'--{name} must be one of {", ".join(choices)}, got {value!r}')
+  return value
