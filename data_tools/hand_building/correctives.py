@@ -11,7 +11,8 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from data_tools.hand_building import pose_space
-from data_tools.hand_building.rig import PARENTS, neighbour_averaging, smooth_step
+from data_tools.hand_building.rig import neighbour_averaging, smooth_step
+from dhpe_tf.hand.skeletons import PARENTS
 
 # Steps through the range of flexion, abduction and twist.
 GRID = (9, 3, 3)
@@ -21,6 +22,7 @@ SWELLING_REACH, BACK_SHARE = 1.2, 0.4
 INSIDE_SHARPNESS, VOLUME_ROUNDS, SMOOTHING_ROUNDS = 0.7, 6, 3
 # Vertices that other fingers carry by more than this do not swell.
 MAX_FOREIGN_WEIGHT = 0.3
+WRIST_MARGIN_M = 0.01
 NEGLIGIBLE_M = 2e-5
 
 
@@ -105,7 +107,9 @@ def _swelling(vertices: np.ndarray, joints: np.ndarray, weights: np.ndarray, joi
   palm = np.cross(axes[0], axes[2])
   side = away @ palm
   palmar = smooth_step(0.5 + 0.5 * side / np.maximum(distance, 1e-9))
-  return smooth_step(1 - distance / reach) * (BACK_SHARE + (1 - BACK_SHARE) * palmar) * (foreign < MAX_FOREIGN_WEIGHT)
+  # The forearm does not swell, nor the rim of the opening with it: the wrist lies at x = 0.
+  hand = smooth_step(0.5 - vertices[:, 0] / WRIST_MARGIN_M) * (foreign < MAX_FOREIGN_WEIGHT)
+  return smooth_step(1 - distance / reach) * (BACK_SHARE + (1 - BACK_SHARE) * palmar) * hand
 
 
 def _wanted(vertices: np.ndarray, faces: np.ndarray, centre: np.ndarray, carried: np.ndarray, bone: np.ndarray,

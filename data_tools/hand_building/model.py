@@ -19,6 +19,8 @@ from data_tools.hand_building import (
 )
 from data_tools.hand_building.source import BodySource
 from dhpe_tf.files import atomic_path
+from dhpe_tf.geometry import meshes
+from dhpe_tf.hand.skeletons import PARENTS
 
 VERTEX_COUNT, LOOP_COUNT, SHAPE_COUNT = 778, 16, 10
 # People and poses of each that the regressors are fitted to; vertices carried less by a joint take no part in its row.
@@ -76,11 +78,11 @@ def build(source: BodySource, people_count: int = 3000, seed: int = 0) -> BuiltH
   joints = regressor @ template
   axes = pose_space.joint_axes(joints, template[mesh.tips])
   hands_mean = pose_space.angles_to_pose(pose_space.mean_angles_deg(), axes)
-  posedirs = correctives.fit_posedirs(template, close(mesh.faces), joints, mesh.weights, axes)
+  posedirs = correctives.fit_posedirs(template, meshes.cap_boundary(mesh.faces), joints, mesh.weights, axes)
   posed = _posed_samples(samples, mesh, axes, posedirs, range(FIT_PEOPLE), seed + 2)
   arrays = {
       'v_template': template, 'f': mesh.faces, 'shapedirs': shapedirs, 'posedirs': posedirs, 'J_regressor': regressor,
-      'weights': mesh.weights, 'kintree_table': np.array([rig.PARENTS, range(16)]), 'hands_mean': hands_mean,
+      'weights': mesh.weights, 'kintree_table': np.array([PARENTS, range(16)]), 'hands_mean': hands_mean,
       'hands_components': pose_space.pose_components(axes, hands_mean, seed=seed),
       'keypoint_regressor': _keypoint_regressor(*posed, mesh)}
   held = {'shape variance held': f'{share.sum():.2%}; by component ' + ', '.join(f'{x:.2%}' for x in share)}
@@ -99,17 +101,6 @@ def save(built: BuiltHand, folder: str) -> str:
   with atomic_path(os.path.join(folder, 'PROVENANCE.md')) as temporary, open(temporary, 'w', encoding='utf-8') as note:
     note.write(provenance.provenance(VERSION, SOURCE, built.report))
   return path
-
-
-def close(faces: np.ndarray) -> np.ndarray:
-  """Adds a fan over the one boundary loop of [F, 3] faces, turned as they are."""
-  edges = {(a, b) for face in faces.tolist() for a, b in zip(face, face[1:] + face[:1])}
-  # A boundary edge runs the other way in the cap.
-  following = {b: a for a, b in sorted(edges) if (b, a) not in edges}
-  loop = [min(following)]
-  while following[loop[-1]] != loop[0]:
-    loop.append(following[loop[-1]])
-  return np.concatenate([faces, [[loop[0], a, b] for a, b in zip(loop[1:], loop[2:])]])
 
 
 def _cut_and_decimate(source: BodySource) -> _Mesh:
@@ -151,7 +142,7 @@ def _sample_hands(source: BodySource, mesh: _Mesh, count: int, seed: int) -> _Sa
 def _joint_regressor(samples: _Samples, mesh: _Mesh) -> np.ndarray:
   """[16, V], fitted to the first FIT_PEOPLE hands."""
   rows = []
-  for k in range(len(rig.PARENTS)):
+  for k in range(len(PARENTS)):
     rows.append(_fit_row(samples.vertices[:FIT_PEOPLE], samples.joints[:FIT_PEOPLE, k], _carried(mesh, k)))
   return np.stack(rows)
 
@@ -181,7 +172,7 @@ def _keypoint_sources() -> list[tuple[int, int]]:
   sources = [(0, 0)]
   for finger in KEYPOINT_FINGERS:
     first = rig.FIRST_JOINT[finger]
-    base = len(rig.PARENTS) if finger == 'thumb' else first
+    base = len(PARENTS) if finger == 'thumb' else first
     sources += [(first, base), (first + 1, first + 1), (first + 2, first + 2), (first + 2, -1)]
   return sources
 
@@ -203,7 +194,7 @@ def _keypoint_regressor(vertices: np.ndarray, points: np.ndarray, mesh: _Mesh) -
 
 def _carried(mesh: _Mesh, joint: int) -> np.ndarray:
   """Vertices [V] that a joint or its parent carries."""
-  return mesh.weights[:, [joint, max(0, rig.PARENTS[joint])]].sum(1) > MIN_CARRIED
+  return mesh.weights[:, [joint, max(0, PARENTS[joint])]].sum(1) > MIN_CARRIED
 
 
 def _report(arrays: dict[str, np.ndarray], samples: _Samples, mesh: _Mesh, axes: np.ndarray,
@@ -231,7 +222,7 @@ def _mean_distance_mm(a: np.ndarray, b: np.ndarray) -> float:
 
 def _fist_loss(arrays: dict[str, np.ndarray], mesh: _Mesh, axes: np.ndarray, posedirs: Optional[np.ndarray]) -> float:
   """Share of the rest volume that is lost when every joint is bent by 90% of its range."""
-  template, faces = arrays['v_template'], close(mesh.faces)
+  template, faces = arrays['v_template'], meshes.cap_boundary(mesh.faces)
   pose = pose_space.angles_to_pose(0.9 * pose_space.limits_deg()[..., 1] * [1, 0, 0], axes)
   posed = skinning.skin(template, arrays['J_regressor'] @ template, mesh.weights, pose, posedirs)
   return 1 - correctives.closed_volume(posed, faces) / correctives.closed_volume(template, faces)

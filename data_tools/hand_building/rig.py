@@ -7,11 +7,12 @@ import numpy as np
 
 from data_tools.hand_building.cut import cube_centre
 from data_tools.hand_building.source import BodySource
+from dhpe_tf.geometry import meshes
+from dhpe_tf.hand.skeletons import PARENTS
 
 # MakeHuman numbers the fingers from the thumb; this is MANO's order.
 FINGERS = ('index', 'middle', 'little', 'ring', 'thumb')
 FINGER_NUMBERS = {'thumb': 1, 'index': 2, 'middle': 3, 'ring': 4, 'little': 5}
-PARENTS = (-1, 0, 1, 2, 0, 4, 5, 0, 7, 8, 0, 10, 11, 0, 13, 14)
 FIRST_JOINT = {name: 1 + 3 * i for i, name in enumerate(FINGERS)}
 TIP_VERTICES = {'index': 1927, 'middle': 2119, 'little': 2503, 'ring': 2311, 'thumb': 2680}
 
@@ -127,10 +128,7 @@ def soften_thumb(weights: np.ndarray, vertices: np.ndarray, faces: np.ndarray, j
 
 def neighbour_averaging(faces: np.ndarray, count: int) -> np.ndarray:
   """Matrix [count, count] that gives each vertex the mean of its neighbours."""
-  adjacency = np.zeros((count, count))
-  for a, b in ((0, 1), (1, 2), (2, 0)):
-    adjacency[faces[:, a], faces[:, b]] = adjacency[faces[:, b], faces[:, a]] = 1
-  return adjacency / adjacency.sum(1, keepdims=True)
+  return np.eye(count) - meshes.uniform_laplacian(faces, count).toarray()
 
 
 def smooth_step(x: np.ndarray) -> np.ndarray:

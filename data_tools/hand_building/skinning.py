@@ -4,7 +4,7 @@ from typing import Optional
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from data_tools.hand_building.rig import PARENTS
+from dhpe_tf.hand.skeletons import PARENTS
 
 
 def global_transforms(joints: np.ndarray, pose: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

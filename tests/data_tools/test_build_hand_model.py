@@ -12,7 +12,6 @@ from data_tools.hand_building import (
   correctives,
   cut,
   decimation,
-  model,
   population,
   pose_space,
   rig,
@@ -270,15 +269,6 @@ def test_closed_volume_and_its_gradient():
   difference = (correctives.closed_volume(vertices + 1e-6 * step, faces)
                 - correctives.closed_volume(vertices - 1e-6 * step, faces)) / 2e-6
   assert (correctives.volume_gradient(vertices, faces) * step).sum() == pytest.approx(difference, rel=1e-6)
-
-
-def test_close_adds_a_fan_with_the_same_orientation():
-  vertices, faces = _box()
-  opened = faces[2:]
-  closed = model.close(opened)
-  boundary, directed = _boundary(closed)
-  assert not boundary and len(directed) == 3 * len(closed) and len(closed) == len(faces)
-  assert correctives.closed_volume(vertices, closed) == pytest.approx(1)
 
 
 # Source ---------------------------------------------------------------------------------------------------------------

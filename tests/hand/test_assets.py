@@ -5,6 +5,7 @@ import pytest
 
 import dhpe_tf
 from data_tools.hand_building import correctives, pose_space, skinning
+from dhpe_tf.hand.mano_layer import ManoLayer
 
 PARENTS = [-1, 0, 1, 2, 0, 4, 5, 0, 7, 8, 0, 10, 11, 0, 13, 14]
 PATH = os.path.join(os.path.dirname(dhpe_tf.__file__), 'hand', 'assets', 'hand_right.npz')
@@ -151,6 +152,8 @@ def test_correctives_are_local_and_small(hand):
   # The fingertips are rigid, a finger's correctives stay off the other fingers, and none moves skin by half its girth.
   tips = hand['keypoint_regressor'][0, [4, 8, 12, 16, 20]].argmax(1)
   assert np.abs(hand['posedirs'][tips]).max() < 1e-3
+  rim = _boundary_loop(hand['f'])
+  assert np.abs(hand['posedirs'][rim]).max() < 1e-3
   index, others = hand['posedirs'][:, :, :27], hand['weights'][:, 4:].sum(1) > 0.9
   assert np.abs(index[others]).max() < 1e-3
   fist = hand['posedirs'] @ skinning.pose_features(_pose(hand, FIST))
@@ -213,3 +216,11 @@ def test_mean_pose_bends_every_finger_toward_the_palm(hand):
 
 def test_pose_components_are_orthonormal(hand):
   np.testing.assert_allclose(hand['hands_components'] @ hand['hands_components'].T, np.eye(45), atol=1e-5)
+
+
+def test_the_layer_poses_the_hand_as_the_tool_that_built_it_does(hand):
+  beta, pose = np.random.default_rng(1).normal(size=10), _pose(hand, FIST)
+  template = hand['v_template'] + hand['shapedirs'] @ beta
+  wanted = skinning.skin(template, hand['J_regressor'] @ template, hand['weights'], pose, hand['posedirs'])
+  found = ManoLayer(dtype='float64')(pose[None], beta[None])['vertices'][0].numpy()
+  np.testing.assert_allclose(found, wanted, atol=1e-7)

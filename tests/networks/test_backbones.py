@@ -66,6 +66,7 @@ def test_weights_from_a_keras_file(tmp_path):
 
 @pytest.mark.parametrize('arguments, message', [
     ({'architecture': 'resnet5'}, 'choose one of'), ({'image_size': 100}, 'multiple of 32'),
+    ({'freeze_until': 'c6'}, 'freeze_until'),
     ({'weights': 'nowhere.h5'}, 'nowhere.h5'), ({'weights': 'efficientnet_lite0'}, 'not weights of')])
 def test_errors(arguments, message):
   with pytest.raises(errors.UserError, match=message):
@@ -86,3 +87,12 @@ def test_frozen_normalisation_is_the_same_in_training():
   for got, expected in zip(model.get_weights(), before):
     np.testing.assert_array_equal(got, expected)
   assert not any('gamma' in weight.name for weight in model.trainable_weights)
+
+
+def test_frozen_until():
+  whole = backbones.backbone(64, 'efficientnet_lite0')
+  model = backbones.backbone(64, 'efficientnet_lite0', freeze_until='c3')
+  trained = {weight.name.split('/')[0].split('_')[0] for weight in model.trainable_weights}
+  assert trained == {f'block{name}' for name in ('4a', '4b', '4c', '5a', '5b', '5c', '6a', '6b', '6c', '6d', '7a')} | {
+      'top'}
+  assert len(model.weights) == len(whole.weights)

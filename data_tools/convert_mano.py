@@ -1,0 +1,56 @@
+"""Converts your own MANO file to one plain npz that needs no pickle and no chumpy.
+
+  python data_tools/convert_mano.py --input=mano_v1_2/models/MANO_RIGHT.pkl --output=mano_right.npz
+
+MANO is licensed by its authors (https://mano.is.tue.mpg.de, non-commercial, no redistribution): get it from them, and
+keep the output to yourself as well. The npz has MANO's array names, with a keypoint regressor beside them.
+"""
+import os
+import sys
+
+import numpy as np
+from absl import flags
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+from dhpe_tf import command_line
+from dhpe_tf.errors import UserError
+from dhpe_tf.files import atomic_path
+from dhpe_tf.hand.hand_model import HandModel, load_hand_model
+
+_FLAGS = flags.FlagValues()
+flags.DEFINE_string('input', None, 'MANO_RIGHT.pkl or MANO_LEFT.pkl as its authors distribute it.', flag_values=_FLAGS)
+flags.DEFINE_string('output', None, 'File to write, ending in .npz.', flag_values=_FLAGS)
+flags.DEFINE_enum('side', 'right', ['right', 'left'], 'Which hand the input holds.', flag_values=_FLAGS)
+flags.DEFINE_string('tip_vertices', 'boukhayma', 'Whose choice of fingertip vertices makes the tip keypoints: '
+                    'boukhayma, manopth or smplx.', flag_values=_FLAGS)
+flags.mark_flags_as_required(['input', 'output'], _FLAGS)
+
+LICENCE = 'MANO licence, https://mano.is.tue.mpg.de/license.html: non-commercial, no redistribution'
+
+
+def stored_arrays(model: HandModel) -> dict[str, np.ndarray]:
+  """A hand model's arrays under the names that `load_hand_model` reads (MANO's)."""
+  return {
+      'v_template': model.v_template, 'f': model.faces, 'shapedirs': model.shapedirs, 'posedirs': model.posedirs,
+      'J_regressor': model.joint_regressor, 'weights': model.weights,
+      'kintree_table': np.array([model.parents, range(len(model.parents))]), 'hands_mean': model.hands_mean,
+      'hands_components': model.hands_components, 'keypoint_regressor': model.keypoint_regressor}
+
+
+def main(argv: list[str]) -> None:
+  """Converts."""
+  del argv
+  if not _FLAGS.output.endswith('.npz'):
+    raise UserError(f'--output={_FLAGS.output} must end in .npz')
+  model = load_hand_model(_FLAGS.input, side=_FLAGS.side, tip_vertices=_FLAGS.tip_vertices)
+  text = {'side': model.side, 'name': model.name, 'version': '1.0', 'licence': LICENCE,
+          'source': os.path.basename(_FLAGS.input)}
+  with atomic_path(_FLAGS.output) as temporary:
+    np.savez_compressed(temporary, **stored_arrays(model), **{name: np.array(value) for name, value in text.items()})
+  print(f'wrote {_FLAGS.output}: {model.side} hand, {model.num_vertices} vertices, '
+        f'fingertips as {_FLAGS.tip_vertices} has them')
+
+
+if __name__ == '__main__':
+  command_line.run(main, _FLAGS)

@@ -1,0 +1,49 @@
+"""Measures a trained model on records.
+
+  python -m dhpe_tf.evaluate --model_dir=runs/quickstart --data=records/quickstart --split=eval --report=report.json
+
+Writes the report as JSON, a table beside it (.md) and a plot of the PCK curves (.png): 3D errors of keypoints under
+three named alignments, 2D errors, mask IoU; in comparison the answer that is always the mean hand of --baseline_split.
+"""
+from absl import flags
+
+from dhpe_tf import command_line
+
+_FLAGS = flags.FlagValues()
+flags.DEFINE_string('model_dir', None, 'Folder of a training.', flag_values=_FLAGS)
+flags.DEFINE_string('data', None, 'Folder of the records, with Split-<name> in it.', flag_values=_FLAGS)
+flags.DEFINE_string('split', 'eval', 'Split to measure on.', flag_values=_FLAGS)
+flags.DEFINE_string('report', None, 'JSON file to write; table and plot get its name.', flag_values=_FLAGS)
+flags.DEFINE_string('baseline_split', 'train', 'Split whose mean hand is the comparison; empty for none.',
+                    flag_values=_FLAGS)
+flags.DEFINE_integer('limit', None, 'Most images to measure.', lower_bound=1, flag_values=_FLAGS)
+flags.DEFINE_multi_string('gin_param', [], 'Setting changed against the training.', flag_values=_FLAGS)
+flags.mark_flags_as_required(['model_dir', 'data', 'report'], _FLAGS)
+
+
+def main(argv: list[str]) -> None:
+  """Evaluates."""
+  del argv
+  import tensorflow as tf
+
+  from dhpe_tf.evaluation import measurements, reports
+  from dhpe_tf.training.settings import TrainSettings
+  from dhpe_tf.training.trained import load_trained
+
+  model = load_trained(_FLAGS.model_dir, _FLAGS.gin_param)
+  settings = TrainSettings()
+  run = tf.function(lambda images: model(images, training=False), reduce_retracing=True)
+  predictions, labels = measurements.collect(run, settings.records(_FLAGS.data, _FLAGS.split),
+                                             f'{_FLAGS.data} {_FLAGS.split}', _FLAGS.limit)
+  measured = {'model': measurements.measure(predictions, labels)}
+  if _FLAGS.baseline_split:
+    mean = measurements.mean_hand(settings.records(_FLAGS.data, _FLAGS.baseline_split), len(predictions.mask),
+                                  f'{_FLAGS.data} {_FLAGS.baseline_split}')
+    measured['mean training hand'] = measurements.measure(mean, labels)
+  header = {'model_dir': _FLAGS.model_dir, 'data': _FLAGS.data, 'split': _FLAGS.split, 'images': len(predictions.mask)}
+  reports.write(_FLAGS.report, header, measured)
+  print(reports.table(header, measured))
+
+
+if __name__ == '__main__':
+  command_line.run(main, _FLAGS)

@@ -1,0 +1,40 @@
+"""Writes a trained model as a SavedModel for TensorFlow Serving.
+
+  python -m dhpe_tf.export --model_dir=runs/quickstart --export_dir=exported/quickstart
+
+writes exported/quickstart/1/ (the next number if there are versions already), which needs none of this package. Its
+signatures: serving_default (images [B, S, S, 3] in 0..1 -> named outputs in the crop) and predict_encoded (JPEG or PNG
+[B], boxes [B, 4], is_left [B] -> results in the pictures' pixels). assets.extra/model_card.json documents both.
+"""
+import os
+
+from absl import flags
+
+from dhpe_tf import command_line
+
+_FLAGS = flags.FlagValues()
+flags.DEFINE_string('model_dir', None, 'Folder of a training.', flag_values=_FLAGS)
+flags.DEFINE_string('export_dir', None, "Folder of the model's versions.", flag_values=_FLAGS)
+flags.DEFINE_integer('version', None, 'Number of the version; the next free one by default.', lower_bound=1,
+                     flag_values=_FLAGS)
+flags.DEFINE_multi_string('gin_param', [], 'Setting changed against the training.', flag_values=_FLAGS)
+flags.mark_flags_as_required(['model_dir', 'export_dir'], _FLAGS)
+
+
+def main(argv: list[str]) -> None:
+  """Exports."""
+  del argv
+  import gin
+
+  from dhpe_tf.hand.hand_model import load_hand_model
+  from dhpe_tf.serving import exporter, model_card
+  from dhpe_tf.training.trained import load_trained
+
+  model = load_trained(_FLAGS.model_dir, _FLAGS.gin_param)
+  name = os.path.basename(os.path.abspath(_FLAGS.export_dir))
+  card = model_card.describe(load_hand_model(), name, gin.config_str(max_line_length=120))
+  print('exported to', exporter.export(model, _FLAGS.export_dir, card, _FLAGS.version))
+
+
+if __name__ == '__main__':
+  command_line.run(main, _FLAGS)

@@ -1,0 +1,143 @@
+"""A SavedModel through TensorFlow's C++ loader and session, as TensorFlow Serving runs it: no Python in the model.
+
+Calls the C interface of the library inside the tensorflow package. This module imports nothing of dhpe_tf, so that it
+also serves a process that lacks it.
+"""
+import ctypes
+import os
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from tensorflow.core.protobuf import meta_graph_pb2
+
+_POINTER = ctypes.c_void_p
+_STRING = 7  # TF_STRING
+_STRING_BYTES = 24  # sizeof(TF_TString)
+
+
+class _Output(ctypes.Structure):
+  _fields_ = [('operation', _POINTER), ('index', ctypes.c_int)]
+
+
+class _Buffer(ctypes.Structure):
+  _fields_ = [('data', _POINTER), ('length', ctypes.c_size_t), ('deallocator', _POINTER)]
+
+
+class NativeSession:
+  """A loaded SavedModel.
+
+  Attributes:
+    signatures: SignatureDef by name.
+  """
+
+  def __init__(self, folder: str):
+    """Loads the graph tagged 'serve'.
+
+    Raises:
+      ValueError: the folder holds no SavedModel that this TensorFlow can run, with TensorFlow's reason.
+    """
+    self._library = _load_library()
+    status = _POINTER(self._library.TF_NewStatus())
+    self._graph = _POINTER(self._library.TF_NewGraph())
+    options = _POINTER(self._library.TF_NewSessionOptions())
+    buffer = _POINTER(self._library.TF_NewBuffer())
+    tags = (ctypes.c_char_p * 1)(b'serve')
+    self._session = _POINTER(self._library.TF_LoadSessionFromSavedModel(
+        options, None, os.fsencode(folder), tags, 1, self._graph, buffer, status))
+    self._check(status)
+    content = ctypes.cast(buffer, ctypes.POINTER(_Buffer)).contents
+    meta = meta_graph_pb2.MetaGraphDef.FromString(ctypes.string_at(content.data, content.length))
+    self.signatures = {name: signature for name, signature in meta.signature_def.items() if signature.inputs}
+
+  def run(self, signature: str, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Runs a signature.
+
+    Args:
+      signature: its name.
+      inputs: by name; strings as arrays of bytes objects.
+
+    Returns:
+      Its outputs by name.
+
+    Raises:
+      ValueError: unknown signature or input, or TensorFlow's own complaint.
+    """
+    if signature not in self.signatures:
+      raise ValueError(f'no signature {signature!r}; there are {", ".join(sorted(self.signatures))}')
+    spec = self.signatures[signature]
+    if set(inputs) != set(spec.inputs):
+      raise ValueError(f'{signature} takes {", ".join(sorted(spec.inputs))}; got {", ".join(sorted(inputs))}')
+    names = sorted(spec.outputs)
+    sources = self._endpoints([spec.inputs[name].name for name in inputs])
+    targets = self._endpoints([spec.outputs[name].name for name in names])
+    given = (_POINTER * len(inputs))(*(self._to_tensor(value, spec.inputs[name].dtype)
+                                       for name, value in inputs.items()))
+    results = (_POINTER * len(names))()
+    status = _POINTER(self._library.TF_NewStatus())
+    self._library.TF_SessionRun(self._session, None, sources, given, len(inputs), targets, results, len(names),
+                                None, 0, None, status)
+    for tensor in given:
+      self._library.TF_DeleteTensor(_POINTER(tensor))
+    self._check(status)
+    return {name: self._to_array(_POINTER(tensor)) for name, tensor in zip(names, results)}
+
+  def _endpoints(self, names: list[str]) -> Any:
+    """'operation:index' to the C interface's pairs."""
+    pairs = [name.split(':') for name in names]
+    find = self._library.TF_GraphOperationByName
+    return (_Output * len(names))(*(_Output(find(self._graph, name.encode()), int(index)) for name, index in pairs))
+
+  def _to_tensor(self, value: np.ndarray, kind: int) -> int:
+    if kind == _STRING:
+      return self._to_string_tensor(np.asarray(value, object))
+    value = np.ascontiguousarray(value, tf.dtypes.as_dtype(kind).as_numpy_dtype)
+    tensor = self._allocate(kind, value.shape, value.nbytes)
+    ctypes.memmove(self._library.TF_TensorData(_POINTER(tensor)), value.ctypes.data, value.nbytes)
+    return tensor
+
+  def _to_string_tensor(self, values: np.ndarray) -> int:
+    tensor = self._allocate(_STRING, values.shape, _STRING_BYTES * values.size)
+    start = self._library.TF_TensorData(_POINTER(tensor))
+    for number, text in enumerate(values.ravel()):
+      place = _POINTER(start + _STRING_BYTES * number)
+      self._library.TF_StringInit(place)
+      self._library.TF_StringCopy(place, text, len(text))
+    return tensor
+
+  def _allocate(self, kind: int, shape: tuple[int, ...], size: int) -> int:
+    return self._library.TF_AllocateTensor(kind, (ctypes.c_int64 * len(shape))(*shape), len(shape), size)
+
+  def _to_array(self, tensor: _POINTER) -> np.ndarray:
+    """Copies a tensor of numbers and frees it."""
+    shape = [self._library.TF_Dim(tensor, axis) for axis in range(self._library.TF_NumDims(tensor))]
+    kind = tf.dtypes.as_dtype(self._library.TF_TensorType(tensor)).as_numpy_dtype
+    data = ctypes.string_at(self._library.TF_TensorData(tensor), self._library.TF_TensorByteSize(tensor))
+    self._library.TF_DeleteTensor(tensor)
+    return np.frombuffer(data, kind).reshape(shape)
+
+  def _check(self, status: _POINTER) -> None:
+    """Frees a status; raises if it tells of an error."""
+    failed = self._library.TF_GetCode(status)
+    message = self._library.TF_Message(status).decode(errors='replace')
+    self._library.TF_DeleteStatus(status)
+    if failed:
+      raise ValueError(message)
+
+
+def _load_library() -> ctypes.CDLL:
+  """The C interface with its types declared: pointers would otherwise be cut to 32 bits."""
+  folder = os.path.dirname(tf.__file__)
+  names = [name for name in os.listdir(folder) if name.startswith(('libtensorflow_cc.', 'libtensorflow.'))]
+  if not names:
+    raise ValueError(f'{folder} holds no C library of TensorFlow; install the tensorflow package of Linux.')
+  library = ctypes.CDLL(os.path.join(folder, names[0]))
+  for function in ('TF_NewStatus', 'TF_NewGraph', 'TF_NewSessionOptions', 'TF_NewBuffer', 'TF_GraphOperationByName',
+                   'TF_LoadSessionFromSavedModel', 'TF_AllocateTensor', 'TF_TensorData'):
+    getattr(library, function).restype = _POINTER
+  library.TF_Message.restype = ctypes.c_char_p
+  library.TF_TensorByteSize.restype = ctypes.c_size_t
+  library.TF_Dim.restype = ctypes.c_int64
+  library.TF_AllocateTensor.argtypes = [ctypes.c_int, _POINTER, ctypes.c_int, ctypes.c_size_t]
+  library.TF_StringCopy.argtypes = [_POINTER, ctypes.c_char_p, ctypes.c_size_t]
+  return library

@@ -1,0 +1,138 @@
+"""Pictures of results: the mesh laid over a photograph, the skeleton, the mesh from the side."""
+from collections.abc import Sequence
+from typing import Optional
+
+import numpy as np
+import tensorflow as tf
+from PIL import Image, ImageDraw
+
+from dhpe_tf.files import atomic_path
+from dhpe_tf.geometry import meshes
+from dhpe_tf.rendering import crop_view, rasterizer
+from dhpe_tf.visualization.mesh_files import PathLike
+
+FINGER_COLORS = ((230, 60, 60), (240, 170, 30), (70, 190, 70), (50, 150, 240), (170, 90, 230))
+MESH_COLOR = (0.55, 0.78, 0.92)
+BACKGROUND = 0.94
+# Edges are drawn at this multiple of the size and averaged down.
+_SUPERSAMPLING = 3
+
+
+def draw_mesh(image: np.ndarray, vertices_crop: np.ndarray, faces: np.ndarray, opacity: float = 0.85) -> np.ndarray:
+  """Lays a shaded mesh over a crop.
+
+  Args:
+    image: [S, S, 3] in 0..1.
+    vertices_crop: [V, 3] in crop space.
+    faces: [F, 3], counter-clockwise seen from outside.
+    opacity: of the mesh, 0..1.
+
+  Returns:
+    [S, S, 3] float32 in 0..1.
+  """
+  size = image.shape[0]
+  fine = size * _SUPERSAMPLING
+  vertices = tf.constant(vertices_crop[None], tf.float32)
+  normals = meshes.vertex_normals(vertices, faces)
+  visible = rasterizer.find_visible(crop_view.crop_to_pixels(vertices, fine), faces, (fine, fine))
+  normal = tf.math.l2_normalize(rasterizer.interpolate(visible, normals), axis=-1)
+  # Light from above the viewer's left shoulder; y points down and z away.
+  light = np.array([-0.35, -0.45, -0.82], np.float32)
+  shade = 0.3 + 0.7 * tf.maximum(tf.reduce_sum(normal * light, axis=-1, keepdims=True), 0.)
+  layers = rasterizer.to_image(visible, tf.concat([shade * MESH_COLOR, tf.ones_like(shade)], axis=-1))
+  layers = tf.nn.avg_pool(layers, _SUPERSAMPLING, _SUPERSAMPLING, 'VALID')[0].numpy()
+  color, cover = layers[..., :3], layers[..., 3:]
+  return (image * (1. - opacity * cover) + opacity * color).astype(np.float32)
+
+
+def draw_skeleton(image: np.ndarray, joints_crop: np.ndarray, valid: Optional[np.ndarray] = None) -> np.ndarray:
+  """Draws the 21 keypoints and the bones between them, a colour a finger.
+
+  Args:
+    image: [S, S, 3] in 0..1.
+    joints_crop: [21, 2] in crop space.
+    valid: [21]; a bone is drawn if both of its ends are above zero. None for all.
+
+  Returns:
+    [S, S, 3] float32 in 0..1.
+  """
+  size = image.shape[0]
+  fine = size * _SUPERSAMPLING
+  canvas = Image.fromarray(to_bytes(image)).resize((fine, fine), Image.BILINEAR)
+  pen = ImageDraw.Draw(canvas)
+  points = (np.asarray(joints_crop) + 1.) * (fine / 2)
+  shown = (np.ones(len(points), bool) if valid is None else np.asarray(valid) > 0) & np.isfinite(points).all(-1)
+  width = max(round(fine / 90), 1)
+  for finger, color in enumerate(FINGER_COLORS):
+    chain = [0, *range(1 + 4 * finger, 5 + 4 * finger)]
+    for first, second in zip(chain, chain[1:]):
+      if shown[first] and shown[second]:
+        pen.line([tuple(points[first]), tuple(points[second])], fill=color, width=width)
+    for joint in chain[1:]:
+      if shown[joint]:
+        _dot(pen, points[joint], 0.9 * width, color)
+  if shown[0]:
+    _dot(pen, points[0], 1.2 * width, (255, 255, 255))
+  return np.asarray(canvas.resize((size, size), Image.BOX), np.float32) / 255.
+
+
+def draw_turned(vertices_crop: np.ndarray, faces: np.ndarray, size: int, angle: float = np.pi / 2) -> np.ndarray:
+  """Draws the mesh alone, turned about the vertical axis and filling the picture.
+
+  Args:
+    vertices_crop: [V, 3] in crop space.
+    faces: [F, 3].
+    size: side of the picture in pixels.
+    angle: radians.
+
+  Returns:
+    [size, size, 3] float32 in 0..1.
+  """
+  centered = vertices_crop - (vertices_crop.min(0) + vertices_crop.max(0)) / 2
+  cos, sin = np.cos(angle), np.sin(angle)
+  turned = centered @ np.array([[cos, 0., -sin], [0., 1., 0.], [sin, 0., cos]])
+  turned *= 0.9 / max(np.abs(turned[:, :2]).max(), 1e-9)
+  return draw_mesh(np.full([size, size, 3], BACKGROUND, np.float32), turned, faces, opacity=1.)
+
+
+def draw_panels(image: np.ndarray, vertices_crop: np.ndarray, joints_crop: np.ndarray, faces: np.ndarray) -> np.ndarray:
+  """Four pictures side by side: the crop, with the mesh, with the skeleton, and the mesh turned by 90 degrees.
+
+  Args:
+    image: [S, S, 3] in 0..1.
+    vertices_crop: [V, 3].
+    joints_crop: [21, 2].
+    faces: [F, 3].
+
+  Returns:
+    uint8 [S, 4 S, 3].
+  """
+  panels = [image, draw_mesh(image, vertices_crop, faces), draw_skeleton(image, joints_crop),
+            draw_turned(vertices_crop, faces, image.shape[0])]
+  return to_bytes(np.concatenate(panels, axis=1))
+
+
+def draw_batch(images: Sequence[np.ndarray], outputs: dict, faces: np.ndarray) -> np.ndarray:
+  """The panels of several results, for TensorBoard: images [B, S, S, 3], outputs of a model -> uint8 [B, S, 4 S, 3]."""
+  return np.stack([draw_panels(np.asarray(image), np.asarray(vertices), np.asarray(joints), faces)
+                   for image, vertices, joints in zip(images, outputs['vertices'], outputs['joints_2d'])])
+
+
+def to_bytes(image: np.ndarray) -> np.ndarray:
+  """0..1 to uint8."""
+  return (np.clip(image, 0., 1.) * 255. + 0.5).astype(np.uint8)
+
+
+def write_png(path: PathLike, picture: np.ndarray) -> None:
+  """Writes uint8 [H, W, 3] as a PNG file.
+
+  Raises:
+    UserError: it cannot be written.
+  """
+  with atomic_path(path) as temporary:
+    Image.fromarray(picture).save(temporary, 'PNG')
+
+
+def _dot(pen: ImageDraw.ImageDraw, center: np.ndarray, radius: float, color: tuple[int, int, int]) -> None:
+  x, y = center
+  pen.ellipse([x - radius, y - radius, x + radius, y + radius], fill=color)

@@ -1,0 +1,120 @@
+import io
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from dhpe_tf.errors import UserError
+from dhpe_tf.serving import exporter, model_card, prediction, predictor
+from tests.serving import toy
+
+
+def encode(picture, kind='PNG'):
+  buffer = io.BytesIO()
+  Image.fromarray(picture).save(buffer, kind)
+  return buffer.getvalue()
+
+
+@pytest.fixture(scope='module')
+def model():
+  return toy.build_toy_model()
+
+
+@pytest.fixture(scope='module')
+def exported(model, tmp_path_factory):
+  folder = tmp_path_factory.mktemp('exported') / 'toy'
+  return exporter.export(model, str(folder), model_card.describe(toy.HAND, 'toy', 'a.b = 1'))
+
+
+def test_layout_and_card(exported):
+  assert os.path.basename(exported) == '1' and os.path.exists(f'{exported}/saved_model.pb')
+  with open(f'{exported}/assets.extra/model_card.json') as file:
+    card = json.load(file)
+  assert card['joint_order'][0] == 'wrist' and len(card['joint_order']) == 21 and len(card['pose_joint_order']) == 15
+  assert card['hand_model']['licence'] == 'CC0-1.0' and card['config'] == 'a.b = 1' and card['version'] == 1
+  assert card['parity']['max_abs_difference'] < 1e-5
+  signatures = card['signatures']
+  assert signatures['serving_default']['inputs'] == {'images': {'dtype': 'float32', 'shape': [None, 16, 16, 3]}}
+  assert signatures['serving_default']['outputs']['vertices'] == {'dtype': 'float32', 'shape': [None, 4, 3]}
+  assert set(signatures['predict_encoded']['inputs']) == {'images', 'boxes', 'is_left'}
+  assert set(signatures['predict_encoded']['outputs']) == set(card['outputs']['predict_encoded']) | {'boxes'}
+
+
+def test_the_file_serves_a_process_without_this_package(model, exported, tmp_path):
+  images = np.random.RandomState(1).uniform(size=[3, 16, 16, 3]).astype(np.float32)
+  picture = toy.bright_picture()
+  np.savez(tmp_path / 'in.npz', images=images, encoded=np.frombuffer(encode(picture), np.uint8))
+  program = '''if True:
+    import sys
+    class Block:
+      def find_spec(self, name, path=None, target=None):
+        if name.partition('.')[0] in ('dhpe_tf', 'keras_cv', 'tensorflow_graphics', 'tensorflow_addons'):
+          raise ImportError(name)
+    sys.meta_path.insert(0, Block())
+    import numpy as np, tensorflow as tf
+    signatures = tf.saved_model.load(sys.argv[1]).signatures
+    given = np.load('in.npz')
+    out = signatures['serving_default'](images=tf.constant(given['images']))
+    np.savez('default.npz', **{k: v.numpy() for k, v in out.items()})
+    data = given['encoded'].tobytes()
+    out = signatures['predict_encoded'](images=tf.constant([data, data]), is_left=tf.constant([False, True]),
+                                        boxes=tf.constant([[10., 5., 40., 30.], [0., 0., 0., 0.]]))
+    np.savez('encoded.npz', **{k: v.numpy() for k, v in out.items()})
+    try:
+      import dhpe_tf
+    except ImportError:
+      sys.exit(0)
+    sys.exit('dhpe_tf could be imported')
+    '''
+  done = subprocess.run([sys.executable, '-c', program, exported], cwd=tmp_path, capture_output=True, text=True)
+  assert done.returncode == 0, done.stderr[-2000:]
+  expected = model(images)
+  with np.load(tmp_path / 'default.npz') as found:
+    assert set(found) == set(exporter.SERVED) - {'parameters'} | {'score'}
+    for name in set(found) - {'score'}:
+      np.testing.assert_allclose(found[name], expected[name], atol=1e-4)
+  ready = predictor.from_model(model, toy.HAND)
+  with np.load(tmp_path / 'encoded.npz') as found:
+    np.testing.assert_allclose(found['boxes'], [[10, 5, 40, 30], [0, 0, 90, 60]])
+    for row, (box, side) in enumerate([((10, 5, 40, 30), 'right'), (None, 'left')]):
+      hand = prediction.predict(ready, picture, box, side)
+      for name, value in hand.values.items():
+        np.testing.assert_allclose(found[name][row], value, atol=2e-3 if name.endswith('_px') else 1e-4, err_msg=name)
+
+
+def test_only_stock_operations_and_no_training_graph(exported):
+  graph = tf.compat.v1.saved_model.load(tf.compat.v1.Session(graph=tf.Graph()), ['serve'], exported).graph_def
+  operations = {node.op for node in graph.node} | {
+      node.op for function in graph.library.function for node in function.node_def}
+  assert not [op for op in operations if op.startswith(('Py', 'EagerPy', 'Apply', 'ResourceApply'))]
+
+
+def test_versions_count_up_and_none_is_replaced(model, tmp_path):
+  (tmp_path / '7').mkdir()
+  assert exporter.next_version(str(tmp_path)) == 8
+  with pytest.raises(UserError, match='7 is there already'):
+    exporter.export(model, str(tmp_path), {}, version=7)
+
+
+def test_a_version_appears_only_when_it_is_whole(model, tmp_path, monkeypatch):
+  monkeypatch.setattr(exporter, 'measure_parity', lambda *_: float('nan'))
+  with pytest.raises(UserError, match='its results differ'):
+    exporter.export(model, str(tmp_path), {})
+  assert not list(tmp_path.iterdir())
+
+
+def test_damaged_exports_are_named(model, exported, tmp_path):
+  assert predictor.find_export(os.path.dirname(exported)) == exported == predictor.find_export(exported)
+  assert predictor.find_export(str(tmp_path)) == ''
+  (tmp_path / 'saved_model.pb').write_bytes(b'no')
+  with pytest.raises(UserError, match='model_card.json: cannot be read .* export the model again'):
+    predictor.from_export(str(tmp_path))
+  (tmp_path / 'assets.extra').mkdir()
+  (tmp_path / 'assets.extra' / 'model_card.json').write_text('{}')
+  with pytest.raises(UserError, match='not a complete export'):
+    predictor.from_export(str(tmp_path))

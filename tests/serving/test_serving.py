@@ -1,0 +1,109 @@
+"""The contract with TensorFlow Serving: its messages over gRPC, its loader, and a server that cannot import dhpe_tf."""
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from dhpe_tf.errors import UserError
+from dhpe_tf.serving import client, exporter, native_session, prediction, predictor
+from tests.serving import toy
+from tests.serving.test_exporter import encode
+
+SOURCES = pathlib.Path(native_session.__file__).parent
+
+
+@pytest.fixture(scope='module')
+def model():
+  return toy.build_toy_model()
+
+
+@pytest.fixture(scope='module')
+def exported(model, tmp_path_factory):
+  return exporter.export(model, str(tmp_path_factory.mktemp('exported') / 'toy'), {}, version=3)
+
+
+@pytest.fixture(scope='module')
+def server(exported, tmp_path_factory):
+  """Address of a server in a process that has two files of ours, under another name, and cannot import dhpe_tf."""
+  pytest.importorskip('tensorflow_serving')
+  folder = tmp_path_factory.mktemp('server')
+  (folder / 'loopback').mkdir()
+  for name in ('native_session.py', 'loopback_server.py'):
+    shutil.copy(SOURCES / name, folder / 'loopback' / name)
+  program = '''if True:
+    import runpy, sys
+    class Block:
+      def find_spec(self, name, path=None, target=None):
+        if name.partition('.')[0] in ('dhpe_tf', 'keras_cv', 'tensorflow_graphics', 'tensorflow_addons'):
+          raise ImportError(name)
+    sys.meta_path.insert(0, Block())
+    sys.path.insert(0, '.')
+    runpy.run_module('loopback.loopback_server', run_name='__main__', alter_sys=True)
+    '''
+  process = subprocess.Popen([sys.executable, '-c', program, exported], cwd=folder, stdout=subprocess.PIPE,
+                             stderr=(folder / 'stderr').open('w'), text=True)
+  line = process.stdout.readline()
+  assert line.startswith('serving on '), (folder / 'stderr').read_text()[-2000:]
+  yield line.split()[-1]
+  process.kill()
+  process.wait()
+
+
+def test_served_results_are_those_of_the_model(model, server):
+  pictures = [toy.bright_picture(), toy.bright_picture(50, 40, left=3)]
+  boxes = np.array([[10., 5., 40., 30.], [0., 0., 0., 0.]])
+  found = client.predict_encoded(server, 'toy', [encode(pictures[0]), encode(pictures[1], 'BMP')], boxes, [False, True])
+  ready = predictor.from_model(model, toy.HAND)
+  for row, (box, side) in enumerate([(boxes[0], 'right'), (None, 'left')]):
+    for name, value in prediction.predict(ready, pictures[row], box, side).values.items():
+      np.testing.assert_allclose(found[name][row], value, atol=2e-3 if name.endswith('_px') else 1e-4, err_msg=name)
+
+
+def test_outputs_can_be_chosen(model, server):
+  images = np.random.RandomState(0).uniform(size=[2, 16, 16, 3]).astype(np.float32)
+  found = client.predict(server, 'toy', 'serving_default', {'images': images}, outputs=['vertices'])
+  np.testing.assert_allclose(found['vertices'], model(images)['vertices'], atol=1e-4)
+  assert set(found) == {'vertices'}
+
+
+def test_metadata_tell_the_signatures(server):
+  import grpc
+  from tensorflow_serving.apis import get_model_metadata_pb2, prediction_service_pb2_grpc
+  request = get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=['signature_def'])
+  request.model_spec.name = 'toy'
+  with grpc.insecure_channel(server) as channel:
+    response = prediction_service_pb2_grpc.PredictionServiceStub(channel).GetModelMetadata(request)
+  signatures = get_model_metadata_pb2.SignatureDefMap()
+  response.metadata['signature_def'].Unpack(signatures)
+  assert response.model_spec.version.value == 3
+  assert set(signatures.signature_def) == {'serving_default', 'predict_encoded'}
+
+
+@pytest.mark.parametrize('arguments, message', [
+    (('none', [b'']), 'no model none; there is toy version 3 .NOT_FOUND'),
+    (('toy', [b'no picture']), 'INVALID_ARGUMENT'),
+    (('toy', [b''], None, None, ['height']), 'no outputs? height|INVALID_ARGUMENT')])
+def test_complaints_of_the_server_are_told(server, arguments, message):
+  with pytest.raises(UserError, match=message):
+    client.predict_encoded(server, *arguments)
+
+
+def test_no_server():
+  pytest.importorskip('tensorflow_serving')
+  with pytest.raises(UserError, match='127.0.0.1:1, model toy: .*UNAVAILABLE'):
+    client.predict_encoded('127.0.0.1:1', 'toy', [b''], timeout_s=5)
+
+
+def test_native_session_names_what_is_wrong(exported, tmp_path):
+  session = native_session.NativeSession(exported)
+  with pytest.raises(ValueError, match="no signature 'x'; there are predict_encoded, serving_default"):
+    session.run('x', {})
+  with pytest.raises(ValueError, match='serving_default takes images; got pictures'):
+    session.run('serving_default', {'pictures': np.zeros([1, 16, 16, 3])})
+  with pytest.raises(ValueError):
+    session.run('serving_default', {'images': np.zeros([1, 8, 16, 3])})
+  with pytest.raises(ValueError, match='Could not find SavedModel'):
+    native_session.NativeSession(str(tmp_path))

@@ -1,0 +1,47 @@
+"""A model with the outputs of a hand model and few numbers, and a hand to go with it."""
+import types
+
+import numpy as np
+import tensorflow as tf
+
+SIZE = 16
+HAND = types.SimpleNamespace(
+    name='toy', side='right', description={'licence': 'CC0-1.0'}, v_template=np.zeros([4, 3]),
+    faces=np.array([[0, 2, 1], [0, 1, 3], [0, 3, 2], [1, 2, 3]], np.int32))
+
+
+class ToyHand(tf.keras.layers.Layer):
+  """Places a small tetrahedron and 21 points where the picture is bright."""
+
+  def build(self, input_shape):
+    random = np.random.RandomState(0)
+    self.points = self.add_weight(
+        'points', [25, 3], initializer=tf.constant_initializer(random.uniform(-.3, .3, [25, 3])))
+
+  def call(self, images):
+    gray = tf.reduce_mean(images, axis=-1)
+    x = (tf.range(SIZE, dtype=tf.float32) + 0.5) / SIZE * 2. - 1.
+    mass = tf.reduce_sum(gray, axis=[1, 2]) + 1e-3
+    center = tf.stack([tf.reduce_sum(gray * x, axis=[1, 2]) / mass,
+                       tf.reduce_sum(gray * x[:, None], axis=[1, 2]) / mass, tf.zeros_like(mass)], axis=-1)
+    points = self.points + center[:, None]
+    zero = tf.zeros_like(mass)[:, None]
+    scale = 8. + mass[:, None] / SIZE**2
+    camera = tf.concat([zero + 1., zero, zero, zero, scale, center], axis=-1)
+    joints = points[:, 4:]
+    return {'vertices': points[:, :4], 'joints_3d': joints, 'joints_2d': joints[..., :2], 'camera': camera,
+            'pose': tf.tile(center, [1, 15]), 'shape': tf.tile(mass[:, None], [1, 10]), 'mask': gray,
+            'heatmaps': tf.tile(gray[..., None], [1, 1, 1, 21]), 'features': center,
+            'heatmap_stages': [gray, gray]}
+
+
+def build_toy_model():
+  image = tf.keras.Input([SIZE, SIZE, 3])
+  return tf.keras.Model(image, ToyHand()(image))
+
+
+def bright_picture(height=60, width=90, left=20, top=10, side=12):
+  """A dark picture with one bright square."""
+  picture = np.full([height, width, 3], 20, np.uint8)
+  picture[top:top + side, left:left + side] = 220
+  return picture

@@ -1,0 +1,66 @@
+import pytest
+from PIL import Image
+
+from dhpe_tf import command_line, predict
+from dhpe_tf.serving import exporter, model_card
+from tests.data.test_image_files import png_header
+from tests.serving import toy
+
+
+@pytest.fixture(scope='module')
+def exported(tmp_path_factory):
+  folder = tmp_path_factory.mktemp('exported') / 'toy'
+  exporter.export(toy.build_toy_model(), str(folder), model_card.describe(toy.HAND, 'toy'))
+  return folder
+
+
+def run(model, given, output, *arguments):
+  return command_line.call(predict.main, ['predict', f'--model={model}', f'--input={given}', f'--output={output}',
+                                          *arguments], predict._FLAGS)
+
+
+def test_works_from_an_export_alone(exported, tmp_path):
+  Image.fromarray(toy.bright_picture()).save(tmp_path / 'a.png')
+  assert run(exported, tmp_path / 'a.png', tmp_path / 'out', '--box=10,5,30,30', '--side=left') == 0
+  assert len(list((tmp_path / 'out').iterdir())) == 3
+
+
+def test_a_folder_with_bad_files_is_finished_and_they_are_named(exported, tmp_path, capsys):
+  Image.fromarray(toy.bright_picture()).save(tmp_path / 'b.png')
+  Image.fromarray(toy.bright_picture()).save(tmp_path / 'b.jpg')
+  (tmp_path / 'a.jpg').write_bytes(b'hello')
+  (tmp_path / 'c.png').write_bytes(png_header(60000, 60000))
+  assert run(exported, tmp_path, tmp_path / 'out') == 1
+  error = capsys.readouterr().err
+  assert 'a.jpg: not a picture' in error and 'c.png: its header announces' in error
+  assert 'b.png: its results would replace those of' in error
+  assert error.splitlines()[-1] == 'error: 3 of 4 pictures have no result, for the reasons above.'
+  assert {path.name for path in (tmp_path / 'out').iterdir()} == {'b_overlay.png', 'b.obj', 'b.json'}
+
+
+@pytest.mark.parametrize('arguments, message', [
+    (['--box=1,2,3'], '--box=1,2,3: it must be four numbers, left,top,width,height'),
+    (['--box=1,2,3,x'], 'must be four numbers'), (['--box=500,2,3,4'], 'lies outside the picture'),
+    (['--intrinsics=0,1,2,3'], 'focal lengths'), (['--side=middle'], 'side')])
+def test_bad_arguments_are_one_line(exported, tmp_path, arguments, message, capsys):
+  Image.fromarray(toy.bright_picture()).save(tmp_path / 'a.png')
+  assert run(exported, tmp_path / 'a.png', tmp_path / 'out', *arguments) == 1
+  error = capsys.readouterr().err.splitlines()
+  assert message in error[-1] and len(error) == 1
+
+
+def test_missing_model_and_picture(exported, tmp_path, capsys):
+  Image.fromarray(toy.bright_picture()).save(tmp_path / 'a.png')
+  assert run(tmp_path / 'none', tmp_path / 'a.png', tmp_path / 'out') == 1
+  assert 'none: no such folder; give an export' in capsys.readouterr().err
+  assert run(tmp_path, tmp_path / 'a.png', tmp_path / 'out') == 1
+  assert 'holds no config.gin' in capsys.readouterr().err
+  assert run(exported, tmp_path / 'b.png', tmp_path / 'out') == 1
+  assert 'b.png: no such file or folder' in capsys.readouterr().err
+
+
+def test_results_that_cannot_be_written(exported, tmp_path, capsys):
+  Image.fromarray(toy.bright_picture()).save(tmp_path / 'a.png')
+  (tmp_path / 'file').write_text('')
+  assert run(exported, tmp_path / 'a.png', tmp_path / 'file' / 'out') == 1
+  assert 'cannot write' in capsys.readouterr().err
