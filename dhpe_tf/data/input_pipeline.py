@@ -26,7 +26,7 @@ Source = tuple[str, str, float]  # root, split, weight in the mixture
 @gin.configurable(module='dhpe_tf')
 def build_dataset(sources: Sequence[Source] = gin.REQUIRED, batch_size: int = 32, image_size: int = 224,
                   training: bool = True, seed: int = 0, epoch: int = 0, shuffle_buffer: int = 2048,
-                  augment: bool = True) -> tf.data.Dataset:
+                  augment: bool = True, skip_batches: int = 0) -> tf.data.Dataset:
   """Batches of one epoch; the same ones for the same arguments.
 
   Args:
@@ -39,6 +39,7 @@ def build_dataset(sources: Sequence[Source] = gin.REQUIRED, batch_size: int = 32
     epoch: each has its own order and augmentation.
     shuffle_buffer: records to choose from, a source.
     augment: whether training changes views and colours.
+    skip_batches: leave out so many at the start, without decoding them: where a training that was cut off goes on.
 
   Returns:
     The dataset of the dict above.
@@ -67,7 +68,7 @@ def build_dataset(sources: Sequence[Source] = gin.REQUIRED, batch_size: int = 32
     place = tf.stack([tf.cast(_mix(seed, epoch, 0), tf.int64), number]) if changed else None
     return to_instance(record, image_size, place)
 
-  return records.enumerate().map(instance, tf.data.AUTOTUNE, deterministic=True).batch(
+  return records.enumerate().skip(skip_batches * batch_size).map(instance, tf.data.AUTOTUNE, deterministic=True).batch(
       batch_size, drop_remainder=training).prefetch(2)
 
 

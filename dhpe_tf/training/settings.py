@@ -18,7 +18,8 @@ class TrainSettings:
   Attributes:
     build_model: () -> Keras model with `train_step(batch)` and `test_step(batch)` that return a dict of scalars, means
       over the epoch so far and equal on all replicas (Keras metrics are), among them 'loss'.
-    build_dataset: (training, seed, epoch) -> tf.data.Dataset of global batches, the same for the same arguments.
+    build_dataset: (training, seed, epoch, skip_batches) -> tf.data.Dataset of global batches, the same for the same
+      arguments; also takes (root, split, weight) triples as `sources`.
       Called under the gin scope `train` or `eval`, so `train/build_dataset.sources` and `eval/build_dataset.sources`
       differ while `build_dataset.image_size` serves both.
     build_optimizer: total_steps -> optimizer; unused if build_model compiles the model itself.
@@ -69,10 +70,10 @@ class TrainSettings:
     if self.precision not in ('float32', 'mixed_bfloat16', 'mixed_float16'):
       raise UserError(f'train.precision is {self.precision!r}; it must be float32, mixed_bfloat16 or mixed_float16.')
 
-  def train_data(self, epoch: int) -> tf.data.Dataset:
-    """Batches of one epoch."""
+  def train_data(self, epoch: int, skip_batches: int = 0) -> tf.data.Dataset:
+    """Batches of one epoch from a position in it on."""
     with gin.config_scope('train'):
-      return self.build_dataset(training=True, seed=self.seed, epoch=epoch)
+      return self.build_dataset(training=True, seed=self.seed, epoch=epoch, skip_batches=skip_batches)
 
   def records(self, root: str, split: str) -> tf.data.Dataset:
     """Batches of one split of the records in folder `root`, as an evaluation sees them, in order."""

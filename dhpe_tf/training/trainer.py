@@ -137,7 +137,7 @@ class Trainer:
     count = self._steps_per_epoch - done
     if not count:
       return
-    dataset = self._settings.train_data(epoch).skip(done).take(count)
+    dataset = self._settings.train_data(epoch, done).take(count)
     number = 0
     for number, batch in enumerate(self._distribute(dataset), 1):
       yield batch

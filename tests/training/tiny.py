@@ -53,7 +53,7 @@ def build_tiny_model(units=3, dropout=0.3):
 
 
 @gin.configurable
-def build_tiny_dataset(training, seed, epoch, count=24, batch_size=4, bad=None):
+def build_tiny_dataset(training, seed, epoch, skip_batches=0, count=24, batch_size=4, bad=None):
   """Batches that depend on (seed, epoch); the one numbered `bad` holds a NaN."""
   random = np.random.RandomState(1000 * seed + epoch if training else 12345)
   images = random.uniform(size=[count, 4, 4, 3]).astype(np.float32)
@@ -61,7 +61,8 @@ def build_tiny_dataset(training, seed, epoch, count=24, batch_size=4, bad=None):
   if training and bad is not None:
     target[bad * batch_size] = np.nan
   ids = np.array([f'{epoch}-{i}' for i in range(count)])
-  return tf.data.Dataset.from_tensor_slices({'image': images, 'target': target, 'id': ids}).batch(batch_size)
+  return tf.data.Dataset.from_tensor_slices({'image': images, 'target': target, 'id': ids}).batch(
+      batch_size).skip(skip_batches)
 
 
 def settings(**changes):
