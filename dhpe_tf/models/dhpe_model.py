@@ -120,7 +120,7 @@ def build_model(image_size: int = 224, keypoint_net_name: str = 'pose_machine', 
     rounds: of the mesh regressor.
     mask_size: side of the rendered mask, px.
     hand_file: a MANO file or an npz like it; None for the built-in hand.
-    build_objective: hand model -> Objective.
+    build_objective: (hand model, refined) -> Objective.
 
   Returns:
     The model, not compiled.
@@ -152,7 +152,7 @@ def build_model(image_size: int = 224, keypoint_net_name: str = 'pose_machine', 
   outputs = {'heatmaps': stages[-1], 'heatmap_stages': stages, 'features': features,
              **_estimate(features, stages[-1], parts, rounds, use_joints_2d)}
   outputs['mask'] = parts['silhouette'](outputs['vertices'])
-  return DhpeModel(image, outputs, parts, build_objective(hand_model))
+  return DhpeModel(image, outputs, parts, build_objective(hand_model, refined=use_refiner))
 
 
 def _heatmap_stages(name: str, image: tf.Tensor, image_size: int, symbolic: dict, levels: dict) -> list[tf.Tensor]:

@@ -37,7 +37,7 @@ def loss_weights(heatmap: float = 1.0, refinement: float = 1.0, feature: float =
           'parameters': parameters}
 
 
-@gin.configurable(module='dhpe')
+@gin.configurable(module='dhpe', denylist=['hand_model', 'refined'])
 class Objective:
   """Computes losses and figures of a batch (the dict of `data.input_pipeline`) from a model's outputs.
 
@@ -48,7 +48,8 @@ class Objective:
 
   MEASURES = ('error_2d_px', 'error_heatmap_px', 'error_3d_mm', 'iou', 'gate_open', 'feature_spread')
 
-  def __init__(self, hand_model: HandModel, gated: bool = True, laplacian_kind: str = 'cotangent'):
+  def __init__(self, hand_model: HandModel, gated: bool = True, laplacian_kind: str = 'cotangent',
+               refined: bool = True):
     """Prepares the constants.
 
     Args:
@@ -56,13 +57,15 @@ class Objective:
       gated: the mask of an instance acts only once its joints are close (Eq. 12); otherwise always: the "constant
         weight" of the paper's Fig. 5f.
       laplacian_kind: 'cotangent' (of the rest hand) or 'uniform'.
+      refined: whether there are refined 2D joints; without them there is no refinement term.
 
     Raises:
       UserError: an unknown kind.
     """
     if laplacian_kind not in ('cotangent', 'uniform'):
       raise errors.UserError(f"Objective.laplacian_kind is {laplacian_kind!r}; choose 'cotangent' or 'uniform'")
-    self.weights = {name: float(weight) for name, weight in loss_weights().items() if weight}
+    self.weights = {name: float(weight) for name, weight in loss_weights().items()
+                    if weight and (refined or name != 'refinement')}
     self._gated = gated
     matrix = (meshes.cotangent_laplacian(hand_model.v_template, hand_model.faces) if laplacian_kind == 'cotangent'
               else meshes.uniform_laplacian(hand_model.faces, hand_model.num_vertices))

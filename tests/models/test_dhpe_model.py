@@ -94,6 +94,8 @@ def test_every_weight_is_reached_by_the_full_objective(model, batch):
 def test_switches(batch, params, rounds):
   model = build(*params)
   assert model(batch['image'])['joints_2d_rounds'].shape == (BATCH, rounds, 21, 2)
+  assert ('refinement' in model.objective.weights) == (rounds > 1)
+  assert np.all(np.isfinite(model.training_losses(batch, model(batch['image']), training=False)[0]))
   names = {weight.name.split('/')[0] for weight in model.mesh_regressor.weights}
   assert names == {'offset'}
   expected = 128 + 63 + (0 if 'dhpe.build_model.use_joints_2d = False' in params else 42)
