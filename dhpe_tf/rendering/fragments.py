@@ -20,7 +20,7 @@ class Fragments(NamedTuple):
 
   Attributes:
     pixel: int32 [N], (image * height + row) * width + column.
-    source: int32 [N], face * B + image.
+    source: int32 [N], face * B + image (or the index of a triangle).
     depth: [N], at the pixel's centre; inf where the face does not cover it after all.
   """
 
@@ -33,7 +33,7 @@ class _Rows(NamedTuple):
   """A face in one row of pixels, R of them: what is linear in x, and the pixels to look at.
 
   Attributes:
-    origin: int32 [R, 2], face * B + image, and the pixel in column 0 of the row.
+    origin: int32 [R, 2], index of the triangle, and the pixel in column 0 of the row.
     first, end: int64 [R], columns to look at.
     plane: [R, 11]: constants and slopes of the three edge functions, constant - slope * x; depth at the first column,
       its increase per pixel, its least and its greatest value in the face; the first column's x.
@@ -59,22 +59,40 @@ def list_fragments(vertices: tf.Tensor, faces: np.ndarray, image_size: tuple[int
   Returns:
     `Fragments`.
   """
-  height, width = image_size
   batch = tf.shape(vertices)[1]
   # With its corners by ascending index i < j < k, every face's edges run i -> j, j -> k and i -> k.
   corners = tf.gather(vertices, np.sort(faces, axis=1))  # [F, 3, B, 3]
   corners = tf.reshape(tf.transpose(corners, [0, 2, 1, 3]), [-1, 9])
+  image = tf.tile(tf.range(batch), [len(faces)])
+  return list_triangle_fragments(corners, image, image_size, None if drawn is None else tf.reshape(drawn, [-1]))
+
+
+def list_triangle_fragments(corners: tf.Tensor, image: tf.Tensor, image_size: tuple[int, int],
+                            drawn: Optional[tf.Tensor] = None) -> Fragments:
+  """Lists the fragments of triangles that may be in any order and image.
+
+  Args:
+    corners: [K, 9], (x, y, depth) of three corners as in `list_fragments`. Triangles that share an edge must have its
+      ends in the same order.
+    image: int32 [K], index in the batch.
+    image_size: (height, width).
+    drawn: bool [K].
+
+  Returns:
+    `Fragments`, whose source is the triangle's index.
+  """
+  height, _ = image_size
   y = corners[:, 1::3]
   first = _first_centre(tf.reduce_min(y, axis=1), height)
   end = _last_centre(tf.reduce_max(y, axis=1), height) + 1
   if drawn is not None:
-    end = tf.where(tf.reshape(drawn, [-1]), end, 0)
+    end = tf.where(drawn, end, 0)
   source, row = expand_ranges(first, end)
-  rows = _cut_into_rows(tf.gather(corners, source), source, row, batch, image_size)
+  rows = _cut_into_rows(tf.gather(corners, source), source, tf.gather(image, source), row, image_size)
 
   span, column = expand_ranges(rows.first, rows.end)
   c0, c1, c2, s0, s1, s2, depth, slope, near, far, start = tf.unstack(tf.gather(rows.plane, span), axis=-1)
-  x = tf.cast(column, vertices.dtype) + .5
+  x = tf.cast(column, corners.dtype) + .5
   edges = (c0 - s0 * x, c1 - s1 * x, c2 - s2 * x)
   low, high = (f(f(edges[0], edges[1]), edges[2]) for f in (tf.minimum, tf.maximum))
   # All of one sign, and not all zero, which is a face without area.
@@ -94,8 +112,8 @@ def _last_centre(high, size):
   return tf.cast(tf.floor(tf.clip_by_value(high, -1, size) - .5), tf.int64)
 
 
-def _cut_into_rows(corners, source, row, batch, image_size):
-  """`_Rows` of faces [R, 9] (corners i, j, k of x, y, depth) in pixel rows int64 [R]."""
+def _cut_into_rows(corners, source, image, row, image_size):
+  """`_Rows` of triangles source [R], corners [R, 9] of images [R], in pixel rows int64 [R]."""
   height, width = image_size
   xi, yi, zi, xj, yj, zj, xk, yk, zk = tf.unstack(corners, axis=-1)
   centre = tf.cast(row, corners.dtype) + .5
@@ -118,12 +136,11 @@ def _cut_into_rows(corners, source, row, batch, image_size):
   at_first = [c - s * start for c, s in zip(constant, slope)]
   per_area = tf.math.reciprocal_no_nan(at_first[0] + at_first[1] + at_first[2])
   to_j, to_k = (zj - zi) * per_area, (zk - zi) * per_area
-  source = tf.cast(source, tf.int32)
-  pixel = (source % batch * height + tf.cast(row, tf.int32)) * width
+  pixel = (image * height + tf.cast(row, tf.int32)) * width
   plane = tf.stack(constant + slope + [
       zi + at_first[1] * to_j + at_first[2] * to_k, -(slope[1] * to_j + slope[2] * to_k),
       tf.minimum(tf.minimum(zi, zj), zk), tf.maximum(tf.maximum(zi, zj), zk), start], axis=-1)
-  return _Rows(tf.stack([source, pixel], axis=-1), first, end, plane)
+  return _Rows(tf.stack([tf.cast(source, tf.int32), pixel], axis=-1), first, end, plane)
 
 
 def nearest(fragments: Fragments, pixels: tf.Tensor) -> tf.Tensor:

@@ -1,5 +1,6 @@
 """The silhouette of a mesh: one function, its method chosen by name."""
 import importlib
+from collections.abc import Callable
 from typing import Union
 
 import gin
@@ -31,7 +32,13 @@ def silhouette(vertices_px: tf.Tensor, faces: Union[np.ndarray, tf.Tensor], imag
   Raises:
     UserError: an unknown method, or a mesh that is open or not consistently oriented.
   """
+  return find_method(method)(vertices_px, faces, image_size)
+
+
+@tf.autograph.experimental.do_not_convert
+def find_method(method: str) -> Callable:
+  """The function behind a method's name; UserError if there is none."""
   if method not in METHODS:
     raise UserError(f'silhouette.method: unknown {method!r}; choose one of {", ".join(METHODS)}')
   module, function = METHODS[method]
-  return getattr(importlib.import_module(module), function)(vertices_px, faces, image_size)
+  return getattr(importlib.import_module(module), function)

@@ -56,29 +56,11 @@ def sample_skin(hand_model: Any, count: int, seed: int, polish_probability: floa
   return np.stack([_one_skin(skin_map, random, polish_probability) for _ in range(count)]).astype(np.float32)
 
 
-def map_skin(hand_model: Any) -> SkinMap:
-  """Works out the `SkinMap` of a `HandModel`; kept for the models used last."""
-  return _cached_map(_ByIdentity(hand_model))
-
-
-class _ByIdentity:
-  """Lets the cache tell models apart by identity: their arrays cannot be hashed."""
-
-  def __init__(self, value):
-    self.value = value
-
-  def __hash__(self):
-    return id(self.value)
-
-  def __eq__(self, other):
-    return self.value is other.value
-
-
 @functools.lru_cache(maxsize=8)
-def _cached_map(key):
-  model = key.value
+def map_skin(model: Any) -> SkinMap:
+  """Works out the `SkinMap` of a `HandModel`; kept for the models used last."""
   vertices = np.asarray(model.v_template, np.float64)
-  keypoints = np.einsum('ckv,vc->kc', model.keypoint_regressor, vertices)
+  keypoints = model.rest_keypoints
   normals = meshes.vertex_normals(vertices[np.newaxis], model.faces)[0].numpy()
   dorsal, dorsal_thumb = _dorsal_directions(keypoints, model.side)
   palm = _smooth_step(normals @ dorsal, .35, -.35)
@@ -164,7 +146,7 @@ def _moles(colour, skin_map, random):
   """A few dark vertices, on some hands."""
   count = random.poisson(random.choice([0, 1, 6]))
   chosen = random.integers(0, len(colour), count)
-  colour[chosen] *= random.uniform(.55, .9, (count, 1))
+  colour[chosen] *= random.uniform(.65, .95, (count, 1)) * [1, .95, .9]
   return colour
 
 
@@ -173,5 +155,5 @@ def _nails(colour, skin_map, random, polish_probability):
   nail = .5 * colour + .5 * _NAIL_PINK * (.55 + .45 * colour.mean() / .7)
   if random.uniform() < polish_probability:
     nail = np.broadcast_to(random.uniform(.05, .95, 3), colour.shape)
-  share = skin_map.nails.max(axis=1, keepdims=True) * random.uniform(.6, 1)
+  share = skin_map.nails.max(axis=1, keepdims=True) * random.uniform(.7, 1)
   return colour + share * (nail - colour)
