@@ -9,7 +9,6 @@ from tqdm import tqdm
 
 import dhpe_tf
 from data_tools.readers import base
-from dhpe_tf.data import tfrecords
 from dhpe_tf.errors import UserError
 
 
@@ -46,16 +45,20 @@ def convert(reader: base.Reader, values: flags.FlagValues) -> dict[str, int]:
   Raises:
     UserError: a file that the dataset needs is missing or damaged, or records cannot be written.
   """
-  about = _read_about(values.output, reader)
+  from dhpe_tf.data import tfrecords  # Imports TensorFlow, which command_line.run has silenced by now.
+
+  about_path = os.path.join(values.output, tfrecords.DATASET_FILE)
+  about = _read_about(about_path, reader)
   for split in values.splits:
     if values.resume and split in about['counts'] and os.path.isdir(tfrecords.split_folder(values.output, split)):
       print(f'{split}: {about["counts"][split]} records are there already')
       continue
     skipped = base.Skipped(fatal=values.on_error == 'stop')
+    # Pictures are compressed already: gzip would take most of the time for a few per cent of the size.
     about['counts'][split] = tfrecords.write_split(values.output, split, _progress(reader, split, skipped),
-                                                   values.shards)
+                                                   values.shards, compression_level=0)
     about['skipped'][split] = skipped.messages
-    tfrecords.write_json(os.path.join(values.output, tfrecords.DATASET_FILE), about)
+    tfrecords.write_json(about_path, about)
     print(_report(reader, split, about['counts'][split], len(skipped.messages)))
   print(f'{values.output}: written. {reader.licence}')
   return about['counts']
@@ -70,13 +73,13 @@ def _progress(reader: base.Reader, split: str, skipped: base.Skipped) -> Iterato
     raise UserError(f'{error} (--on_error=skip leaves such pictures out)') from error
 
 
-def _read_about(output: str, reader: base.Reader) -> dict:
+def _read_about(path: str, reader: base.Reader) -> dict:
   """The content of dataset.json: what is there of the same options, or a new one."""
   fresh = {'converter': f'convert_{reader.source}', 'version': dhpe_tf.__version__, 'source': reader.source,
            'licence': reader.licence, 'options': reader.options, 'published_counts': reader.published_counts,
            'counts': {}, 'skipped': {}}
   try:
-    with open(os.path.join(output, tfrecords.DATASET_FILE), encoding='utf-8') as file:
+    with open(path, encoding='utf-8') as file:
       found = json.load(file)
   except (OSError, ValueError):
     return fresh

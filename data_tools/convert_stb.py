@@ -1,0 +1,33 @@
+"""Turns STB (Zhang et al. 2017; SHD in the paper) into records.
+
+  python -m data_tools.convert_stb --input=STB --output=records/stb
+
+--input holds images/ and labels/. The defaults are both pictures of the stereo camera, with the palm as keypoint 0.
+"""
+import os
+import sys
+
+from absl import flags
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+from data_tools import conversion
+from data_tools.readers import stb
+from dhpe_tf import command_line
+
+_FLAGS = flags.FlagValues()
+conversion.define_flags(_FLAGS)
+flags.DEFINE_list('pictures', ['bb_left', 'bb_right'], f'which pictures, of {", ".join(stb.PICTURES)}; each goes with '
+                  'its own labels', flag_values=_FLAGS)
+flags.DEFINE_enum('first_keypoint', 'palm', stb.FIRST_KEYPOINTS, 'what keypoint 0 is; STB labels the palm, others '
+                  'estimate a wrist from it', flag_values=_FLAGS)
+
+
+def main(argv: list[str]) -> None:
+  """Converts."""
+  del argv
+  conversion.convert(stb.StbReader(_FLAGS.input, _FLAGS.pictures, _FLAGS.first_keypoint), _FLAGS)
+
+
+if __name__ == '__main__':
+  command_line.run(main, _FLAGS)

@@ -1,0 +1,143 @@
+"""STB, the stereo hand pose benchmark of Zhang et al. 2017; the paper calls it SHD.
+
+  images/<sequence>/{BB_left,BB_right,SK_color,SK_depth}_%d.png, numbers from 0 without padding
+  labels/<sequence>_BB.mat, <sequence>_SK.mat: handPara [3, 21, frames], millimetres
+
+Sequences are B1 to B6, Counting and Random; B1 is for evaluation. All are left hands. Keypoints: the centre of the palm
+(no wrist is labelled), then little finger to thumb, each from base to tip. BB labels are in the frame of the left
+camera of the Bumblebee; SK labels in that of the depth camera of the SK, though its pictures come from the colour
+camera beside it.
+"""
+import os
+import threading
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy import io
+from scipy.spatial import transform
+
+from data_tools.readers import base
+from dhpe_tf.errors import UserError
+from dhpe_tf.hand import skeletons
+
+SEQUENCES = {
+    'train': tuple(f'B{k}{kind}' for k in range(2, 7) for kind in ('Counting', 'Random')),
+    'eval': ('B1Counting', 'B1Random'),
+}
+PICTURES = ('bb_left', 'bb_right', 'sk_color')
+_FILES = {'bb_left': 'BB_left', 'bb_right': 'BB_right', 'sk_color': 'SK_color'}
+
+# Calibration as published, pixel centres at whole numbers.
+_BB_INTRINSICS = np.array([[822.79041, 0., 318.47345], [0., 822.79041, 250.31296], [0., 0., 1.]])
+_SK_INTRINSICS = np.array([[607.92271, 0., 314.78337], [0., 607.88192, 236.42484], [0., 0., 1.]])
+_BASELINE_MM = 120.054
+# From the colour to the depth camera of the SK.
+_SK_ROTATION = transform.Rotation.from_rotvec([.00531, -.01196, .00301]).as_matrix()
+_SK_TRANSLATION_MM = np.array([-24.0381, -.4563, -1.2326])
+
+# Where the wrist may lie, on the line from a knuckle through the palm: knuckles (averaged) and factor.
+WRISTS = {
+    'wrist_ring': (('ring1',), 2.),  # Zimmermann and Brox 2017, Ge et al. 2019
+    'wrist_middle': (('middle1',), 2.2),  # BiHand 2020
+    'wrist_mean': (('index1', 'middle1', 'ring1', 'little1'), 2.25),  # BiHand 2020, another version
+}
+FIRST_KEYPOINTS = ('palm', *WRISTS)
+
+
+class Key(NamedTuple):
+  """One picture."""
+
+  sequence: str
+  picture: str
+  frame: int
+
+
+class StbReader(base.Reader):
+  """Reads STB.
+
+  Args:
+    root: folder that holds images/ and labels/.
+    pictures: of `PICTURES`; each goes with its own labels. The default makes the published counts.
+    first_keypoint: 'palm', as labelled and as the paper counts; or a wrist estimated in one of the ways of `WRISTS`.
+  """
+
+  source = 'stb'
+  licence = 'STB is for research (Zhang et al.); cite "3D hand pose tracking and estimation using stereo matching".'
+  published_counts = {'train': 30000, 'eval': 6000}
+
+  def __init__(self, root: str, pictures: Sequence[str] = ('bb_left', 'bb_right'), first_keypoint: str = 'palm'):
+    self._root = base.find_root(os.fspath(root), 'labels', ('STB',))
+    if not pictures:
+      raise UserError(f'--pictures is empty; name some of {", ".join(PICTURES)}')
+    self._pictures = tuple(base.check_option('pictures', picture, PICTURES) for picture in pictures)
+    self._first = base.check_option('first_keypoint', first_keypoint, FIRST_KEYPOINTS)
+    self._labels: dict[tuple[str, str], np.ndarray] = {}
+    self._lock = threading.Lock()
+
+  @property
+  def options(self) -> dict[str, Any]:
+    """Pictures and keypoint 0."""
+    return {'pictures': list(self._pictures), 'first_keypoint': self._first}
+
+  def keys(self, split: str) -> Sequence[Key]:
+    """The pictures of all labelled frames."""
+    if split not in SEQUENCES:
+      raise UserError(f'unknown split {split!r}; this dataset has {", ".join(SEQUENCES)}')
+    return [Key(sequence, picture, frame) for sequence in SEQUENCES[split] for picture in self._pictures
+            for frame in range(len(self._load(sequence, picture)))]
+
+  def read(self, split: str, key: Key) -> list[base.Example]:
+    """The left hand of a picture."""
+    name = f'{_FILES[key.picture]}_{key.frame}.png'
+    picture = base.read_picture(os.path.join(self._root, 'images', key.sequence, name))
+    joints_m = self._load(key.sequence, key.picture)[key.frame]
+    if not np.isfinite(joints_m).all():
+      raise UserError(f'{self._root}/labels, {key.sequence} frame {key.frame}: a label is not a finite number')
+    intrinsics = base.corner_origin(_SK_INTRINSICS if key.picture == 'sk_color' else _BB_INTRINSICS)
+    return [base.make_example(picture, f'{key.sequence}/{name[:-4]}', 'left', self.source, joints_m,
+                              base.project(joints_m, intrinsics), intrinsics, group=key.sequence)]
+
+  def _load(self, sequence: str, picture: str) -> np.ndarray:
+    """Joints `[frames, 21, 3]` of a sequence in metres, in this package's order and the axes of a picture's camera."""
+    with self._lock:
+      if (sequence, picture) not in self._labels:
+        raw_mm = _read_mat(os.path.join(self._root, 'labels', f'{sequence}_{_FILES[picture][:2]}.mat'))
+        joints_mm = to_camera(raw_mm.transpose(2, 1, 0), picture)
+        self._labels[sequence, picture] = to_keypoints(joints_mm, self._first) / 1000
+      return self._labels[sequence, picture]
+
+
+def to_camera(joints_mm: np.ndarray, picture: str) -> np.ndarray:
+  """Takes labels `[..., 3]` in millimetres from the frame they are published in to that of a picture's camera."""
+  if picture == 'bb_right':
+    return joints_mm - [_BASELINE_MM, 0., 0.]
+  if picture == 'sk_color':
+    return (joints_mm - _SK_TRANSLATION_MM) @ _SK_ROTATION
+  return joints_mm
+
+
+def to_keypoints(joints: np.ndarray, first_keypoint: str) -> np.ndarray:
+  """Takes `[N, 21, 3]` from the order of STB to that of this package, with the palm or a wrist as keypoint 0."""
+  names = skeletons.order_names('stb')
+  palm = joints[:, names.index('palm')]
+  fingers = [joints[:, names.index(name)] for name in skeletons.KEYPOINT_NAMES[1:]]
+  if first_keypoint == 'palm':
+    return np.stack([palm, *fingers], axis=1)
+  knuckles, factor = WRISTS[first_keypoint]
+  knuckle = np.mean([joints[:, names.index(name)] for name in knuckles], axis=0)
+  return np.stack([knuckle + factor * (palm - knuckle), *fingers], axis=1)
+
+
+def _read_mat(path: str) -> np.ndarray:
+  """The array handPara `[3, 21, frames]` of a label file; raises a UserError if it is not one."""
+  if not os.path.exists(path):
+    raise UserError(f'{path}: not found; --input must hold the labels of all sequences')
+  try:
+    labels = io.loadmat(path, variable_names=['handPara'])['handPara']
+  # A damaged file makes scipy raise errors of many kinds.
+  except Exception as error:
+    raise UserError(f'{path}: not a label file of STB ({type(error).__name__}: {error})') from error
+  if labels.ndim != 3 or labels.shape[:2] != (3, 21) or not np.issubdtype(labels.dtype, np.number):
+    raise UserError(f'{path}: handPara must be [3, 21, frames], got {labels.shape}')
+  return labels.astype(np.float64)
