@@ -62,9 +62,9 @@ def _load(path: str):
   export = predictor.find_export(path)
   if export:
     return predictor.from_export(export)
-  from dhpe_tf.hand.hand_model import load_hand_model
   from dhpe_tf.training.trained import load_trained
-  return predictor.from_model(load_trained(path), load_hand_model())
+  model = load_trained(path)
+  return predictor.from_model(model, model.hand_model)
 
 
 def _numbers(flag: str, form: str) -> Optional[list[float]]:

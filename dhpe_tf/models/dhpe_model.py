@@ -38,6 +38,11 @@ class DhpeModel(tf.keras.Model):
     self._means = _Means(['loss', *(f'{term}_loss' for term in objective.weights), *objective.MEASURES])
 
   @property
+  def hand_model(self) -> hand_models.HandModel:
+    """The hand that it poses."""
+    return self.hand.hand_model
+
+  @property
   def metrics(self) -> list[tf.keras.metrics.Metric]:
     """The means that the steps report."""
     return list(self._means.by_name.values())

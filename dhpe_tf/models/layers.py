@@ -72,6 +72,7 @@ class PosedHand(tf.keras.layers.Layer):
   def __init__(self, hand_model: HandModel, **kwargs):
     super().__init__(dtype='float32', **kwargs)
     self._layer = mano_layer.ManoLayer(hand_model)
+    self.hand_model = hand_model
 
   def call(self, inputs: tf.Tensor) -> dict[str, tf.Tensor]:
     """Poses the hand.

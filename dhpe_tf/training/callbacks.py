@@ -3,7 +3,26 @@ import os
 import time
 from collections.abc import Callable
 
+import gin
 import tensorflow as tf
+
+from dhpe_tf.training.settings import TrainSettings
+from dhpe_tf.visualization import overlay
+
+
+@gin.configurable(module='train')
+def pictures(model: tf.keras.Model, settings: TrainSettings, log_dir: str,
+             count: int = 4) -> tf.keras.callbacks.Callback:
+  """Shows the model's meshes on the first held-out images after every evaluation; for `train.callbacks`.
+
+  Args:
+    model: with outputs 'vertices' and 'joints_2d', and a `hand_model`.
+    settings: give the images.
+    log_dir: TensorBoard's folder.
+    count: images shown.
+  """
+  images = next(iter(settings.eval_data()))['image'][:count]
+  return Pictures(log_dir, images, lambda given, results: overlay.draw_batch(given, results, model.hand_model.faces))
 
 
 class Scalars(tf.keras.callbacks.Callback):

@@ -8,11 +8,11 @@ from PIL import Image, ImageDraw
 
 from dhpe_tf.files import atomic_path
 from dhpe_tf.geometry import meshes
-from dhpe_tf.rendering import crop_view, rasterizer
+from dhpe_tf.rendering import crop_view, render, shading
 from dhpe_tf.visualization.mesh_files import PathLike
 
 FINGER_COLORS = ((230, 60, 60), (240, 170, 30), (70, 190, 70), (50, 150, 240), (170, 90, 230))
-MESH_COLOR = (0.55, 0.78, 0.92)
+MESH_COLOR = (0.22, 0.46, 0.7)  # linear reflectance
 BACKGROUND = 0.94
 # Edges are drawn at this multiple of the size and averaged down.
 _SUPERSAMPLING = 3
@@ -24,25 +24,19 @@ def draw_mesh(image: np.ndarray, vertices_crop: np.ndarray, faces: np.ndarray, o
   Args:
     image: [S, S, 3] in 0..1.
     vertices_crop: [V, 3] in crop space.
-    faces: [F, 3], counter-clockwise seen from outside.
+    faces: [F, 3], counter-clockwise seen from outside; an opening, as at the wrist, is closed.
     opacity: of the mesh, 0..1.
 
   Returns:
     [S, S, 3] float32 in 0..1.
   """
   size = image.shape[0]
-  fine = size * _SUPERSAMPLING
-  vertices = tf.constant(vertices_crop[None], tf.float32)
-  normals = meshes.vertex_normals(vertices, faces)
-  visible = rasterizer.find_visible(crop_view.crop_to_pixels(vertices, fine), faces, (fine, fine))
-  normal = tf.math.l2_normalize(rasterizer.interpolate(visible, normals), axis=-1)
-  # Light from above the viewer's left shoulder; y points down and z away.
-  light = np.array([-0.35, -0.45, -0.82], np.float32)
-  shade = 0.3 + 0.7 * tf.maximum(tf.reduce_sum(normal * light, axis=-1, keepdims=True), 0.)
-  layers = rasterizer.to_image(visible, tf.concat([shade * MESH_COLOR, tf.ones_like(shade)], axis=-1))
-  layers = tf.nn.avg_pool(layers, _SUPERSAMPLING, _SUPERSAMPLING, 'VALID')[0].numpy()
-  color, cover = layers[..., :3], layers[..., 3:]
-  return (image * (1. - opacity * cover) + opacity * color).astype(np.float32)
+  pixels = crop_view.crop_to_pixels(tf.constant(vertices_crop[None], tf.float32), size)
+  albedo = tf.tile(tf.constant([[MESH_COLOR]], tf.float32), [1, len(vertices_crop), 1])
+  lights = shading.ambient_and_lamp(1, ambient=0.3, lamp=0.75)
+  rgb, alpha, _ = render.render_rgb(pixels, meshes.cap_boundary(faces), albedo, lights, (size, size),
+                                    samples=_SUPERSAMPLING)
+  return (image * (1. - opacity * alpha[0]) + opacity * alpha[0] * rgb[0]).numpy().astype(np.float32)
 
 
 def draw_skeleton(image: np.ndarray, joints_crop: np.ndarray, valid: Optional[np.ndarray] = None) -> np.ndarray:
