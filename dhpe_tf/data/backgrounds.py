@@ -1,0 +1,128 @@
+"""Backgrounds for rendered hands: made up here, or cut from a folder of photographs."""
+import os
+from collections.abc import Sequence
+
+import gin
+import numpy as np
+from PIL import Image, ImageDraw, ImageFilter
+
+from dhpe_tf.data import image_files
+from dhpe_tf.errors import UserError
+
+# Around these, skin-like distractors are drawn: what is skin-coloured need not be a hand.
+_SKIN_RGB = np.array([[234, 192, 170], [205, 150, 120], [150, 100, 75], [90, 60, 45]])
+
+
+@gin.configurable(module='backgrounds')
+class Backgrounds:
+  """A pool of pictures from which random parts are cut."""
+
+  def __init__(self, seed: int, folder: str = '', pool_size: int = 64, pool_side_px: int = 288):
+    """Fills the pool.
+
+    Args:
+      seed: of made-up pictures and of the choice among photographs.
+      folder: photographs; without one the pictures are made up.
+      pool_size: number of pictures kept.
+      pool_side_px: their height and width.
+
+    Raises:
+      UserError: the folder is missing or holds no picture that can be read.
+    """
+    random = np.random.default_rng(seed)
+    if folder:
+      self._pool = _photographs(folder, random, pool_size, pool_side_px)
+    else:
+      self._pool = [make_up(random, pool_side_px) for _ in range(pool_size)]
+
+  def draw(self, random: np.random.Generator, side_px: int) -> np.ndarray:
+    """A random part of a random picture, flipped and recoloured at random: uint8 [side, side, 3]."""
+    picture = self._pool[random.integers(len(self._pool))]
+    side = random.integers(picture.shape[0] // 3, picture.shape[0] + 1)
+    top, left = random.integers(0, picture.shape[0] - side + 1, 2)
+    part = Image.fromarray(picture[top:top + side, left:left + side])
+    part = np.asarray(part.resize((side_px, side_px), Image.BILINEAR))
+    if random.uniform() < 0.5:
+      part = part[:, ::-1]
+    if random.uniform() < 0.5:
+      part = part.transpose(1, 0, 2)
+    # One table for each channel: gain and offset, clipped.
+    gain, offset = random.uniform(0.6, 1.25) * np.exp(random.normal(0, 0.08, 3)), random.uniform(-30, 30)
+    table = np.clip(np.arange(256)[:, None] * gain + offset, 0, 255).astype(np.uint8)
+    return np.stack([table[part[..., c], c] for c in range(3)], axis=-1)
+
+
+def _photographs(folder: str, random: np.random.Generator, count: int, side_px: int) -> list[np.ndarray]:
+  """Up to `count` photographs of a folder, their middle squares resampled."""
+  try:
+    names = sorted(name for name in os.listdir(folder) if name.lower().endswith(image_files.EXTENSIONS))
+  except OSError as error:
+    raise UserError(f'backgrounds: folder {folder} cannot be read ({error.strerror}); check the path') from error
+  pool = []
+  for name in random.permutation(names)[:count]:
+    picture = image_files.read_image(os.path.join(folder, name))
+    side = min(picture.shape[:2])
+    top, left = (picture.shape[0] - side) // 2, (picture.shape[1] - side) // 2
+    square = Image.fromarray(picture[top:top + side, left:left + side])
+    pool.append(np.asarray(square.resize((side_px, side_px), Image.BILINEAR)))
+  if not pool:
+    raise UserError(f'backgrounds: no picture in {folder}; files end in {", ".join(image_files.EXTENSIONS)}')
+  return pool
+
+
+def make_up(random: np.random.Generator, side_px: int) -> np.ndarray:
+  """One made-up picture, uint8 [side, side, 3]: plain or noisy ground, clutter of shapes, edges and light."""
+  palette = random.integers(0, 256, (6, 3))
+  if random.uniform() < 0.5:  # rooms have few strong colours
+    palette = (palette.mean(axis=1, keepdims=True) + 0.35 * (palette - palette.mean(axis=1, keepdims=True))).astype(int)
+  picture = _ground(random, side_px, palette)
+  if random.uniform() < 0.75:
+    picture = _clutter(random, picture, palette)
+  light = _noise(random, side_px, octaves=(2, 3))[..., None]
+  picture = picture * (1 + random.uniform(0, 0.5) * light)
+  grain = random.normal(0, random.uniform(0, 6), picture.shape)
+  return np.clip(picture + grain, 0, 255).astype(np.uint8)
+
+
+def _ground(random: np.random.Generator, side_px: int, palette: np.ndarray) -> np.ndarray:
+  """A blend of two to four colours by noise of coarse to fine detail, float [side, side, 3]."""
+  strength = random.uniform(0, 1) ** 2  # many walls are plain
+  ground = np.broadcast_to(palette[0].astype(float), (side_px, side_px, 3))
+  for colour in palette[1:random.integers(2, 5)]:
+    octaves = tuple(range(random.integers(2, 5), random.integers(5, 8)))
+    share = strength * (0.5 + 0.5 * _noise(random, side_px, octaves))[..., None]
+    ground = ground + share * (colour - ground)
+  return ground
+
+
+def _noise(random: np.random.Generator, side_px: int, octaves: Sequence[int]) -> np.ndarray:
+  """Smooth noise in about -1..1, [side, side]; octave k has 2^k cells a side and half the height of the one before."""
+  total, height = np.zeros((side_px, side_px)), 1.
+  for octave in octaves:
+    cells = Image.fromarray(random.uniform(-1, 1, (2**octave, 2**octave)).astype(np.float32))
+    total += height * np.asarray(cells.resize((side_px, side_px), Image.BICUBIC))
+    height /= 2
+  return total / 1.5
+
+
+def _clutter(random: np.random.Generator, picture: np.ndarray, palette: np.ndarray) -> np.ndarray:
+  """Rectangles, ellipses, bars and lines over the ground, some of them the colour of skin, some out of focus."""
+  image = Image.fromarray(np.clip(picture, 0, 255).astype(np.uint8))
+  side = image.size[0]
+  draw = ImageDraw.Draw(image)
+  for _ in range(random.integers(2, 26)):
+    colours = _SKIN_RGB if random.uniform() < 0.2 else palette
+    colour = tuple(int(x) for x in np.clip(colours[random.integers(len(colours))] + random.normal(0, 12, 3), 0, 255))
+    center, size = random.uniform(0, side, 2), side * np.exp(random.uniform(np.log(0.03), np.log(0.5), 2))
+    kind = random.integers(4)
+    if kind == 0:
+      draw.rectangle([*(center - size / 2), *(center + size / 2)], fill=colour)
+    elif kind == 1:
+      draw.ellipse([*(center - size / 2), *(center + size / 2)], fill=colour)
+    else:
+      angle = random.uniform(0, np.pi)
+      along, across = side * np.array([np.cos(angle), np.sin(angle)]), size.min() / (2 if kind == 2 else 12)
+      draw.line([tuple(center - along), tuple(center + along)], fill=colour, width=max(1, int(across)))
+  if random.uniform() < 0.6:
+    image = image.filter(ImageFilter.GaussianBlur(random.uniform(0.5, 6)))
+  return np.asarray(image).astype(float)
