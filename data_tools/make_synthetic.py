@@ -58,7 +58,7 @@ def _records(split: str, count: int) -> Iterator[dict]:
   """Yields the records of a split; rendering and encoding overlap."""
   from dhpe_tf.data.backgrounds import Backgrounds
   from dhpe_tf.data.synthesis import HandRenderer
-  from dhpe_tf.hand.model_files import load_hand_model
+  from dhpe_tf.hand.hand_model import load_hand_model
   # Different splits have different skins and grounds.
   offset = _SPLIT_OFFSETS[split]
   renderer = HandRenderer(load_hand_model(), FLAGS.image_size, FLAGS.batch, skin_seed=FLAGS.seed + offset)

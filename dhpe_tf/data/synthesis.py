@@ -108,7 +108,8 @@ class HandRenderer:
     wanted_px = (2 * draws[:, 2:4] - 1) * self._shift * self._size
     sideways = wanted_px * (depth_m / focal_px)[:, None] - (low + high) / 2
     place = tf.concat([sideways, depth_m[:, None]], axis=-1)[:, None]
-    intrinsics = cameras.make_intrinsics(focal_px, tf.fill([tf.shape(pose)[0], 2], self._size / 2))
+    focal_px = tf.stack([focal_px, focal_px], axis=-1)
+    intrinsics = cameras.make_intrinsics(focal_px, tf.fill(tf.shape(focal_px), self._size / 2))
     return Scenes(pose, shape, rotation, vertices + place, keypoints + place, intrinsics)
 
   def _seen(self, visible: rasterizer.Visible, joints_px, joint_depth_m) -> tf.Tensor:
