@@ -1,0 +1,106 @@
+"""The whole way in one command: makes training pictures, trains a light model, measures, exports and tries it.
+
+  python -m dhpe_tf.quickstart --output=runs/quickstart --photo=hand.jpg --side=left
+
+Prints every command before it runs it, and at the end what each took. Started again it goes on where it was stopped;
+what is done is left alone. In --output lie afterwards: records/, model/ (for TensorBoard and further training),
+report.json, .md and .png, exported/ (a SavedModel) and predictions/ (the mesh on the photograph).
+"""
+import json
+import os
+import pathlib
+import shlex
+import subprocess
+import sys
+import time
+
+from absl import flags
+
+from dhpe_tf import command_line
+from dhpe_tf.errors import UserError
+from dhpe_tf.files import atomic_path
+
+_FLAGS = flags.FlagValues()
+flags.DEFINE_string('output', None, 'Folder for everything.', flag_values=_FLAGS)
+flags.DEFINE_multi_string('photo', [], 'Photograph to lay a mesh over; a rendered picture if none is given.',
+                          flag_values=_FLAGS)
+flags.DEFINE_enum('side', 'right', ['right', 'left'], 'Which hand the photographs show.', flag_values=_FLAGS)
+flags.DEFINE_string('box', None, 'Square around the hand in the photographs, as left,top,width,height in pixels.',
+                    flag_values=_FLAGS)
+flags.DEFINE_bool('smallest', False, 'So few pictures and steps that it only shows that everything runs.',
+                  flag_values=_FLAGS)
+flags.DEFINE_multi_string('gin_param', [], 'Setting of the training, such as "train.epochs = 2".', flag_values=_FLAGS)
+flags.mark_flag_as_required('output', _FLAGS)
+
+_ROOT = pathlib.Path(__file__).parent.parent
+_SIZES = {False: ['--train=6000', '--eval=500', '--image_size=160'],
+          True: ['--train=48', '--eval=8', '--image_size=160', '--shards=1']}
+_SMALLEST = ['train.epochs = 1', 'train.steps_per_epoch = 3', 'build_dataset.batch_size = 4']
+
+
+def main(argv: list[str]) -> None:
+  """Runs the stages."""
+  del argv
+  output = os.path.abspath(_FLAGS.output)
+  for photo in _FLAGS.photo:
+    if not os.path.exists(photo):
+      raise UserError(f'--photo={photo}: no such file.')
+  if not (_ROOT / 'data_tools').is_dir():
+    raise UserError('the quickstart runs from a clone of the repository, which holds data_tools; make one.')
+  seconds, so_far = {}, []
+  for name, arguments in _stages(output):
+    so_far.append(arguments)
+    seconds[name] = _run(name, so_far, output)
+  print('\nseconds:', ', '.join(f'{name} {spent:.0f}' for name, spent in seconds.items()))
+  print(f'report: {output}/report.md\nmodel: {output}/exported\npictures: {output}/predictions')
+
+
+def _stages(output: str):
+  """Yields the name and the arguments of each stage."""
+  records, model, exported = (os.path.join(output, name) for name in ('records', 'model', 'exported'))
+  params = [f'RECORDS = {records!r}', *(_SMALLEST if _FLAGS.smallest else []), *_FLAGS.gin_param]
+  yield 'records', ['data_tools.make_synthetic', f'--output={records}', *_SIZES[_FLAGS.smallest]]
+  yield 'train', ['dhpe_tf.train', '--gin_file=quickstart.gin', *(f'--gin_param={param}' for param in params),
+                  f'--model_dir={model}']
+  yield 'evaluate', ['dhpe_tf.evaluate', f'--model_dir={model}', f'--data={records}', '--split=eval',
+                     f'--report={os.path.join(output, "report.json")}']
+  yield 'export', ['dhpe_tf.export', f'--model_dir={model}', f'--export_dir={exported}']
+  photos = [(os.path.abspath(photo), _FLAGS.side) for photo in _FLAGS.photo] or [_rendered_picture(records, output)]
+  for number, (photo, side) in enumerate(photos):
+    yield f'predict {number + 1}', [
+        'dhpe_tf.predict', f'--model={exported}', f'--input={photo}', f'--side={side}',
+        f'--output={os.path.join(output, "predictions")}', *([f'--box={_FLAGS.box}'] if _FLAGS.box else [])]
+
+
+def _rendered_picture(records: str, output: str) -> tuple[str, str]:
+  """Takes the first held-out picture out of the records; returns its path and side."""
+  from dhpe_tf.data import tfrecords
+  record = next(iter(tfrecords.read(records, 'eval')))
+  path = os.path.join(output, 'held_out.jpg')
+  with atomic_path(path) as temporary, open(temporary, 'wb') as file:
+    file.write(record['image/encoded'].numpy())
+  return path, record['hand/side'].numpy().decode()
+
+
+def _run(name: str, so_far: list[list[str]], output: str) -> float:
+  """Runs the last of the stages `so_far` unless it was done before after the same; returns the seconds it took."""
+  done = os.path.join(output, 'done', f'{name.replace(" ", "_")}.json')
+  if os.path.exists(done):
+    with open(done, encoding='utf-8') as file:
+      before = json.load(file)
+    if before['stages'] == so_far:
+      print(f'\n{name}: done before, {before["seconds"]:.0f} s')
+      return before['seconds']
+  print(f'\n$ python -m {shlex.join(so_far[-1])}', flush=True)
+  start = time.monotonic()
+  status = subprocess.run([sys.executable, '-m', *so_far[-1]], cwd=_ROOT, check=False).returncode
+  if status:
+    raise UserError(f'{name} ended with status {status}, for the reason above; the same command goes on from there.')
+  seconds = time.monotonic() - start
+  with atomic_path(done) as temporary, open(temporary, 'w', encoding='utf-8') as file:
+    json.dump({'stages': so_far, 'seconds': seconds}, file)
+  return seconds
+
+
+if __name__ == '__main__':
+  command_line.run(main, _FLAGS)
