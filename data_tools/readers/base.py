@@ -197,15 +197,19 @@ def read_picture(path: str) -> Picture:
   return Picture(data, height, width)
 
 
-def read_labels(path: str) -> np.ndarray:
+def read_labels(path: str, grey: bool = False) -> np.ndarray:
   """Reads a picture whose single channel holds numbers, uint8 `[H, W]`.
+
+  Args:
+    path: a PNG or JPEG file.
+    grey: take the brightness of a picture of several channels, instead of refusing it.
 
   Raises:
     UserError: missing, not a picture, damaged, or of several channels.
   """
   try:
     with Image.open(io.BytesIO(image_files.read_bytes(path)), formats=('PNG', 'JPEG')) as image:
-      labels = np.array(image)
+      labels = np.array(image.convert('L') if grey else image)
   except UserError:
     raise
   # Pillow raises errors of many kinds on damaged files.
@@ -216,11 +220,16 @@ def read_labels(path: str) -> np.ndarray:
   return labels
 
 
+def encode_png(image: np.ndarray) -> bytes:
+  """An image, uint8 `[H, W]` or `[H, W, 3]`, as PNG, lightly compressed for speed."""
+  file = io.BytesIO()
+  Image.fromarray(image).save(file, 'PNG', compress_level=1)
+  return file.getvalue()
+
+
 def encode_mask(mask: np.ndarray) -> bytes:
   """A bool mask `[H, W]` as PNG of 0 and 255."""
-  file = io.BytesIO()
-  Image.fromarray(np.where(mask, np.uint8(255), np.uint8(0))).save(file, 'PNG', compress_level=1)
-  return file.getvalue()
+  return encode_png(np.where(mask, np.uint8(255), np.uint8(0)))
 
 
 def find_root(path: str, wanted: str, inside: Sequence[str] = ()) -> str:

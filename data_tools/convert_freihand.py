@@ -1,0 +1,32 @@
+"""Turns FreiHAND version 2 (Zimmermann et al. 2019) into records.
+
+  python -m data_tools.convert_freihand --input=FreiHAND_pub_v2 --output=records/freihand
+
+--input holds training/, evaluation/ and the JSON files; evaluation labels are a download of their own.
+"""
+import os
+import sys
+
+from absl import flags
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+from data_tools import conversion
+from data_tools.readers import freihand
+from dhpe_tf import command_line
+
+_FLAGS = flags.FlagValues()
+conversion.define_flags(_FLAGS)
+flags.DEFINE_list('versions', list(freihand.VERSIONS), 'backgrounds of the training pictures: gs is the green screen, '
+                  'the others have it replaced', flag_values=_FLAGS)
+flags.DEFINE_string('mano_model', None, 'MANO_RIGHT.pkl, to write MANO\'s pose and shape as well', flag_values=_FLAGS)
+
+
+def main(argv: list[str]) -> None:
+  """Converts."""
+  del argv
+  conversion.convert(freihand.FreihandReader(_FLAGS.input, _FLAGS.versions, _FLAGS.mano_model), _FLAGS)
+
+
+if __name__ == '__main__':
+  command_line.run(main, _FLAGS)

@@ -1,0 +1,123 @@
+"""FreiHAND version 2, Zimmermann et al. 2019.
+
+  training/rgb/%08d.jpg: N samples in four versions of background, number = sample + N * version, N = 32,560
+  training/mask/%08d.jpg: of the N samples, JPEG, so grey at the edges; they fit all versions
+  evaluation/rgb/%08d.jpg
+  {training,evaluation}_{K,xyz,mano}.json: lists by sample of [3, 3], [21, 3] and [1, 61]
+
+Metres in camera axes, all right hands, keypoints in the order of this package. The 61 numbers are MANO's global
+rotation (3), pose (45, about MANO's mean pose, not the flat hand), shape (10), and a place and scale that xyz contains.
+"""
+import functools
+import json
+import os
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Optional
+
+import numpy as np
+
+from data_tools.readers import base
+from dhpe_tf.errors import UserError
+from dhpe_tf.hand import hand_model
+
+_FOLDERS = {'train': 'training', 'eval': 'evaluation'}
+VERSIONS = ('gs', 'hom', 'sample', 'auto')
+_GREY = 127
+_POSE, _SHAPE = slice(3, 48), slice(48, 58)
+
+
+class Key(NamedTuple):
+  """One picture."""
+
+  sample: int
+  version: str
+
+
+class FreihandReader(base.Reader):
+  """Reads FreiHAND.
+
+  Args:
+    root: folder FreiHAND_pub_v2, or its parent; evaluation labels are a second download beside it.
+    versions: of the training pictures: 'gs' green screen, 'hom', 'sample' and 'auto' other backgrounds.
+    mano_model: MANO_RIGHT.pkl, to write pose and shape as well: its mean pose is added, because records count poses
+      from the flat hand. Such parameters belong to MANO, so train on them with that hand model only.
+  """
+
+  source = 'freihand'
+  licence = 'FreiHAND is for research only (University of Freiburg and Adobe); cite Zimmermann et al., ICCV 2019.'
+  published_counts = {'train': 130240, 'eval': 3960}
+
+  def __init__(self, root: str, versions: Sequence[str] = VERSIONS, mano_model: Optional[str] = None):
+    self._root = base.find_root(os.fspath(root), 'training', ('FreiHAND_pub_v2',))
+    if not versions:
+      raise UserError(f'--versions is empty; name some of {", ".join(VERSIONS)}')
+    self._versions = tuple(base.check_option('versions', version, VERSIONS) for version in versions)
+    self._hands_mean = None if mano_model is None else hand_model.load_hand_model(mano_model).hands_mean
+    self._lists = functools.lru_cache(maxsize=None)(self._read_list)
+
+  @property
+  def options(self) -> dict[str, Any]:
+    """Versions, and whose parameters."""
+    return {'versions': list(self._versions), 'parameters': 'none' if self._hands_mean is None else 'MANO, about the '
+            'flat hand'}
+
+  def keys(self, split: str) -> Sequence[Key]:
+    """The pictures, version by version."""
+    base.split_folder(_FOLDERS, split)
+    fields = ('K', 'xyz') if self._hands_mean is None else ('K', 'xyz', 'mano')
+    counts = {field: len(self._lists(split, field)) for field in fields}
+    if len(set(counts.values())) != 1:
+      raise UserError(f'{self._root}, {split}: the label files differ in length ({counts}); download them again')
+    versions = self._versions if split == 'train' else VERSIONS[:1]
+    return [Key(sample, version) for version in versions for sample in range(counts['K'])]
+
+  def read(self, split: str, key: Key) -> list[base.Example]:
+    """The right hand of a picture."""
+    folder = os.path.join(self._root, _FOLDERS[split])
+    count = len(self._lists(split, 'K'))
+    name = f'{key.sample + count * VERSIONS.index(key.version):08d}.jpg'
+    picture = base.read_picture(os.path.join(folder, 'rgb', name))
+    mask = None
+    if split == 'train':
+      mask = base.read_labels(os.path.join(folder, 'mask', f'{key.sample:08d}.jpg'), grey=True) > _GREY
+      if mask.shape != (picture.height, picture.width):
+        raise UserError(f'{folder}/mask/{key.sample:08d}.jpg: its size is not that of rgb/{name}')
+    intrinsics = self._numbers(split, 'K', key.sample, (3, 3))
+    joints_m = self._numbers(split, 'xyz', key.sample, (21, 3))
+    # One group a sample: its versions show the same hand.
+    return [base.make_example(picture, f'{_FOLDERS[split]}/{name[:-4]}', 'right', self.source, joints_m,
+                              base.project(joints_m, intrinsics), intrinsics, mask=mask,
+                              group=f'{_FOLDERS[split]}/{key.sample:08d}', parameters=self._parameters(split, key))]
+
+  def _parameters(self, split: str, key: Key) -> Optional[tuple[np.ndarray, np.ndarray]]:
+    """Pose about the flat hand and shape, if wanted."""
+    if self._hands_mean is None:
+      return None
+    mano = self._numbers(split, 'mano', key.sample, (1, 61))[0]
+    return mano[_POSE] + self._hands_mean, mano[_SHAPE]
+
+  def _numbers(self, split: str, field: str, sample: int, shape: tuple[int, ...]) -> np.ndarray:
+    """A label of one sample, checked."""
+    try:
+      values = np.asarray(self._lists(split, field)[sample], np.float64)
+    except (TypeError, ValueError):
+      values = np.zeros([0])
+    if values.shape != shape or not np.isfinite(values).all():
+      raise UserError(f'{self._root}/{_FOLDERS[split]}_{field}.json, sample {sample}: {list(shape)} finite numbers '
+                      'were expected')
+    return values
+
+  def _read_list(self, split: str, field: str) -> list:
+    """A label file."""
+    path = os.path.join(self._root, f'{_FOLDERS[split]}_{field}.json')
+    try:
+      with open(path, encoding='utf-8') as file:
+        found = json.load(file)
+    except OSError as error:
+      hint = '; evaluation labels are a download of their own, or leave them out by --splits=train' * (split == 'eval')
+      raise UserError(f'{path}: cannot be read ({error.strerror}){hint}') from error
+    except ValueError as error:
+      raise UserError(f'{path}: not a JSON file ({error}); download it again') from error
+    if not isinstance(found, list) or not found:
+      raise UserError(f'{path}: a list by sample was expected')
+    return found
