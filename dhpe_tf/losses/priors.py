@@ -4,6 +4,8 @@ from typing import Optional
 import gin
 import tensorflow as tf
 
+from dhpe_tf.hand import anatomy
+from dhpe_tf.hand.hand_model import HandModel
 from dhpe_tf.losses import reductions
 
 
@@ -11,6 +13,20 @@ from dhpe_tf.losses import reductions
 def shape_prior(shape: tf.Tensor, reduction: str = 'mean') -> tf.Tensor:
   """Squared shape parameters: `[B]` from `[B, 10]`, whose units are standard deviations of the hand model."""
   return reductions.reduce(tf.square(shape), None, reduction)
+
+
+@gin.configurable(module='losses', denylist=['hand_model'])
+def pose_prior(pose: tf.Tensor, hand_model: Optional[HandModel] = None) -> tf.Tensor:
+  """How far poses lie outside the limits of the joints: the summed squared excess of their angles, radians squared.
+
+  Args:
+    pose: `[B, 45]` axis-angle about the flat hand.
+    hand_model: whose axes to measure about; the built-in hand by default.
+
+  Returns:
+    `[B]`, zero inside the limits.
+  """
+  return anatomy.limit_penalty(pose, hand_model)
 
 
 @gin.configurable(module='losses')

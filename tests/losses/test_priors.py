@@ -1,6 +1,7 @@
 import numpy as np
 import tensorflow as tf
 
+from dhpe_tf.hand import anatomy
 from dhpe_tf.losses import priors
 from tests import gradients
 
@@ -8,6 +9,14 @@ from tests import gradients
 def test_shape_prior():
   np.testing.assert_allclose(priors.shape_prior(tf.constant([[0., 0.], [1., 3.]])), [0., 5.])
   gradients.assert_gradients_match(priors.shape_prior, [np.random.default_rng(0).normal(size=[2, 10])])
+
+
+def test_pose_prior():
+  """Nothing for poses that a hand can take, something and its gradient for a joint bent too far."""
+  np.testing.assert_allclose(priors.pose_prior(tf.constant(anatomy.sample_poses(4, 0))), 0., atol=1e-9)
+  wild = np.random.default_rng(0).normal(size=[2, 45])
+  assert priors.pose_prior(tf.constant(wild)).numpy().min() > .1
+  gradients.assert_gradients_match(priors.pose_prior, [wild])
 
 
 def test_parameter_loss():
