@@ -7,6 +7,7 @@ Rule of coverage: a pixel is covered if its centre is inside the face or on its 
 from the edge's lower to its higher vertex index, so that two faces agree to the last bit on their common edge: no
 pixel between them is missed.
 """
+import functools
 from typing import NamedTuple, Optional
 
 import numpy as np
@@ -117,16 +118,16 @@ def _cut_into_rows(corners, source, image, row, image_size):
   height, width = image_size
   xi, yi, zi, xj, yj, zj, xk, yk, zk = tf.unstack(corners, axis=-1)
   centre = tf.cast(row, corners.dtype) + .5
-  constant, slope, left, right = [], [], np.inf, -np.inf
+  constant, slope, crossings = [], [], []
   # The edge opposite to i, to j (backwards: its sign is turned), to k.
   for x0, y0, x1, y1, sign in ((xj, yj, xk, yk, 1), (xi, yi, xk, yk, -1), (xi, yi, xj, yj, 1)):
     dx, dy, down = x1 - x0, y1 - y0, centre - y0
     constant.append(sign * (down * dx + x0 * dy))
     slope.append(sign * dy)
     crossing = x0 + tf.clip_by_value(tf.math.divide_no_nan(down, dy), 0, 1) * dx
-    crossed = down * (down - dy) <= 0
-    left = tf.minimum(left, tf.where(crossed, crossing, np.inf))
-    right = tf.maximum(right, tf.where(crossed, crossing, -np.inf))
+    crossings.append((down * (down - dy) <= 0, crossing))
+  left = functools.reduce(tf.minimum, (tf.where(crossed, crossing, np.inf) for crossed, crossing in crossings))
+  right = functools.reduce(tf.maximum, (tf.where(crossed, crossing, -np.inf) for crossed, crossing in crossings))
   # The span's ends are only candidates: they are widened by more than their rounding, the edge functions decide.
   slack = 1e-3 + 1e-6 * tf.maximum(tf.maximum(tf.abs(xi), tf.abs(xj)), tf.abs(xk))
   first = _first_centre(left - slack, width)
