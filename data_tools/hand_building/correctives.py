@@ -50,7 +50,7 @@ def fit_posedirs(vertices: np.ndarray, faces: np.ndarray, joints: np.ndarray, we
     faces: [F, 3] closed mesh.
     joints: [16, 3] metres.
     weights: [V, 16].
-    axes: [15, 3, 3] from `pose_space.joint_axes`.
+    axes: [15, 3, 3] from `joint_angles.axes_of`.
 
   Returns:
     [V, 3, 135].

@@ -20,6 +20,7 @@ from data_tools.hand_building import (
 from data_tools.hand_building.source import BodySource
 from dhpe_tf.files import atomic_path
 from dhpe_tf.geometry import meshes
+from dhpe_tf.hand import joint_angles
 from dhpe_tf.hand.skeletons import PARENTS
 
 VERTEX_COUNT, LOOP_COUNT, SHAPE_COUNT = 778, 16, 10
@@ -76,7 +77,7 @@ def build(source: BodySource, people_count: int = 3000, seed: int = 0) -> BuiltH
   template, shapedirs, share = shape_space.principal_components(samples.vertices, SHAPE_COUNT)
   regressor = _joint_regressor(samples, mesh)
   joints = regressor @ template
-  axes = pose_space.joint_axes(joints, template[mesh.tips])
+  axes = joint_angles.axes_of(joints, template[mesh.tips])
   hands_mean = pose_space.angles_to_pose(pose_space.mean_angles_deg(), axes)
   posedirs = correctives.fit_posedirs(template, meshes.cap_boundary(mesh.faces), joints, mesh.weights, axes)
   posed = _posed_samples(samples, mesh, axes, posedirs, range(FIT_PEOPLE), seed + 2)
@@ -112,7 +113,7 @@ def _cut_and_decimate(source: BodySource) -> _Mesh:
   faces = cut.triangulate(hand.quads, vertices)
   weights = rig.soften_thumb(rig.merge_weights(source, hand.vertex_ids), vertices, faces, joints)
   tips = np.searchsorted(hand.vertex_ids, [rig.TIP_VERTICES[finger] for finger in rig.FINGERS])
-  axes = pose_space.joint_axes(joints, vertices[tips])
+  axes = joint_angles.axes_of(joints, vertices[tips])
   bent = [pose_space.angles_to_pose(pose_space.limits_deg()[..., 1] * [share, 0, 0], axes) for share in (0.4, 0.9)]
   poses = np.stack([vertices] + [skinning.skin(vertices, joints, weights, pose) for pose in bent])
   kept, faces = decimation.decimate(poses, faces, VERTEX_COUNT, LOOP_COUNT, tips)

@@ -55,13 +55,17 @@ def joint_axes(hand_model: HandModel) -> np.ndarray:
   """
   # A left hand is measured as the right hand it mirrors; axes are pseudo-vectors and mirror as such.
   mirror = np.array([-1.0, 1, 1]) if hand_model.side == 'left' else np.ones(3)
-  keypoints, joints = hand_model.rest_keypoints * mirror, hand_model.rest_joints * mirror
+  tips = [skeletons.KEYPOINT_NAMES.index(f'{finger}4') for finger in skeletons.MANO_FINGERS]
+  return axes_of(hand_model.rest_joints * mirror, hand_model.rest_keypoints[tips] * mirror) * mirror * np.prod(mirror)
+
+
+def axes_of(joints: np.ndarray, tips: np.ndarray) -> np.ndarray:
+  """The axes [15, 3, 3] of a right hand with rest joints [16, 3] and fingertips [5, 3] (MANO's order of fingers)."""
   row = joints[1 + joint_number('index1')] - joints[1 + joint_number('little1')]
   row = row / np.linalg.norm(row)
   axes = []
-  for finger in skeletons.MANO_FINGERS:
+  for finger, tip in zip(skeletons.MANO_FINGERS, tips):
     first = 1 + joint_number(f'{finger}1')
-    tip = keypoints[skeletons.KEYPOINT_NAMES.index(f'{finger}4')]
     bones = np.diff(np.concatenate([joints[first:first + 3], tip[None]]), axis=0)
     bones = bones / np.linalg.norm(bones, axis=1, keepdims=True)
     bend = np.cross(bones[0], bones[2])
@@ -74,7 +78,7 @@ def joint_axes(hand_model: HandModel) -> np.ndarray:
       flexion = bend - bone * (bend @ bone)
       flexion = flexion / np.linalg.norm(flexion)
       axes.append([flexion, np.cross(bone, flexion), bone])
-  return np.array(axes) * mirror * np.prod(mirror)
+  return np.array(axes)
 
 
 def angles_to_pose(angles: tf.Tensor, hand_model: HandModel) -> tf.Tensor:

@@ -22,6 +22,8 @@ from data_tools.hand_building import (
 )
 from dhpe_tf import command_line
 from dhpe_tf.errors import UserError
+from dhpe_tf.hand import joint_angles
+from dhpe_tf.hand.hand_model import load_hand_model
 
 
 def _grid(rows, columns, height=lambda x, y: 0 * x):
@@ -241,15 +243,10 @@ def test_skinning_turns_a_finger_about_its_joint():
   np.testing.assert_allclose(moved[1:], tips[1:], atol=1e-12)
 
 
-def test_flexion_bends_toward_the_palm_and_abduction_toward_the_thumb():
-  joints, tips = _stick_hand()
-  joints[13:] += [0, -0.01, 0.02]
-  tips[4] = joints[15] + [-0.02, -0.01, 0.01]
-  axes = pose_space.joint_axes(joints, tips)
-  np.testing.assert_allclose(np.einsum('jak,jbk->jab', axes, axes), np.broadcast_to(np.eye(3), (15, 3, 3)), atol=1e-9)
-  bone = axes[:12, 2]
-  assert (np.cross(axes[:12, 0], bone)[:, 1] < -0.9).all()
-  assert (np.cross(axes[:12, 1], bone)[:, 2] > 0.9).all()
+def test_angles_become_the_poses_that_the_package_makes_of_them():
+  model, angles = load_hand_model(), pose_space.sample_angles_deg(20, 1)
+  wanted = joint_angles.angles_to_pose(np.deg2rad(angles), model).numpy()
+  np.testing.assert_allclose(pose_space.angles_to_pose(angles, joint_angles.joint_axes(model)), wanted, atol=1e-6)
 
 
 def test_sampled_angles_stay_inside_the_limits_and_fingers_bend_together():
@@ -257,6 +254,14 @@ def test_sampled_angles_stay_inside_the_limits_and_fingers_bend_together():
   limits = pose_space.limits_deg()
   assert (angles >= limits[..., 0] - 1e-9).all() and (angles <= limits[..., 1] + 1e-9).all()
   assert np.corrcoef(angles[:, [0, 3], 0].T)[0, 1] > 0.4
+
+
+def test_pose_components_do_not_hang_on_rounding():
+  axes = joint_angles.joint_axes(load_hand_model())
+  first = pose_space.pose_components(axes, np.zeros(45), count=500)
+  again = pose_space.pose_components(axes + 1e-14, np.zeros(45), count=500)
+  np.testing.assert_allclose(first @ first.T, np.eye(45), atol=1e-9)
+  np.testing.assert_allclose(again, first, atol=1e-5)
 
 
 # Correctives ----------------------------------------------------------------------------------------------------------

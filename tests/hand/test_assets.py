@@ -5,6 +5,7 @@ import pytest
 
 import dhpe_tf
 from data_tools.hand_building import correctives, pose_space, skinning
+from dhpe_tf.hand import joint_angles
 from dhpe_tf.hand.mano_layer import ManoLayer
 
 PARENTS = [-1, 0, 1, 2, 0, 4, 5, 0, 7, 8, 0, 10, 11, 0, 13, 14]
@@ -128,7 +129,7 @@ def _pose(hand, flexion_deg):
   """Pose [45] that bends the joints of MANO's order by the given angles about the hand's own axes."""
   template = hand['v_template']
   tips = template[hand['keypoint_regressor'][0, [8, 12, 20, 16, 4]].argmax(1)]
-  axes = pose_space.joint_axes(hand['J_regressor'] @ template, tips)
+  axes = joint_angles.axes_of(hand['J_regressor'] @ template, tips)
   return pose_space.angles_to_pose(np.array(flexion_deg)[:, None] * [1, 0, 0], axes)
 
 
