@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import gin
 import tensorflow as tf
 
-from dhpe_tf.data import augmentation, tfrecords
+from dhpe_tf.data import augmentation, first_keypoint, tfrecords
 from dhpe_tf.errors import UserError
 from dhpe_tf.geometry import crops
 from dhpe_tf.hand import skeletons
@@ -52,7 +52,7 @@ def build_dataset(sources: Sequence[Source] = gin.REQUIRED, batch_size: int = 32
   for root, split, weight in sources:
     if weight <= 0:
       raise UserError(f'build_dataset.sources: weight {weight} of {root} {split} is not above zero')
-  parts = [tfrecords.read(root, split) for root, split, _ in sources]
+  parts = [_read(root, split) for root, split, _ in sources]
   if training:
     parts = [part.shuffle(shuffle_buffer, seed=_mix(seed, epoch, i)).repeat() for i, part in enumerate(parts)]
     weights = [float(weight) for _, _, weight in sources]
@@ -70,6 +70,12 @@ def build_dataset(sources: Sequence[Source] = gin.REQUIRED, batch_size: int = 32
 
   return records.enumerate().skip(skip_batches * batch_size).map(instance, tf.data.AUTOTUNE, deterministic=True).batch(
       batch_size, drop_remainder=training).prefetch(2)
+
+
+def _read(root: str, split: str) -> tf.data.Dataset:
+  """The parsed records of a split, with the wrist as keypoint 0."""
+  records = tfrecords.read(root, split)
+  return records.map(first_keypoint.palm_to_wrist) if first_keypoint.of_record_set(root) == 'palm' else records
 
 
 def _mix(seed: int, epoch: int, source: int) -> int:

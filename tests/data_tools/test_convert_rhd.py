@@ -61,6 +61,16 @@ def test_pipeline_turns_left_hands_into_right_ones(converted):
   assert on_mask.mean() > .8
 
 
+def test_batches_have_the_wrist_though_records_have_the_palm(converted):
+  root, truth = converted
+  batch = next(iter(input_pipeline.build_dataset([(f'{root}/records', 'train', 1.)], batch_size=5, image_size=16,
+                                                 training=False)))
+  for joints_m, is_left, name in zip(batch['joints_3d_m'].numpy(), batch['is_left'].numpy(), batch['id'].numpy()):
+    side = 'left' if is_left else 'right'
+    expected = truth['training', int(name.decode().split('/')[1])][side].keypoints_m * [-1 if is_left else 1, 1, 1]
+    np.testing.assert_allclose(joints_m, expected, atol=1e-5)
+
+
 def test_is_deterministic(converted, tmp_path):
   root, _ = converted
   assert _run(f'--input={root}', f'--output={tmp_path}', '--shards=2', '--splits=train') == 0
