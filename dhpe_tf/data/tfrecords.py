@@ -13,7 +13,6 @@ import json
 import os
 from collections.abc import Iterable
 
-import gin
 import numpy as np
 import tensorflow as tf
 
@@ -21,6 +20,7 @@ from dhpe_tf import files
 from dhpe_tf.data import example_schema
 from dhpe_tf.errors import UserError
 
+_HOW_TO_MAKE = 'make it with data_tools/make_synthetic.py or one of data_tools/convert_*.py'
 SCHEMA_FILE, DATASET_FILE, STATISTICS_FILE = 'schema.pbtxt', 'dataset.json', 'statistics.json'
 
 
@@ -83,7 +83,8 @@ def write_split(root: str, split: str, records: Iterable[dict], shards: int = 4,
         statistics.add(record)
     if not count:
       raise UserError(f'{root}: no record for split {split}; nothing was written')
-    write_json(os.path.join(folder, STATISTICS_FILE), statistics.summary())
+    sizes = {name: os.path.getsize(os.path.join(folder, name)) for name in sorted(os.listdir(folder))}
+    write_json(os.path.join(folder, STATISTICS_FILE), {**statistics.summary(), 'bytes': sizes})
   with files.atomic_path(os.path.join(root, SCHEMA_FILE)) as path, open(path, 'w', encoding='utf-8') as file:
     file.write(example_schema.schema_text())
   return count
@@ -104,34 +105,43 @@ def write_json(path: str, content: dict) -> None:
     file.write('\n')
 
 
-@gin.configurable(module='tfrecords')
-def list_shards(root: str, split: str, how_to_make: str = 'make it with one of data_tools/make_synthetic.py, '
-                'convert_jsonl.py, convert_*.py') -> list[str]:
+def list_shards(root: str, split: str) -> list[str]:
   """The shards of a split, in order.
 
   Raises:
-    UserError: the record set or the split is not there, or a shard is missing.
+    UserError: the record set or the split is not there, or a shard is missing or has not its size.
   """
   if not os.path.isdir(root):
-    raise UserError(f'no record set {root}: {how_to_make}')
+    raise UserError(f'no record set {root}: {_HOW_TO_MAKE}')
   shards = sorted(glob.glob(os.path.join(glob.escape(split_folder(root, split)), f'{split}-*-of-*.tfrecord.gz')))
   if not shards:
     there = sorted(name[len('Split-'):] for name in os.listdir(root) if name.startswith('Split-'))
-    raise UserError(f"record set {root} has no split '{split}' (it has: {', '.join(there) or 'none'}): {how_to_make}")
+    raise UserError(f"record set {root} has no split '{split}' (it has: {', '.join(there) or 'none'}): {_HOW_TO_MAKE}")
   total = int(shards[0].rsplit('-', 1)[1].split('.')[0])
   if len(shards) != total:
     raise UserError(f'{split_folder(root, split)} has {len(shards)} of {total} shards; convert the data again')
+  sizes = _read_statistics(root, split)['bytes']
+  for path in shards:
+    if os.path.getsize(path) != sizes.get(os.path.basename(path)):
+      raise UserError(f'{path} has {os.path.getsize(path)} bytes, not {sizes.get(os.path.basename(path))}: it is damaged '
+                      'or cut off; convert the data again')
   return shards
 
 
 def count(root: str, split: str) -> int:
   """Number of records of a split, from its statistics."""
   list_shards(root, split)
+  return _read_statistics(root, split)['count']
+
+
+def _read_statistics(root: str, split: str) -> dict:
+  """What statistics.json of a split says."""
   path = os.path.join(split_folder(root, split), STATISTICS_FILE)
   try:
     with open(path, encoding='utf-8') as file:
-      return int(json.load(file)['count'])
-  except (OSError, ValueError, KeyError) as error:
+      statistics = json.load(file)
+    return {**statistics, 'count': int(statistics['count']), 'bytes': dict(statistics['bytes'])}
+  except (OSError, ValueError, KeyError, TypeError) as error:
     raise UserError(f'{path} is missing or damaged; convert the data again') from error
 
 
@@ -149,9 +159,9 @@ def read(root: str, split: str) -> tf.data.Dataset:
   """All records of a split in a fixed order, parsed.
 
   Raises:
-    UserError: see `list_shards` and `parse_spec`. A damaged shard shows itself while reading, as DataLossError.
+    UserError: see `list_shards` and `parse_spec`.
   """
-  spec = parse_spec(root)
   shards = list_shards(root, split)
+  spec = parse_spec(root)
   records = tf.data.TFRecordDataset(shards, compression_type='GZIP')
   return records.map(lambda serialized: tf.io.parse_single_example(serialized, spec))
