@@ -123,8 +123,8 @@ def list_shards(root: str, split: str) -> list[str]:
   sizes = _read_statistics(root, split)['bytes']
   for path in shards:
     if os.path.getsize(path) != sizes.get(os.path.basename(path)):
-      raise UserError(f'{path} has {os.path.getsize(path)} bytes, not {sizes.get(os.path.basename(path))}: it is damaged '
-                      'or cut off; convert the data again')
+      raise UserError(f'{path} has {os.path.getsize(path)} bytes, not {sizes.get(os.path.basename(path))}: it is '
+                      'damaged or cut off; convert the data again')
   return shards
 
 
