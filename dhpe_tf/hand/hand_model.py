@@ -208,8 +208,9 @@ def _built_in(side: str) -> HandModel:
 
 
 def found_side(model: HandModel) -> str:
-  """'right' or 'left' by geometry: the thumb's tip lies on the palm's side of the plane of wrist and knuckles."""
-  wrist, index, little, thumb = model.rest_keypoints[[0, 5, 17, 4]]
+  """'right' or 'left' by geometry: the thumb's last joint lies on the palm's side of wrist and knuckles."""
+  joints = dict(zip(skeletons.MANO_JOINT_NAMES, model.rest_joints))
+  wrist, index, little, thumb = (joints[name] for name in ('wrist', 'index1', 'little1', 'thumb3'))
   return 'right' if np.dot(np.cross(index - wrist, little - wrist), thumb - wrist) > 0 else 'left'
 
 

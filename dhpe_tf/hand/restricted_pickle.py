@@ -92,6 +92,12 @@ def _reconstruct_object(kind: type, base: type, state: Any) -> Any:
   return kind()
 
 
+def _from_buffer(buffer: bytes, dtype: np.dtype, shape: tuple, order: str) -> np.ndarray:
+  """numpy.core.numeric._frombuffer, an array of pickle protocol 5."""
+  return np.frombuffer(buffer, dtype).reshape(shape, order=order)
+
+
+_PYTHON_2_NAMES = {'__builtin__': 'builtins', 'copy_reg': 'copyreg'}
 _ALLOWED = {
     ('numpy', 'ndarray'): np.ndarray,
     ('numpy', 'dtype'): np.dtype,
@@ -107,6 +113,8 @@ _ALLOWED = {
 for _module in ('numpy.core.multiarray', 'numpy._core.multiarray'):
   _ALLOWED[_module, '_reconstruct'] = _reconstruct_array
   _ALLOWED[_module, 'scalar'] = _scalar
+for _module in ('numpy.core.numeric', 'numpy._core.numeric'):
+  _ALLOWED[_module, '_frombuffer'] = _from_buffer
 for _module in ('scipy.sparse.csc', 'scipy.sparse._csc'):
   _ALLOWED[_module, 'csc_matrix'] = _SparseColumns
 
@@ -115,6 +123,7 @@ class _Unpickler(pickle.Unpickler):
   """Resolves the allowed names only."""
 
   def find_class(self, module: str, name: str) -> Any:
+    module = _PYTHON_2_NAMES.get(module, module)
     if (module, name) not in _ALLOWED:
       raise _RefusedError(f'{module}.{name}')
     return _ALLOWED[module, name]
