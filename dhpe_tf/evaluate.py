@@ -18,6 +18,8 @@ flags.DEFINE_string('baseline_split', 'train', 'Split whose mean hand is the com
                     flag_values=_FLAGS)
 flags.DEFINE_integer('limit', None, 'Most images to measure.', lower_bound=1, flag_values=_FLAGS)
 flags.DEFINE_multi_string('gin_param', [], 'Setting changed against the training.', flag_values=_FLAGS)
+flags.DEFINE_list('protocols', [], 'Named protocols to measure by as well: crop, zb-rhd, zb-stb, paper-do, freihand, '
+                  'ho3d.', flag_values=_FLAGS)
 flags.mark_flags_as_required(['model_dir', 'data', 'report'], _FLAGS)
 
 
@@ -26,23 +28,28 @@ def main(argv: list[str]) -> None:
   del argv
   import tensorflow as tf
 
-  from dhpe_tf.evaluation import measurements, reports
+  from dhpe_tf.evaluation import measurements, metric_space, protocols, reports
   from dhpe_tf.training.settings import TrainSettings
   from dhpe_tf.training.trained import load_trained
 
+  for name in _FLAGS.protocols:
+    protocols.get(name)
   model = load_trained(_FLAGS.model_dir, _FLAGS.gin_param)
   settings = TrainSettings()
   run = tf.function(lambda images: model(images, training=False), reduce_retracing=True)
   predictions, labels = measurements.collect(run, settings.records(_FLAGS.data, _FLAGS.split),
                                              f'{_FLAGS.data} {_FLAGS.split}', _FLAGS.limit)
-  measured = {'model': measurements.measure(predictions, labels)}
+  answers = {'model': predictions}
   if _FLAGS.baseline_split:
     mean = measurements.mean_hand(settings.records(_FLAGS.data, _FLAGS.baseline_split), len(predictions.mask),
                                   f'{_FLAGS.data} {_FLAGS.baseline_split}')
-    measured['mean training hand'] = measurements.measure(mean, labels)
+    answers['mean training hand'] = mean
   header = {'model_dir': _FLAGS.model_dir, 'data': _FLAGS.data, 'split': _FLAGS.split, 'images': len(predictions.mask)}
-  reports.write(_FLAGS.report, header, measured)
-  print(reports.table(header, measured))
+  measured = {name: measurements.measure(answer, labels) for name, answer in answers.items()}
+  by_protocol = {protocol: {name: metric_space.evaluate(protocol, answer, labels) for name, answer in answers.items()}
+                 for protocol in _FLAGS.protocols}
+  reports.write(_FLAGS.report, header, measured, by_protocol)
+  print(reports.table(header, measured, by_protocol))
 
 
 if __name__ == '__main__':

@@ -11,6 +11,8 @@ from dhpe_tf.hand import skeletons
 from dhpe_tf.metrics import pck, pose_error, segmentation
 
 CROP_PX = 256  # 2D errors are given for a crop of this side
+# Labels that place a prediction in the camera's space; named protocols want them.
+PLACEMENT = ('crop_center_px', 'intrinsics', 'root_depth_m')
 LABELS = ('joints_2d', 'joints_2d_weight', 'joints_3d_m', 'joints_3d_weight', 'mask', 'mask_weight', 'crop_side_px')
 PCK_THRESHOLDS_MM = (10, 20, 30, 40, 50)
 THRESHOLDS_M = pck.THRESHOLDS_M['full']
@@ -31,11 +33,13 @@ class Predictions(NamedTuple):
     joints_3d_m: [N, 21, 3] metres, any origin.
     joints_2d: [N, 21, 2] in crop space.
     mask: [N, S, S] in 0..1.
+    joints_crop: [N, 21, 3] in crop space, or None where there is no such thing.
   """
 
   joints_3d_m: np.ndarray
   joints_2d: np.ndarray
   mask: np.ndarray
+  joints_crop: Optional[np.ndarray] = None
 
 
 def collect(run: Callable[[tf.Tensor], dict], batches: Iterable[dict], what: str, limit: Optional[int] = None,
@@ -50,7 +54,7 @@ def collect(run: Callable[[tf.Tensor], dict], batches: Iterable[dict], what: str
     show_progress: show a bar.
 
   Returns:
-    The predictions, and the labels by name, each [N, ...].
+    The predictions, and the labels by name, each [N, ...]: `LABELS`, and `PLACEMENT` as far as the batches have it.
 
   Raises:
     UserError: there is no image.
@@ -62,8 +66,8 @@ def collect(run: Callable[[tf.Tensor], dict], batches: Iterable[dict], what: str
       size = batch['mask'].shape[1]
       predictions.append(Predictions(
           (outputs['joints_3d'] / outputs['camera'][:, 4, None, None]).numpy(), outputs['joints_2d'].numpy(),
-          tf.image.resize(outputs['mask'][..., None], [size, size])[..., 0].numpy()))
-      labels.append({name: batch[name].numpy() for name in LABELS})
+          tf.image.resize(outputs['mask'][..., None], [size, size])[..., 0].numpy(), outputs['joints_3d'].numpy()))
+      labels.append({name: batch[name].numpy() for name in (*LABELS, *PLACEMENT) if name in LABELS or name in batch})
       count += len(batch['image'])
       bar.update(len(batch['image']))
       if limit is not None and count >= limit:
@@ -71,7 +75,7 @@ def collect(run: Callable[[tf.Tensor], dict], batches: Iterable[dict], what: str
   if not predictions:
     raise UserError(f'{what}: no image there; make records for this split.')
   return (Predictions(*(np.concatenate(parts)[:limit] for parts in zip(*predictions))),
-          {name: np.concatenate([part[name] for part in labels])[:limit] for name in LABELS})
+          {name: np.concatenate([part[name] for part in labels])[:limit] for name in labels[0]})
 
 
 def mean_hand(batches: Iterable[dict], count: int, what: str, limit: int = 4000) -> Predictions:
