@@ -8,6 +8,7 @@ them, and in `gin/` of the repository or, without one, of the installed package;
 import difflib
 import importlib
 import inspect
+import logging
 import os
 import pathlib
 import pkgutil
@@ -166,16 +167,26 @@ def _check_macros(used: set[str]) -> None:
 
 def _parse(function, *arguments: str, place: str = 'configuration') -> None:
   """Calls a parsing function of gin; its errors become one line that names place, fault and a close match."""
+  # gin logs an error for every folder in which an include is not found.
+  logging.getLogger().addFilter(_without_search_notes)
   try:
     function(*arguments)
   except SyntaxError as error:
     where = f'{error.filename}:{error.lineno}' if error.filename else place
     raise errors.UserError(f'{where}: {str(error.msg).splitlines()[0]}: {(error.text or "").strip()}') from error
-  except (ValueError, TypeError, OSError, ImportError, NameError, AttributeError) as error:
+  except (ValueError, TypeError, KeyError, OSError, ImportError, NameError, AttributeError) as error:
     message = str(error)
     match = re.search(r'In file "(.*?)", line (\d+)', message)
     where = f'{match[1]}:{match[2]}' if match else place
-    raise errors.UserError(f'{where}: {message.splitlines()[0].rstrip(".")}{_suggest_for(message)}') from error
+    fault = message.splitlines()[0].strip('".')
+    raise errors.UserError(f'{where}: {fault}{_suggest_for(message)}') from error
+  finally:
+    logging.getLogger().removeFilter(_without_search_notes)
+
+
+def _without_search_notes(record: logging.LogRecord) -> bool:
+  """Lets log records through that are not gin's notes on where a file was not found."""
+  return not str(record.msg).startswith('Path not found')
 
 
 def _suggest_for(message: str) -> str:

@@ -10,6 +10,7 @@ What a batch holds (B instances, S the image side in pixels; left hands are mirr
   crop_center_px [B, 2], crop_side_px [B], intrinsics [B, 3, 3], root_depth_m [B] (0 where unknown), is_left [B] bool,
   id [B] string.
 """
+import os
 from collections.abc import Sequence
 
 import gin
@@ -26,7 +27,7 @@ Source = tuple[str, str, float]  # root, split, weight in the mixture
 @gin.configurable(module='dhpe_tf')
 def build_dataset(sources: Sequence[Source] = gin.REQUIRED, batch_size: int = 32, image_size: int = 224,
                   training: bool = True, seed: int = 0, epoch: int = 0, shuffle_buffer: int = 2048,
-                  augment: bool = True, skip_batches: int = 0) -> tf.data.Dataset:
+                  augment: bool = True, skip_batches: int = 0, how_to_make: str = '') -> tf.data.Dataset:
   """Batches of one epoch; the same ones for the same arguments.
 
   Args:
@@ -40,6 +41,7 @@ def build_dataset(sources: Sequence[Source] = gin.REQUIRED, batch_size: int = 32
     shuffle_buffer: records to choose from, a source.
     augment: whether training changes views and colours.
     skip_batches: leave out so many at the start, without decoding them: where a training that was cut off goes on.
+    how_to_make: the remedy to name when a record set is not there; a general one by default.
 
   Returns:
     The dataset of the dict above.
@@ -52,6 +54,8 @@ def build_dataset(sources: Sequence[Source] = gin.REQUIRED, batch_size: int = 32
   for root, split, weight in sources:
     if weight <= 0:
       raise UserError(f'build_dataset.sources: weight {weight} of {root} {split} is not above zero')
+    if how_to_make and not os.path.isdir(root):
+      raise UserError(f'no record set {root}: {how_to_make}')
   parts = [_read(root, split) for root, split, _ in sources]
   if training:
     parts = [part.shuffle(shuffle_buffer, seed=_mix(seed, epoch, i)).repeat() for i, part in enumerate(parts)]

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from dhpe_tf import errors
 from dhpe_tf.geometry import heatmaps, meshes
-from dhpe_tf.hand import skeletons
+from dhpe_tf.hand import anatomy, skeletons
 from dhpe_tf.hand.hand_model import HandModel
 from dhpe_tf.losses import articulation, features, keypoints, laplacian, priors, shape, total
 
@@ -16,11 +16,11 @@ CROP_PX = 224  # the crop size in which pixel errors and the gate's threshold ar
 
 @gin.configurable
 def loss_weights(heatmap: float = 1.0, refinement: float = 1.0, feature: float = 1.0, articulation: float = 1.0,
-                 shape: float = 1.0, laplacian: float = 0.1, shape_prior: float = 0.0,
+                 shape: float = 1.0, laplacian: float = 0.1, pose_prior: float = 0.0, shape_prior: float = 0.0,
                  parameters: float = 0.0) -> dict[str, float]:
   """Weights of the terms of Eq. 7; a term of weight 0 is not computed.
 
-  The paper gives none of them. The last two are not in the paper: they are for data that need them or allow them.
+  The paper gives none of them. The last three are not in the paper: they are for data that need them or allow them.
 
   Args:
     heatmap: L_2D, Eq. 3.
@@ -29,11 +29,12 @@ def loss_weights(heatmap: float = 1.0, refinement: float = 1.0, feature: float =
     articulation: L_Art, Eq. 8.
     shape: L_Sh, Eq. 9, times the gate of Eq. 12: the paper's lambda.
     laplacian: L_Lap; it pulls toward smaller meshes, at this weight by some tenths of a percent.
+    pose_prior: penalty on joint angles beyond the anatomical limits.
     shape_prior: penalty on large shape coefficients.
     parameters: squared error of pose and shape where the data give them (synthetic images).
   """
   return {'heatmap': heatmap, 'refinement': refinement, 'feature': feature, 'articulation': articulation,
-          'shape': shape, 'laplacian': laplacian, 'shape_prior': shape_prior,
+          'shape': shape, 'laplacian': laplacian, 'pose_prior': pose_prior, 'shape_prior': shape_prior,
           'parameters': parameters}
 
 
@@ -66,6 +67,7 @@ class Objective:
       raise errors.UserError(f"Objective.laplacian_kind is {laplacian_kind!r}; choose 'cotangent' or 'uniform'")
     self.weights = {name: float(weight) for name, weight in loss_weights().items()
                     if weight and (refined or name != 'refinement')}
+    self._hand_model = hand_model
     self._gated = gated
     matrix = (meshes.cotangent_laplacian(hand_model.v_template, hand_model.faces) if laplacian_kind == 'cotangent'
               else meshes.uniform_laplacian(hand_model.faces, hand_model.num_vertices))
@@ -95,6 +97,7 @@ class Objective:
         'shape': lambda: shape.shape_loss(
             outputs['mask'], area_resize(batch['mask'], outputs['mask'].shape[1]), self.gate(batch, outputs)),
         'laplacian': lambda: laplacian.laplacian_loss(outputs['vertices'], self._laplacian),
+        'pose_prior': lambda: anatomy.limit_penalty(outputs['pose'], self._hand_model),
         'shape_prior': lambda: priors.shape_prior(outputs['shape']),
         'parameters': lambda: sum(priors.parameter_loss(outputs[name], batch[name], batch['parameters_weight'])
                                   for name in ('pose', 'shape')),

@@ -3,6 +3,7 @@ import numpy as np
 import tensorflow as tf
 
 from dhpe_tf.geometry import rotations
+from dhpe_tf.hand import anatomy
 from dhpe_tf.hand.hand_model import load_hand_model
 from dhpe_tf.hand.mano_layer import ManoLayer
 from dhpe_tf.rendering import crop_view, silhouette
@@ -14,7 +15,7 @@ FOCAL_PX = 500.0
 def make_batch(count=4, size=64, seed=0):
   """Hands in random poses that fill their crops, with every label given."""
   model = load_hand_model()
-  pose = 0.2 * tf.random.stateless_normal([count, 45], [seed, 0])
+  pose = tf.constant(anatomy.sample_poses(count, seed), tf.float32)
   shape = tf.random.stateless_normal([count, 10], [seed, 1])
   camera = tf.concat([rotations.random_rotations(count, seed), tf.ones([count, 1]), tf.zeros([count, 3])], -1)
   hand = ManoLayer(model)(pose, shape, camera)

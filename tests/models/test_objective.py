@@ -35,7 +35,8 @@ def batch():
 
 @pytest.fixture
 def all_terms():
-  gin.parse_config(['loss_weights.shape_prior = 1.0', 'loss_weights.parameters = 1.0'])
+  gin.parse_config(['loss_weights.shape_prior = 1.0', 'loss_weights.parameters = 1.0',
+                    'loss_weights.pose_prior = 1.0'])
   return objective.Objective(load_hand_model())
 
 
@@ -43,7 +44,7 @@ def test_a_perfect_answer_costs_nothing(batch, all_terms):
   outputs = _perfect(batch)
   terms = all_terms.terms(batch, outputs, outputs['features'])
   assert set(terms) == set(all_terms.weights)
-  for name in ('heatmap', 'refinement', 'feature', 'articulation', 'shape', 'laplacian', 'parameters'):
+  for name in ('heatmap', 'refinement', 'feature', 'articulation', 'shape', 'laplacian', 'parameters', 'pose_prior'):
     np.testing.assert_allclose(terms[name], np.zeros(4), atol=1e-10, err_msg=name)
 
 
