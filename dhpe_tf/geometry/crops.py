@@ -134,8 +134,8 @@ def _extract_one(image: tf.Tensor, crop: Crop, size: int, rotation: tf.Tensor, f
   """`extract` for one image `[H, W, C]`."""
   full_range = float(image.dtype.max) if image.dtype.is_integer else 1.
   factor = tf.maximum(tf.cast(tf.round(crop.side_px / size), tf.int32), 1)
-  reduced, origin_px = tf.cond(factor > 1, lambda: _shrink(image, crop, factor),
-                               lambda: (tf.cast(image, tf.float32), tf.zeros([2])))
+  part, origin_px = _surroundings(image, crop, factor)
+  reduced = tf.cond(factor > 1, lambda: _shrink(part, factor), lambda: part)
   # Output pixel centre (i + 0.5) -> crop space -> image pixels -> index of the reduced image, whose centres are whole.
   step = crop.side_px / size
   matrix = step * tf.stack([[tf.cos(rotation), tf.sin(rotation)], [-tf.sin(rotation), tf.cos(rotation)]])
@@ -149,11 +149,11 @@ def _extract_one(image: tf.Tensor, crop: Crop, size: int, rotation: tf.Tensor, f
   return tf.ensure_shape(result / full_range, [size, size, image.shape[-1]])
 
 
-def _shrink(image: tf.Tensor, crop: Crop, factor: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-  """Averages blocks of `factor` x `factor` pixels over the part of the image that any turn of the crop can touch.
+def _surroundings(image: tf.Tensor, crop: Crop, factor: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+  """The part of an image `[H, W, C]` that any turn of a crop can touch, so that large images cost no more than small.
 
   Returns:
-    The smaller picture `[h, w, C]` float32, and the image pixel `[2]` (x, y) of its top-left corner.
+    The part `[h, w, C]` float32, and the image pixel `[2]` (x, y) of its top-left corner.
   """
   height_width = tf.shape(image)[:2]
   # A margin of one block, because bilinear interpolation looks one block further.
@@ -161,15 +161,18 @@ def _shrink(image: tf.Tensor, crop: Crop, factor: tf.Tensor) -> tuple[tf.Tensor,
   center = tf.reverse(crop.center_px, [0])
   low = tf.clip_by_value(tf.cast(tf.floor(center - reach), tf.int32), 0, height_width - 1)
   high = tf.clip_by_value(tf.cast(tf.math.ceil(center + reach), tf.int32), low + 1, height_width)
-  part = tf.cast(image[low[0]:high[0], low[1]:high[1]], tf.float32)
-  blocks = (high - low + factor - 1) // factor
-  missing = blocks * factor - (high - low)
-  part = tf.pad(part, [[0, missing[0]], [0, missing[1]], [0, 0]])
-  rows = tf.reduce_sum(tf.reshape(part, [blocks[0], factor, -1]), axis=1)
-  sums = tf.reduce_sum(tf.reshape(rows, [blocks[0], blocks[1], factor, tf.shape(image)[2]]), axis=2)
-  # The last block of a row or column may be cut by the image border.
-  area = _block_lengths(high[0] - low[0], factor)[:, None] * _block_lengths(high[1] - low[1], factor)[None]
-  return sums / area[..., None], tf.cast(tf.reverse(low, [0]), tf.float32)
+  return tf.cast(image[low[0]:high[0], low[1]:high[1]], tf.float32), tf.cast(tf.reverse(low, [0]), tf.float32)
+
+
+def _shrink(image: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
+  """Averages blocks of `factor` x `factor` pixels of an image `[H, W, C]` float32; the last ones may be cut."""
+  shape = tf.shape(image)
+  blocks = (shape[:2] + factor - 1) // factor
+  missing = blocks * factor - shape[:2]
+  padded = tf.pad(image, [[0, missing[0]], [0, missing[1]], [0, 0]])
+  rows = tf.reduce_sum(tf.reshape(padded, [blocks[0], factor, -1]), axis=1)
+  sums = tf.reduce_sum(tf.reshape(rows, [blocks[0], blocks[1], factor, shape[2]]), axis=2)
+  return sums / (_block_lengths(shape[0], factor)[:, None] * _block_lengths(shape[1], factor))[..., None]
 
 
 def _block_lengths(length: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:

@@ -119,6 +119,23 @@ def test_extract_outside(side):
   np.testing.assert_allclose(crops.extract(tf.cast(image * 255, tf.uint8), far, 6), 0.5, atol=1e-6)
 
 
+@pytest.mark.parametrize('fill', [0.3, None])
+@pytest.mark.parametrize('center', [(5., 90.), (60., 3.), (119., 79.)])
+def test_extract_sees_no_border_but_the_image_s(center, fill):
+  """Only the surroundings of the crop are read; padding the image by its fill or its edge first changes nothing."""
+  image = tf.random.stateless_uniform([80, 120, 3], [5, 6])
+  padding = [[60, 60], [60, 60], [0, 0]]
+  padded = (np.pad(image, padding, constant_values=fill) if fill is not None else np.pad(image, padding, mode='edge'))
+  for side, rotation in ((30., .5), (70., -2.)):
+    crop = crops.Crop(tf.constant(center), tf.constant(side))
+    direct = crops.extract(image, crop, 28, rotation=rotation, fill=fill)
+    if side / 28 < 1.5:
+      shifted = crops.Crop(tf.constant(center) + 60., tf.constant(side))
+      np.testing.assert_allclose(direct, crops.extract(tf.constant(padded), shifted, 28, rotation=rotation, fill=fill),
+                                 atol=1e-4)
+    assert np.isfinite(direct).all()
+
+
 def test_extract_at_ragged_border():
   """A shrinking crop whose last block of pixels is cut by the border does not darken there."""
   crop = crops.Crop(tf.constant([6., 5.]), tf.constant(30.))
