@@ -1,3 +1,4 @@
+import gin
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -12,7 +13,9 @@ from dhpe_tf.refinement import consistency, test_time
 def model():
   configuration.load(['models/tiny.gin'])
   tf.keras.utils.set_random_seed(0)
-  return dhpe_model.build_model()
+  built = dhpe_model.build_model()
+  gin.clear_config()
+  return built
 
 
 @pytest.fixture(scope='module')
