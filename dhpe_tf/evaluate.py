@@ -36,7 +36,8 @@ def main(argv: list[str]) -> None:
     protocols.get(name)
   model = load_trained(_FLAGS.model_dir, _FLAGS.gin_param)
   settings = TrainSettings()
-  run = tf.function(lambda images: model(images, training=False), reduce_retracing=True)
+  run = tf.function(lambda images: model(images, training=False),
+                    input_signature=[tf.TensorSpec([None, *model.inputs[0].shape[1:]])])
   predictions, labels = measurements.collect(run, settings.records(_FLAGS.data, _FLAGS.split),
                                              f'{_FLAGS.data} {_FLAGS.split}', _FLAGS.limit)
   answers = {'model': predictions}

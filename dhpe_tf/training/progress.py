@@ -58,6 +58,7 @@ class Bar:
 
 
 def format_logs(logs: dict[str, float]) -> str:
-  """'loss 0.123, val_loss 0.2', the loss first."""
-  names = sorted(logs, key=lambda name: (name != 'loss', name != 'val_loss', name))
+  """'loss 0.123, val_loss 0.2, ...', without the single terms of the loss, which TensorBoard shows."""
+  names = [name for name in logs if name in ('loss', 'val_loss') or not name.endswith('_loss')]
+  names.sort(key=lambda name: (name != 'loss', name != 'val_loss', name))
   return ', '.join(f'{name} {logs[name]:.4g}' for name in names)

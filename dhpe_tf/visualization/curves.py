@@ -13,7 +13,7 @@ def plot_pck(path: PathLike, thresholds_mm: np.ndarray, curves: Mapping[str, np.
   Args:
     path: PNG file.
     thresholds_mm: [T].
-    curves: by name, each [T] in 0..1; names ending in the same word after ', ' share a color.
+    curves: by name, each [T] in 0..1; names that end alike after the last ', ' share a color.
     title: of the plot.
 
   Raises:
@@ -22,7 +22,7 @@ def plot_pck(path: PathLike, thresholds_mm: np.ndarray, curves: Mapping[str, np.
   from matplotlib.figure import Figure
 
   # Figure without pyplot: no window system and no global state.
-  figure = Figure(figsize=(6.4, 4.4), dpi=130, layout='constrained')
+  figure = Figure(figsize=(6.4, 5.2), dpi=130, layout='constrained')
   axes = figure.add_subplot()
   kinds = list(dict.fromkeys(name.rpartition(', ')[2] for name in curves))
   owners = list(dict.fromkeys(name.rpartition(', ')[0] for name in curves))
@@ -33,6 +33,6 @@ def plot_pck(path: PathLike, thresholds_mm: np.ndarray, curves: Mapping[str, np.
   axes.set(xlabel='error threshold (mm)', ylabel='PCK: share of keypoints within it', ylim=(0, 1),
            xlim=(thresholds_mm[0], thresholds_mm[-1]), title=title)
   axes.grid(alpha=0.3)
-  axes.legend(fontsize='small', loc='lower right')
+  figure.legend(fontsize='small', loc='outside lower center', ncols=2)
   with atomic_path(path) as temporary:
     figure.savefig(temporary, format='png')

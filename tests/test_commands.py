@@ -1,0 +1,117 @@
+"""The four commands one after another on the smallest model that has every part."""
+import glob
+import json
+import os
+
+import gin
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from dhpe_tf import command_line, evaluate, export, predict, train
+from tests import tiny_records
+
+CONFIG = """
+include 'models/tiny.gin'
+RECORDS = '{records}'
+train/dhpe_tf.build_dataset.sources = [(%RECORDS, 'train', 1.0)]
+eval/dhpe_tf.build_dataset.sources = [(%RECORDS, 'eval', 1.0)]
+dhpe_tf.build_dataset.image_size = %IMAGE_SIZE
+dhpe_tf.build_dataset.batch_size = 2
+dhpe.build_model.rounds = 1
+train.epochs = 1
+train.steps_per_epoch = 2
+train.callbacks = [@train.pictures]
+"""
+
+
+def call(module, *arguments):
+  try:
+    return command_line.call(module.main, [module.__name__, *arguments], module._FLAGS)
+  finally:
+    gin.clear_config()
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory):
+  folder = tmp_path_factory.mktemp('commands')
+  tiny_records.write(str(folder / 'records'))
+  (folder / 'tiny.gin').write_text(CONFIG.format(records=folder / 'records'))
+  (folder / 'photo').mkdir()
+  Image.fromarray(np.random.RandomState(0).randint(0, 256, (50, 70, 3), np.uint8)).save(folder / 'photo' / 'a.png')
+  return folder
+
+
+@pytest.fixture(scope='module')
+def trained(folder):
+  assert call(train, f'--gin_file={folder}/tiny.gin', f'--model_dir={folder}/model') == 0
+  return f'{folder}/model'
+
+
+@pytest.fixture(scope='module')
+def exported(folder, trained):
+  assert call(export, f'--model_dir={trained}', f'--export_dir={folder}/exported') == 0
+  return f'{folder}/exported'
+
+
+def test_training_shows_pictures(trained):
+  events = [event for path in glob.glob(f'{trained}/logs/eval/*')
+            for event in tf.compat.v1.train.summary_iterator(path)]
+  tags = {value.tag for event in events for value in event.summary.value}
+  assert {'results', 'loss', 'iou'} <= tags
+
+
+def test_report(folder, trained):
+  assert call(evaluate, f'--model_dir={trained}', f'--data={folder}/records', '--split=eval',
+              f'--report={folder}/report.json', '--protocols=freihand') == 0
+  report = json.loads((folder / 'report.json').read_text())
+  assert set(report['results']) == {'model', 'mean training hand'} and report['images'] == 3
+  model = report['results']['model']
+  assert all(model['joints_3d'][alignment]['epe_mean_mm'] > 0 for alignment in report['how']['alignment'])
+  assert model['joints_2d']['median_px_of_256_crop'] > 0 and 0 <= model['mask']['iou_mean'] <= 1
+  assert 'freihand' in report['protocols']
+  assert (folder / 'report.md').exists() and (folder / 'report.png').exists()
+
+
+def test_prediction_from_export_and_training_agree(folder, trained, exported):
+  found = []
+  for model in (trained, exported):
+    output = folder / f'out_{os.path.basename(model)}'
+    assert call(predict, f'--model={model}', f'--input={folder}/photo', f'--output={output}', '--side=left') == 0
+    found.append(json.loads((output / 'a.json').read_text())['hands'][0])
+  for name in ('joints_2d_px', 'vertices_m', 'pose', 'camera'):
+    np.testing.assert_allclose(found[0][name], found[1][name], atol=1e-3, err_msg=name)
+  assert np.shape(found[0]['vertices_m']) == (778, 3)
+  card = json.loads(open(f'{exported}/1/assets.extra/model_card.json').read())
+  assert 'build_model' in card['config'] and card['hand_model']['vertices'] == 778
+
+
+def test_missing_records_are_named_with_the_remedy(folder, trained, capsys):
+  assert call(evaluate, f'--model_dir={trained}', f'--data={folder}/none', f'--report={folder}/r.json') == 1
+  error = capsys.readouterr().err.splitlines()[-1]
+  assert f'{folder}/none' in error and 'make_synthetic' in error
+  assert call(evaluate, f'--model_dir={trained}', f'--data={folder}/records', '--split=test',
+              f'--report={folder}/r.json') == 1
+  assert "no split 'test'" in capsys.readouterr().err
+  assert not (folder / 'r.json').exists()
+
+
+def test_a_truncated_record_file_is_one_line(folder, trained, tmp_path, capsys):
+  tiny_records.write(str(tmp_path))
+  shard, = glob.glob(f'{tmp_path}/Split-eval/*.gz')
+  os.truncate(shard, os.path.getsize(shard) // 2)
+  assert call(evaluate, f'--model_dir={trained}', f'--data={tmp_path}', f'--report={tmp_path}/r.json') == 1
+  error = capsys.readouterr().err.splitlines()[-1]
+  assert error.startswith('error: ') and 'again' in error and not (tmp_path / 'r.json').exists()
+
+
+def test_unknown_protocol(folder, trained, capsys):
+  assert call(evaluate, f'--model_dir={trained}', f'--data={folder}/records', f'--report={folder}/r.json',
+              '--protocols=zb') == 1
+  assert "unknown protocol 'zb'" in capsys.readouterr().err
+
+
+def test_export_without_training(folder, capsys):
+  assert call(export, f'--model_dir={folder}/none', f'--export_dir={folder}/x') == 1
+  assert 'holds no config.gin' in capsys.readouterr().err
