@@ -3,13 +3,13 @@
 An edge lies on the contour when one of its two faces is seen from the front and the other from behind. The list of
 pieces made here, one for every (contour edge, pixel it crosses), is all that the exact-area silhouette needs.
 """
-from typing import NamedTuple
+from typing import NamedTuple, Optional
 
 import numpy as np
 import tensorflow as tf
 
 from dhpe_tf.errors import UserError
-from dhpe_tf.rendering.ranges import expand_ranges
+from dhpe_tf.rendering import ranges
 
 
 class ContourTopology(NamedTuple):
@@ -96,12 +96,14 @@ def contour_topology(faces: np.ndarray) -> ContourTopology:
   return ContourTopology(faces, runs[0], np.stack(ids, axis=-1))
 
 
-def find_contour(vertices_px: tf.Tensor, topology: ContourTopology) -> ContourEdges:
+def find_contour(vertices_px: tf.Tensor, topology: ContourTopology,
+                 budget: Optional[ranges.Budget] = None) -> ContourEdges:
   """Finds the contour edges: those between a face seen from the front and one seen from behind.
 
   Args:
     vertices_px: [V, B, 2], pixels, finite. Vertices come first so that each gather moves whole batches.
     topology: of the mesh.
+    budget: fixed length of the list; what is not there has length and winding 0.
 
   Returns:
     `ContourEdges` of the whole batch.
@@ -111,11 +113,14 @@ def find_contour(vertices_px: tf.Tensor, topology: ContourTopology) -> ContourEd
   a, b = corner[1] - corner[0], corner[2] - corner[0]
   front = a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0] > 0  # [F, B]
   first, second = (tf.gather(front, topology.edge_faces[:, k]) for k in range(2))
-  kept = tf.where(tf.not_equal(first, second))
-  edge, image = tf.unstack(tf.cast(kept, tf.int32), axis=-1)
-  winding = 1 - 2 * tf.cast(tf.gather_nd(first, kept), vertices_px.dtype)
+  kept, there = ranges.list_true(tf.reshape(tf.not_equal(first, second), [-1]), budget)
+  edge, image = kept // batch, kept % batch
+  winding = 1 - 2 * tf.cast(tf.gather(tf.reshape(first, [-1]), kept), vertices_px.dtype)
   vertices = tf.gather(topology.edges, edge) * batch + image[:, tf.newaxis]
   ends = tf.gather(tf.reshape(vertices_px, [-1, 2]), vertices)
+  if there is not None:
+    winding = tf.where(there, winding, 0)
+    ends = tf.where(there[:, tf.newaxis, tf.newaxis], ends, 0)
   downward = (ends[:, 0, 1] <= ends[:, 1, 1])[:, tf.newaxis]
   top, bottom = tf.where(downward, ends[:, 0], ends[:, 1]), tf.where(downward, ends[:, 1], ends[:, 0])
   return ContourEdges(
@@ -123,13 +128,14 @@ def find_contour(vertices_px: tf.Tensor, topology: ContourTopology) -> ContourEd
       tf.where(downward, vertices, vertices[:, ::-1]))
 
 
-def find_pieces(contour: ContourEdges, height: int, width: int) -> Pieces:
+def find_pieces(contour: ContourEdges, height: int, width: int, budget: Optional[ranges.Budget] = None) -> Pieces:
   """Cuts the contour edges into the pieces that lie in one pixel each.
 
   Args:
     contour: edges of the batch.
     height: of the image in pixels.
     width: of the image in pixels.
+    budget: fixed lengths of two lists, (edge, row) and (edge, pixel); what is not there has length 0.
 
   Returns:
     `Pieces`; those above, below and on the right of the image are left out, all on its left in one row are one piece.
@@ -139,7 +145,7 @@ def find_pieces(contour: ContourEdges, height: int, width: int) -> Pieces:
   dx, dy = contour.delta[:, 0], contour.delta[:, 1]
   first_row = tf.cast(tf.floor(tf.clip_by_value(y, 0, height)), tf.int64)
   row_end = tf.cast(tf.math.ceil(tf.clip_by_value(y + dy, 0, height)), tf.int64)
-  edge, row = expand_ranges(first_row, row_end)
+  edge, row, row_there = ranges.expand(first_row, row_end, budget)
 
   table = tf.gather(tf.stack([x, y, dx, 1 / dy], axis=-1), edge)
   x, y, dx, per_dy = tf.unstack(table, axis=-1)
@@ -151,7 +157,9 @@ def find_pieces(contour: ContourEdges, height: int, width: int) -> Pieces:
   first_column = tf.cast(tf.floor(tf.clip_by_value(left, -1, width)), tf.int64)
   column_end = tf.cast(tf.floor(tf.clip_by_value(right, -1, width - 1)), tf.int64) + 1
   # Columns are counted from one on, so that the column -1 left of the image does not make packed numbers negative.
-  span, column = expand_ranges(first_column + 1, column_end + 1)
+  if row_there is not None:
+    column_end = tf.where(row_there, column_end, -1)
+  span, column, there = ranges.expand(first_column + 1, column_end + 1, budget)
   column -= 1
 
   table = tf.gather(tf.stack([left, right, start, stop, tf.sign(dx)], axis=-1), span)
@@ -165,10 +173,14 @@ def find_pieces(contour: ContourEdges, height: int, width: int) -> Pieces:
   middle_share = tf.where(direction < 0, 1 - middle_share, middle_share)
   length = stop - start
   edge = tf.gather(edge, span)
-  return Pieces(
+  pieces = Pieces(
       edge=edge,
       row=tf.gather(contour.image, edge) * height + tf.cast(tf.gather(row, span), tf.int32),
       column=tf.cast(column, tf.int32),
       length=share * length,
       middle=start + middle_share * length,
       offset=tf.where(column >= 0, (low + high) / 2 - cell, 1))
+  if there is not None:
+    pieces = pieces._replace(**{name: tf.where(there, getattr(pieces, name), 0) for name in (
+        'length', 'middle', 'offset')})
+  return pieces

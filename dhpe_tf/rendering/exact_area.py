@@ -12,7 +12,7 @@ from typing import Union
 import numpy as np
 import tensorflow as tf
 
-from dhpe_tf.rendering import contour, crop_view
+from dhpe_tf.rendering import contour, crop_view, ranges
 
 # How far inside 0 .. 1 a coverage must be before it has a gradient, by type: above the rounding of the running sum.
 _MARGIN = {tf.float32: 1e-5, tf.float64: 1e-12}
@@ -45,26 +45,51 @@ class ExactAreaSilhouette:
     Returns:
       [B, height, width] in 0 .. 1.
     """
+    return self._silhouette(vertices_px, image_size, lambda: None)[0]
+
+  def within_budget(self, vertices_px: tf.Tensor, image_size: tuple[int, int], edges: int = 512,
+                    pieces: int = 4096) -> tuple[tf.Tensor, tf.Tensor]:
+    """The same in lists of fixed length, for XLA (jit_compile=True).
+
+    Args:
+      vertices_px: [B, V, 2 or 3], B static.
+      image_size: (height, width) in pixels.
+      edges: contour edges an image, on average over the batch.
+      pieces: (contour edge, pixel) pairs an image, on average over the batch.
+
+    Returns:
+      ([B, height, width] in 0 .. 1, bool [] overflow). If there are more edges or pieces than allowed, overflow is true
+      and every pixel is NaN: the result cannot be used by mistake.
+    """
+    batch = vertices_px.shape[0]
+    return self._silhouette(vertices_px, image_size, lambda: ranges.Budget(
+        batch * edges, batch * pieces, batch * pieces))
+
+  def _silhouette(self, vertices_px, image_size, make_budget):
+    """Coverage and overflow; the lists get a budget made by `make_budget`, or None."""
     vertices = crop_view.empty_unless_drawable(tf.convert_to_tensor(vertices_px)[..., :2])
     height, width = map(int, image_size)
 
     @tf.custom_gradient
     def area(vertices):
-      return self._area(vertices, height, width)
+      return self._area(vertices, height, width, make_budget())
 
-    alpha = area(tf.transpose(vertices, [1, 0, 2]))
+    alpha, overflow = area(tf.transpose(vertices, [1, 0, 2]))
     alpha.set_shape([vertices_px.shape[0], height, width])
-    return alpha
+    return alpha, overflow
 
-  def _area(self, vertices, height, width):
-    """Coverage of [V, B, 2] vertices and its gradient function."""
+  def _area(self, vertices, height, width, budget):
+    """(Coverage, overflow) of [V, B, 2] vertices and the gradient function."""
     shape = tf.shape(vertices)
-    edges = contour.find_contour(vertices, self.topology)
-    pieces = contour.find_pieces(edges, height, width)
+    edges = contour.find_contour(vertices, self.topology, budget)
+    pieces = contour.find_pieces(edges, height, width, budget)
     raw = _running_area(edges, pieces, shape[1] * height, width)
     alpha = tf.reshape(tf.clip_by_value(raw, 0, 1), [shape[1], height, width])
+    overflow = tf.constant(False) if budget is None else budget.overflow
+    if budget is not None:
+      alpha = tf.where(~overflow, alpha, np.nan)
 
-    def gradient(upstream):
+    def gradient(upstream, _):
       """Moving an edge changes the coverage of the pixels it crosses, and of no other."""
       margin = _MARGIN[vertices.dtype]
       # Column -1, outside the image, is read as column 0 and then masked.
@@ -81,7 +106,7 @@ class ExactAreaSilhouette:
                                            shape[0] * shape[1])
       return tf.reshape(total, shape)
 
-    return alpha, gradient
+    return (alpha, overflow), gradient
 
 
 def _running_area(edges, pieces, rows, width):

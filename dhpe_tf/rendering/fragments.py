@@ -13,7 +13,7 @@ from typing import NamedTuple, Optional
 import numpy as np
 import tensorflow as tf
 
-from dhpe_tf.rendering.ranges import expand_ranges
+from dhpe_tf.rendering import ranges
 
 
 class Fragments(NamedTuple):
@@ -47,7 +47,7 @@ class _Rows(NamedTuple):
 
 
 def list_fragments(vertices: tf.Tensor, faces: np.ndarray, image_size: tuple[int, int],
-                   drawn: Optional[tf.Tensor] = None) -> Fragments:
+                   drawn: Optional[tf.Tensor] = None, budget: Optional[ranges.Budget] = None) -> Fragments:
   """Lists the fragments of a batch.
 
   Args:
@@ -56,6 +56,7 @@ def list_fragments(vertices: tf.Tensor, faces: np.ndarray, image_size: tuple[int
     faces: int32 [F, 3].
     image_size: (height, width).
     drawn: bool [F, B], the faces to draw; all by default.
+    budget: fixed lengths of two lists, (face, row) and (face, pixel); what is not there has infinite depth.
 
   Returns:
     `Fragments`.
@@ -65,11 +66,13 @@ def list_fragments(vertices: tf.Tensor, faces: np.ndarray, image_size: tuple[int
   corners = tf.gather(vertices, np.sort(faces, axis=1))  # [F, 3, B, 3]
   corners = tf.reshape(tf.transpose(corners, [0, 2, 1, 3]), [-1, 9])
   image = tf.tile(tf.range(batch), [len(faces)])
-  return list_triangle_fragments(corners, image, image_size, None if drawn is None else tf.reshape(drawn, [-1]))
+  drawn = None if drawn is None else tf.reshape(drawn, [-1])
+  return list_triangle_fragments(corners, image, image_size, drawn, budget)
 
 
 def list_triangle_fragments(corners: tf.Tensor, image: tf.Tensor, image_size: tuple[int, int],
-                            drawn: Optional[tf.Tensor] = None) -> Fragments:
+                            drawn: Optional[tf.Tensor] = None,
+                            budget: Optional[ranges.Budget] = None) -> Fragments:
   """Lists the fragments of triangles that may be in any order and image.
 
   Args:
@@ -78,6 +81,7 @@ def list_triangle_fragments(corners: tf.Tensor, image: tf.Tensor, image_size: tu
     image: int32 [K], index in the batch.
     image_size: (height, width).
     drawn: bool [K].
+    budget: see `list_fragments`.
 
   Returns:
     `Fragments`, whose source is the triangle's index.
@@ -88,16 +92,20 @@ def list_triangle_fragments(corners: tf.Tensor, image: tf.Tensor, image_size: tu
   end = _last_centre(tf.reduce_max(y, axis=1), height) + 1
   if drawn is not None:
     end = tf.where(drawn, end, 0)
-  source, row = expand_ranges(first, end)
+  source, row, row_there = ranges.expand(first, end, budget)
   rows = _cut_into_rows(tf.gather(corners, source), source, tf.gather(image, source), row, image_size)
 
-  span, column = expand_ranges(rows.first, rows.end)
+  if row_there is not None:
+    rows = rows._replace(end=tf.where(row_there, rows.end, rows.first))
+  span, column, there = ranges.expand(rows.first, rows.end, budget)
   c0, c1, c2, s0, s1, s2, depth, slope, near, far, start = tf.unstack(tf.gather(rows.plane, span), axis=-1)
   x = tf.cast(column, corners.dtype) + .5
   edges = (c0 - s0 * x, c1 - s1 * x, c2 - s2 * x)
   low, high = (f(f(edges[0], edges[1]), edges[2]) for f in (tf.minimum, tf.maximum))
   # All of one sign, and not all zero, which is a face without area.
   inside = ((low >= 0) & (high > 0)) | ((high <= 0) & (low < 0))
+  if there is not None:
+    inside &= there
   depth = tf.minimum(tf.maximum(depth + slope * (x - start), near), far)
   source, pixel = tf.unstack(tf.gather(rows.origin, span), axis=-1)
   return Fragments(pixel + tf.cast(column, tf.int32), source, tf.where(inside, depth, np.inf))

@@ -1,7 +1,58 @@
-"""Enumeration: from many ranges of integers to one flat list."""
+"""Enumeration: from many ranges of integers to one flat list, as long as it turns out or of a fixed length for XLA."""
+from typing import Optional
+
 import tensorflow as tf
 
 _TAG_SHIFT = 24
+_BLOCK = 256
+
+
+class Budget:
+  """Fixed lengths for the lists of one computation, so that XLA can compile it; says whether one was too short.
+
+  Attributes:
+    overflow: bool [], whether any list lost entries. Its results are then worthless.
+
+  Args:
+    *sizes: lengths, in the order in which the lists are made.
+  """
+
+  def __init__(self, *sizes: int):
+    self._sizes = list(sizes)
+    self.overflow = tf.constant(False)
+
+  def expand(self, starts: tf.Tensor, limits: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """`expand_ranges` to the next fixed length M: int32 [M] index, int32 [M] integer, bool [M] whether it is there.
+
+    Entries that are not there have index and integer 0.
+    """
+    size = self._sizes.pop(0)
+    starts, limits = tf.cast(starts, tf.int32), tf.cast(limits, tf.int32)
+    ends = _prefix_sum(tf.maximum(limits - starts, 0))
+    offsets = tf.concat([[0], ends[:-1]], axis=0)
+    self.overflow |= ends[-1] > size
+    # Entry m belongs to the last range that begins at or before m: count the beginnings.
+    begins = tf.math.unsorted_segment_sum(tf.ones_like(offsets), tf.minimum(offsets, size), size + 1)[:-1]
+    index = _prefix_sum(begins) - 1
+    entry = tf.range(size)
+    there = entry < ends[-1]
+    index = tf.where(there, index, 0)
+    return index, tf.where(there, tf.gather(starts - offsets, index) + entry, 0), there
+
+
+def _prefix_sum(x):
+  """Inclusive running sum of int32 [N], in blocks: XLA's own takes quadratic time on some devices."""
+  length = x.shape[0]
+  rows = -(-length // _BLOCK)
+  blocks = tf.cumsum(tf.reshape(tf.pad(x, [[0, rows * _BLOCK - length]]), [rows, _BLOCK]), axis=1)
+  before = tf.cumsum(blocks[:, -1], exclusive=True) if rows <= _BLOCK else _prefix_sum(blocks[:, -1]) - blocks[:, -1]
+  return tf.reshape(blocks + before[:, tf.newaxis], [-1])[:length]
+
+
+def expand(starts: tf.Tensor, limits: tf.Tensor,
+           budget: Optional[Budget] = None) -> tuple[tf.Tensor, tf.Tensor, Optional[tf.Tensor]]:
+  """`expand_ranges`, or `budget.expand` if there is one; without, the third result is None: all entries are there."""
+  return (*expand_ranges(starts, limits), None) if budget is None else budget.expand(starts, limits)
 
 
 def expand_ranges(starts: tf.Tensor, limits: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -19,3 +70,11 @@ def expand_ranges(starts: tf.Tensor, limits: tf.Tensor) -> tuple[tf.Tensor, tf.T
   packed = tf.raw_ops.RaggedRange(
       starts=starts + tag, limits=tf.maximum(limits, starts) + tag, deltas=tf.ones([], tf.int64)).rt_dense_values
   return tf.bitwise.right_shift(packed, _TAG_SHIFT), tf.bitwise.bitwise_and(packed, (1 << _TAG_SHIFT) - 1)
+
+
+def list_true(flags: tf.Tensor, budget: Optional[Budget] = None) -> tuple[tf.Tensor, Optional[tf.Tensor]]:
+  """Indices of the true entries of bool [N]: int32 [M], and which of them are there (None: all)."""
+  if budget is None:
+    return tf.cast(tf.where(flags)[:, 0], tf.int32), None
+  index, _, there = budget.expand(tf.zeros_like(flags, tf.int32), tf.cast(flags, tf.int32))
+  return index, there

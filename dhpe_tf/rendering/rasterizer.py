@@ -8,7 +8,7 @@ from typing import NamedTuple, Optional, Union
 import numpy as np
 import tensorflow as tf
 
-from dhpe_tf.rendering import crop_view, fragments
+from dhpe_tf.rendering import crop_view, fragments, ranges
 
 
 class Visible(NamedTuple):
@@ -54,16 +54,9 @@ def find_visible(vertices_px: tf.Tensor, faces: Union[np.ndarray, tf.Tensor], im
   """
   faces = np.asarray(faces, np.int32)
   height, width = map(int, image_size)
-  vertices_px = tf.convert_to_tensor(vertices_px)
-  vertices = tf.transpose(crop_view.empty_unless_drawable(vertices_px), [1, 0, 2])
+  vertices = tf.transpose(crop_view.empty_unless_drawable(tf.convert_to_tensor(vertices_px)), [1, 0, 2])
   batch = tf.shape(vertices)[1]
-  hard = tf.stop_gradient(vertices)
-  drawn = None
-  if cull or perspective:
-    drawn = _drawn(hard, faces, perspective, cull)
-  if perspective:
-    hard = tf.concat([hard[..., :2], -1 / tf.where(hard[..., 2:] > 0, hard[..., 2:], 1)], axis=-1)
-  listed = fragments.list_fragments(hard, faces, (height, width), drawn)
+  listed = _list_fragments(vertices, faces, (height, width), perspective, cull)
   index = fragments.nearest(listed, batch * height * width)
   pixel = tf.cast(tf.where(index < tf.int32.max)[:, 0], tf.int32)
   source = tf.gather(listed.source, tf.gather(index, pixel))
@@ -71,6 +64,15 @@ def find_visible(vertices_px: tf.Tensor, faces: Union[np.ndarray, tf.Tensor], im
   x, y = tf.cast(pixel % width, vertices.dtype) + .5, tf.cast(pixel // width % height, vertices.dtype) + .5
   barycentrics, depth = _locate(vertices, faces, source, x, y, perspective)
   return Visible(pixel, image, face, tf.gather(faces, face), barycentrics, depth, tf.stack([batch, height, width]))
+
+
+def _list_fragments(vertices, faces, image_size, perspective, cull, budget=None):
+  """Fragments of vertices [V, B, 3]; see `find_visible`."""
+  hard = tf.stop_gradient(vertices)
+  drawn = _drawn(hard, faces, perspective, cull) if cull or perspective else None
+  if perspective:
+    hard = tf.concat([hard[..., :2], -1 / tf.where(hard[..., 2:] > 0, hard[..., 2:], 1)], axis=-1)
+  return fragments.list_fragments(hard, faces, image_size, drawn, budget)
 
 
 def _drawn(vertices, faces, perspective, cull):
@@ -180,18 +182,63 @@ def rasterize(vertices_px: tf.Tensor, faces: Union[np.ndarray, tf.Tensor], image
 def framebuffer(visible: Visible, faces: Union[np.ndarray, tf.Tensor], image_size: tuple[int, int],
                 values: dict[str, tf.Tensor]):
   """Spreads `Visible` and values [N, C] of its pixels to a tensorflow_graphics `Framebuffer`; see `rasterize`."""
-  from tensorflow_graphics.rendering import framebuffer as fb
+  dtype = visible.barycentrics.dtype
 
   def image(value):
     full = to_image(visible, value)
     full.set_shape([None, *map(int, image_size), value.shape[-1]])
     return full
 
-  dtype = visible.barycentrics.dtype
-  triangle_id = image(visible.face[:, tf.newaxis])
+  return _framebuffer(image(visible.face[:, tf.newaxis]), image(tf.ones_like(visible.depth[:, tf.newaxis], dtype)),
+                      image(visible.barycentrics), faces, {name: image(value) for name, value in values.items()})
+
+
+def _framebuffer(triangle_id, mask, barycentrics, faces, attributes):
+  from tensorflow_graphics.rendering import framebuffer as fb
   return fb.Framebuffer(
-      foreground_mask=image(tf.ones_like(visible.face[:, tf.newaxis], dtype)),
-      triangle_id=triangle_id,
+      foreground_mask=mask, triangle_id=triangle_id,
       vertex_ids=tf.gather(np.asarray(faces, np.int32), triangle_id[..., 0]),
-      barycentrics=fb.RasterizedAttribute(image(visible.barycentrics)),
-      attributes={name: fb.RasterizedAttribute(image(value)) for name, value in values.items()})
+      barycentrics=fb.RasterizedAttribute(barycentrics),
+      attributes={name: fb.RasterizedAttribute(value) for name, value in attributes.items()})
+
+
+def rasterize_within_budget(vertices_px: tf.Tensor, faces: Union[np.ndarray, tf.Tensor], image_size: tuple[int, int],
+                            perspective: bool = False, cull: bool = False, rows_per_image: int = 16_384,
+                            fragments_per_image: int = 65_536):
+  """`rasterize` in lists of fixed length, for XLA (jit_compile=True).
+
+  Args:
+    vertices_px: [B, V, 3], B static; see `find_visible`.
+    faces: int [F, 3], constant.
+    image_size: (height, width) in pixels.
+    perspective: see `find_visible`.
+    cull: see `find_visible`.
+    rows_per_image: (face, row of pixels) pairs an image, on average over the batch.
+    fragments_per_image: (face, pixel) pairs an image, on average over the batch.
+
+  Returns:
+    (`Framebuffer` as of `rasterize`, with 'depth'; bool [] overflow). If there are more rows or fragments than allowed,
+    overflow is true and mask, barycentrics and depth are NaN everywhere: the result cannot be used by mistake.
+  """
+  faces = np.asarray(faces, np.int32)
+  height, width = map(int, image_size)
+  vertices = tf.transpose(crop_view.empty_unless_drawable(tf.convert_to_tensor(vertices_px)), [1, 0, 2])
+  batch = vertices.shape[1]
+  budget = ranges.Budget(batch * rows_per_image, batch * fragments_per_image)
+  listed = _list_fragments(vertices, faces, (height, width), perspective, cull, budget)
+  index = fragments.nearest(listed, batch * height * width)
+  found = index < tf.int32.max
+  source = tf.where(found, tf.gather(listed.source, tf.where(found, index, 0)), 0)
+  pixel = tf.range(batch * height * width)
+  x, y = tf.cast(pixel % width, vertices.dtype) + .5, tf.cast(pixel // width % height, vertices.dtype) + .5
+  barycentrics, depth = _locate(vertices, faces, source, x, y, perspective)
+
+  def image(value, spoilt=True):
+    value = tf.where(found[:, tf.newaxis], value, tf.zeros([], value.dtype))
+    if spoilt:
+      value = tf.where(~budget.overflow, value, np.nan)
+    return tf.reshape(value, [batch, height, width, -1])
+
+  buffer = _framebuffer(image((source // batch)[:, tf.newaxis], False), image(tf.ones_like(depth)[:, tf.newaxis]),
+                        image(barycentrics), faces, {'depth': image(depth[:, tf.newaxis])})
+  return buffer, budget.overflow
