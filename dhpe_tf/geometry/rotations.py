@@ -10,12 +10,16 @@ import tensorflow as tf
 
 # Below this squared angle the power series are exact to the last digit of float64 (remainder theta^6 / 5040).
 _SMALL_SQUARED = 1e-5
+# Added to squared angles under a root: its own root times any float32 is still finite.
+_VANISHING_SQUARED = 1e-24
 # Quaternions whose squared length is below this count as zero; its square is still a float32.
 _TINY_SQUARED = 1e-18
 # Linear map from a vector to its cross-product matrix, row by row: [3, 9].
 _CROSS = np.array([[0, 0, 0, 0, 0, -1, 0, 1, 0],
                    [0, 0, 1, 0, 0, 0, -1, 0, 0],
                    [0, -1, 0, 1, 0, 0, 0, 0, 0]], np.float64)
+# The entries of a a^T to those of the square of a's cross-product matrix, a a^T - |a|^2 I: [9, 9].
+_OUTER_TO_CROSS_SQUARED = np.eye(9) - np.outer(np.eye(3).ravel(), np.eye(3).ravel())
 
 
 def _outer_to_matrix() -> np.ndarray:
@@ -78,7 +82,8 @@ def _times(x: tf.Tensor, table: np.ndarray) -> tf.Tensor:
 def rotation_offsets(axis_angle: tf.Tensor) -> tf.Tensor:
   """R - I of axis-angle vectors, the form that pose-dependent blend shapes take.
 
-  Rodrigues' formula with power series about zero, where the gradient is exact too.
+  Rodrigues' formula by the half angle, which loses no digits of 1 - cos. The square root is kept off zero by a number
+  that vanishes beside any angle that matters, so that one formula serves all angles, gradients included.
 
   Args:
     axis_angle: [N, 3] radians.
@@ -87,15 +92,11 @@ def rotation_offsets(axis_angle: tf.Tensor) -> tf.Tensor:
     [N, 9], row by row.
   """
   squared = tf.reduce_sum(axis_angle * axis_angle, axis=-1, keepdims=True)
-  small = squared < _SMALL_SQUARED
-  angle = tf.sqrt(tf.where(small, tf.ones_like(squared), squared))
-  half = tf.sin(0.5 * angle) / angle
-  # sin(t) / t and (1 - cos(t)) / t^2; the latter by the half angle, which loses no digits.
-  first = tf.where(small, 1 - squared * (1 / 6 - squared / 120), tf.sin(angle) / angle)
-  second = tf.where(small, 0.5 - squared * (1 / 24 - squared / 720), 2 * half * half)
+  angle = tf.sqrt(squared + _VANISHING_SQUARED)
+  half = 0.5 * angle
+  sinc = tf.sin(half) / angle
   outer = tf.reshape(axis_angle[:, :, None] * axis_angle[:, None, :], [-1, 9])
-  identity = tf.constant(np.eye(3).reshape(9), axis_angle.dtype)
-  return first * _times(axis_angle, _CROSS) + second * (outer - squared * identity)
+  return 2 * sinc * (tf.cos(half) * _times(axis_angle, _CROSS) + sinc * _times(outer, _OUTER_TO_CROSS_SQUARED))
 
 
 def axis_angle_to_matrix(axis_angle: tf.Tensor) -> tf.Tensor:

@@ -14,10 +14,6 @@ import tensorflow as tf
 from dhpe_tf.geometry import rotations
 from dhpe_tf.hand.hand_model import NUM_JOINTS, NUM_POSE, NUM_SHAPE, HandModel, load_hand_model
 
-# The joints by level: the wrist, then the first, second and third joint of each finger (skeletons.PARENTS).
-_BY_LEVEL = np.concatenate([[0], 1 + np.arange(15).reshape(5, 3).T.ravel()])
-_IN_FILE_ORDER = np.argsort(_BY_LEVEL)
-
 
 class _Tables:
   """The model's constants, laid out for the layer. Eager calls reuse their tensors; graphs embed them."""
@@ -34,13 +30,11 @@ class _Tables:
         'template': model.v_template.T.ravel(),
         'joint_dirs': np.einsum('jv,vcs->sjc', model.joint_regressor, model.shapedirs).reshape(NUM_SHAPE, -1),
         'joints': model.rest_joints.ravel(),
-        'weights': model.weights[:, _BY_LEVEL].T,
+        'weights': model.weights.T,
         'keypoints': keypoints[0].T if self.shared_keypoints else keypoints.transpose(0, 2, 1),
         'mean': model.hands_mean,
         'components': model.hands_components,
-        'identity': np.eye(3).reshape(9),
-        'root': np.eye(3, 4)[None, None],
-        'last': np.array([0.0, 0.0, 0.0, 1.0]),
+        'identity': np.eye(4),
     }
     self._eager: dict = {}
 
@@ -107,8 +101,7 @@ class ManoLayer(tf.keras.layers.Layer):
     transforms = self._chain(offsets, rest_joints, camera if camera_first else None)
     vertices = self._skin(transforms, self._rest_vertices(offsets, shape))
     joints = tf.matmul(transforms[..., :3], rest_joints[..., None])[..., 0] + transforms[..., 3]
-    outputs = {'vertices': tf.transpose(vertices, [0, 2, 1]), 'joints': tf.gather(joints, _IN_FILE_ORDER, axis=1),
-               'keypoints': self._keypoints(vertices)}
+    outputs = {'vertices': tf.transpose(vertices, [0, 2, 1]), 'joints': joints, 'keypoints': self._keypoints(vertices)}
     return outputs if camera_first else {name: apply_camera(x, camera) for name, x in outputs.items()}
 
   def full_pose(self, pose: tf.Tensor) -> tf.Tensor:
@@ -123,9 +116,8 @@ class ManoLayer(tf.keras.layers.Layer):
     return self._tables.get(name, self.compute_dtype)
 
   def _rest_joints(self, shape: tf.Tensor) -> tf.Tensor:
-    """[B, 16, 3] by level."""
-    joints = tf.matmul(shape, self._get('joint_dirs')) + self._get('joints')
-    return tf.gather(tf.reshape(joints, [-1, NUM_JOINTS, 3]), _BY_LEVEL, axis=1)
+    """[B, 16, 3]."""
+    return tf.reshape(tf.matmul(shape, self._get('joint_dirs')) + self._get('joints'), [-1, NUM_JOINTS, 3])
 
   def _rest_vertices(self, offsets: tf.Tensor, shape: tf.Tensor) -> tf.Tensor:
     """Rest vertices with the blend shapes, [B, 3, V]."""
@@ -136,35 +128,31 @@ class ManoLayer(tf.keras.layers.Layer):
                       [-1, 3, self.hand_model.num_vertices])
 
   def _chain(self, offsets: tf.Tensor, rest_joints: tf.Tensor, camera: Optional[tf.Tensor]) -> tf.Tensor:
-    """Rest to posed transforms of the joints by level, [B, 16, 3, 4].
+    """Rest to posed transforms of the joints, [B, 16, 3, 4].
 
-    A joint turns about its own rest position J: x -> R x + (I - R) J, and then moves as its parent does.
+    A joint turns about its own rest position J: x -> R x + (I - R) J, and then moves as its parent does. The five
+    fingers' joints of one level stand side by side (skeletons.PARENTS).
     """
-    turns = tf.transpose(tf.reshape(offsets, [-1, 5, 3, 9]), [0, 2, 1, 3])
-    turns = tf.reshape(turns, [-1, 15, 3, 3])
+    turns = tf.reshape(offsets, [-1, 15, 3, 3])
     shift = tf.matmul(turns, rest_joints[:, 1:, :, None])
-    identity = tf.reshape(self._get('identity'), [3, 3])
-    local = tf.reshape(tf.concat([turns + identity, -shift], axis=3), [-1, 3, 5, 3, 4])
+    below = [[0, 0], [0, 0], [0, 1], [0, 0]]
+    local = tf.pad(tf.concat([turns, -shift], axis=3), below) + self._get('identity')
+    first, second, third = tf.unstack(tf.reshape(local, [-1, 5, 3, 4, 4]), axis=2)
     if camera is None:
-      root = tf.zeros_like(local[:, 0, :1]) + self._get('root')
-      levels = [root, local[:, 0]]
+      root = tf.zeros_like(first[:, :1]) + self._get('identity')
     else:
-      root = camera_matrix(camera)[:, None]
-      levels = [root, self._compose(tf.tile(root, [1, 5, 1, 1]), local[:, 0])]
-    for k in (1, 2):
-      levels.append(self._compose(levels[-1], local[:, k]))
-    return tf.concat(levels, axis=1)
-
-  def _compose(self, outer: tf.Tensor, inner: tf.Tensor) -> tf.Tensor:
-    """The affine map `inner`, then `outer`, [..., 3, 4]."""
-    return tf.matmul(outer[..., :3], inner) + outer[..., 3:] * self._get('last')
+      root = tf.pad(camera_matrix(camera)[:, None], below) + self._get('identity') * [[0], [0], [0], [1]]
+      first = tf.matmul(root, first)
+    second = tf.matmul(first, second)
+    fingers = tf.stack([first, second, tf.matmul(second, third)], axis=2)
+    return tf.concat([root, tf.reshape(fingers, [-1, 15, 4, 4])], axis=1)[:, :, :3]
 
   def _skin(self, transforms: tf.Tensor, rest: tf.Tensor) -> tf.Tensor:
     """Posed vertices [B, 3, V] of rest vertices [B, 3, V]."""
     columns = tf.reshape(tf.transpose(transforms, [3, 0, 2, 1]), [-1, NUM_JOINTS])
     blended = tf.reshape(tf.matmul(columns, self._get('weights')), [4, -1, 3, self.hand_model.num_vertices])
-    x, y, z, shift = tf.unstack(blended)
-    return x * rest[:, 0:1] + y * rest[:, 1:2] + z * rest[:, 2:3] + shift
+    *turned, shift = tf.unstack(blended)
+    return tf.add_n([a * x for a, x in zip(turned, tf.split(rest, 3, axis=1))] + [shift])
 
   def _keypoints(self, vertices: tf.Tensor) -> tf.Tensor:
     """[B, 21, 3] from posed vertices [B, 3, V]."""

@@ -1,7 +1,7 @@
 """The peer process of the hand layer's benchmark; runs in an environment with torch and smplx, and without dhpe_tf.
 
 Reads a JSON request a line, {"batch": int, "backward": bool, "calls": int}, and answers with the milliseconds of each
-call, as a JSON list. Arguments: the MANO file; the number of threads, 0 for torch's choice.
+call, as a JSON list. Arguments: the MANO file; the number of threads, 0 for torch's choice; the clock, wall or cpu.
 """
 import json
 import sys
@@ -42,6 +42,7 @@ def _make_call(path, batch, backward):
 
 def main():
   calls = {}
+  clock = time.process_time if sys.argv[3] == 'cpu' else time.perf_counter
   if int(sys.argv[2]):
     torch.set_num_threads(int(sys.argv[2]))
   # smplx prints notices: they must not mix with the answers.
@@ -56,9 +57,9 @@ def main():
         calls[key]()
     times = []
     for _ in range(request['calls']):
-      start = time.perf_counter()
+      start = clock()
       calls[key]()
-      times.append(1000 * (time.perf_counter() - start))
+      times.append(1000 * (clock() - start))
     print(json.dumps(times), file=answers, flush=True)
 
 
