@@ -45,6 +45,7 @@ class Objective:
   Attributes:
     MEASURES: names of the figures.
     weights: the terms that are computed, with their weights.
+    laplacian: [V, V] of the hand model's mesh.
   """
 
   MEASURES = ('error_2d_px', 'error_heatmap_px', 'error_3d_mm', 'iou', 'gate_open', 'feature_spread')
@@ -72,7 +73,7 @@ class Objective:
     matrix = (meshes.cotangent_laplacian(hand_model.v_template, hand_model.faces) if laplacian_kind == 'cotangent'
               else meshes.uniform_laplacian(hand_model.faces, hand_model.num_vertices))
     # Dense, because XLA has no sparse product; at this size the difference is small.
-    self._laplacian = matrix.toarray().astype(np.float32)
+    self.laplacian = matrix.toarray().astype(np.float32)
 
   def terms(self, batch: dict, outputs: dict, masked_features: Optional[tf.Tensor]) -> dict[str, tf.Tensor]:
     """The loss terms, unweighted.
@@ -96,7 +97,7 @@ class Objective:
             outputs['joints_3d'], batch['joints_3d'], self._joint_weights(batch)),
         'shape': lambda: shape.shape_loss(
             outputs['mask'], area_resize(batch['mask'], outputs['mask'].shape[1]), self.gate(batch, outputs)),
-        'laplacian': lambda: laplacian.laplacian_loss(outputs['vertices'], self._laplacian),
+        'laplacian': lambda: laplacian.laplacian_loss(outputs['vertices'], self.laplacian),
         'pose_prior': lambda: anatomy.limit_penalty(outputs['pose'], self._hand_model),
         'shape_prior': lambda: priors.shape_prior(outputs['shape']),
         'parameters': lambda: sum(priors.parameter_loss(outputs[name], batch[name], batch['parameters_weight'])
