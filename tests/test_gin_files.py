@@ -1,0 +1,69 @@
+"""Every file in gin/ parses strictly, trains a step and holds no setting that reaches nothing."""
+import pathlib
+
+import gin
+import pytest
+import tensorflow as tf
+
+from dhpe_tf import command_line, configuration, train
+from tests.data import records
+
+FOLDER = pathlib.Path(__file__).parent.parent / 'gin'
+FILES = sorted(str(path.relative_to(FOLDER)) for path in FOLDER.rglob('*.gin') if path.name != configuration.DEFAULTS)
+
+# The networks shrunk, so that the whole folder takes little time; what the files set is used or overridden.
+_SMALL = ('IMAGE_SIZE = 64', "backbone.architecture = 'resnet_tiny'", 'backbone.weights = None',
+          'backbone.freeze_until = None', 'build_dataset.batch_size = 2', 'train.epochs = 1',
+          'train.steps_per_epoch = 1', 'train.eval_steps = 1')
+_SMALL_BY_NET = {'pose_machine': ('pose_machine.width = 0.05',), 'pyramid_decoder': ('pyramid_decoder.channels = 8',)}
+
+
+@pytest.fixture(autouse=True)
+def _clean():
+  # One step pays for no tracing.
+  tf.config.run_functions_eagerly(True)
+  yield
+  tf.config.run_functions_eagerly(False)
+  gin.clear_config()
+  tf.keras.backend.clear_session()
+
+
+@pytest.fixture(scope='module')
+def record_set(tmp_path_factory):
+  root = records.write(tmp_path_factory.mktemp('records'), 4)
+  return records.write(root, 4, 'eval')
+
+
+def _settings(name, record_set):
+  configuration.load([name])
+  bound = configuration._read(gin.config_str())[0]
+  given = {str(binding) for binding in bound}
+  yield from _SMALL
+  net = 'dhpe.build_model.keypoint_net_name'
+  if not any(binding.endswith('build_model.keypoint_net_name') for binding in given):
+    yield from _SMALL_BY_NET['pose_machine']
+  else:
+    yield from _SMALL_BY_NET[gin.query_parameter(net)]
+  if 'RECORDS' in given:
+    yield f'RECORDS = {record_set!r}'
+  else:
+    yield f"train/build_dataset.sources = [({record_set!r}, 'train', 1.0)]"
+    yield f"eval/build_dataset.sources = [({record_set!r}, 'eval', 1.0)]"
+  if not any(binding.endswith('build_dataset.image_size') for binding in given):
+    yield 'build_dataset.image_size = %IMAGE_SIZE'
+
+
+@pytest.mark.parametrize('name', FILES)
+def test_trains_a_step_without_dead_bindings(name, record_set, tmp_path, capsys):
+  params = [f'--gin_param={param}' for param in _settings(name, record_set)]
+  status = command_line.call(train.main, ['train', f'--gin_file={name}', f'--model_dir={tmp_path}', *params],
+                             train._FLAGS)
+  assert status == 0, capsys.readouterr().err[-2000:]
+
+
+def test_dead_bindings_would_be_found(record_set, tmp_path, capsys):
+  params = [f'--gin_param={param}' for param in (*_settings('models/tiny.gin', record_set), 'pose_machine.stages = 2')]
+  status = command_line.call(train.main, ['train', '--gin_file=models/tiny.gin', f'--model_dir={tmp_path}', *params],
+                             train._FLAGS)
+  assert status == 1
+  assert 'these settings reach nothing: pose_machine.stages' in capsys.readouterr().err
