@@ -26,13 +26,15 @@ def main(argv: list[str]) -> None:
   del argv
   import gin
 
+  from dhpe_tf.refinement import at_test_time
   from dhpe_tf.serving import exporter, model_card
   from dhpe_tf.training.trained import load_trained
 
   model = load_trained(_FLAGS.model_dir, _FLAGS.gin_param)
   name = os.path.basename(os.path.abspath(_FLAGS.export_dir))
   card = model_card.describe(model.hand_model, name, gin.config_str(max_line_length=120))
-  print('exported to', exporter.export(model, _FLAGS.export_dir, card, _FLAGS.version))
+  further = {'refine': at_test_time.serving_function(model)} if at_test_time.can_refine(model) else {}
+  print('exported to', exporter.export(model, _FLAGS.export_dir, card, _FLAGS.version, further))
 
 
 if __name__ == '__main__':

@@ -25,6 +25,8 @@ flags.DEFINE_list('box', None, 'Square around the hand as left,top,width,height 
 flags.DEFINE_enum('side', 'right', ['right', 'left'], 'Which hand, in an unmirrored photograph.', flag_values=_FLAGS)
 flags.DEFINE_list('intrinsics', None, 'Camera as fx,fy,cx,cy in pixels; results are then placed before the camera.',
                   flag_values=_FLAGS)
+flags.DEFINE_integer('refine_steps', 0, 'Steps of test-time refinement; the paper takes 50.', lower_bound=0,
+                     flag_values=_FLAGS)
 flags.mark_flags_as_required(['model', 'input', 'output'], _FLAGS)
 
 
@@ -47,7 +49,7 @@ def main(argv: list[str]) -> None:
     try:
       if stem in written:
         raise UserError(f'{path}: its results would replace those of {written[stem]}; rename one of them.')
-      prediction.predict_file(predictor, path, _FLAGS.output, box, _FLAGS.side, intrinsics)
+      prediction.predict_file(predictor, path, _FLAGS.output, box, _FLAGS.side, intrinsics, _FLAGS.refine_steps)
       written[stem] = path
     except UserError as error:
       faults.append(str(error))
@@ -62,9 +64,11 @@ def _load(path: str):
   export = predictor.find_export(path)
   if export:
     return predictor.from_export(export)
+  from dhpe_tf.refinement import at_test_time
   from dhpe_tf.training.trained import load_trained
   model = load_trained(path)
-  return predictor.from_model(model, model.hand_model)
+  refine = at_test_time.serving_function(model) if _FLAGS.refine_steps and at_test_time.can_refine(model) else None
+  return predictor.from_model(model, model.hand_model, refine)
 
 
 def _numbers(flag: str, form: str) -> Optional[list[float]]:

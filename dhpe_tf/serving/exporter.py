@@ -64,7 +64,8 @@ class ServedModel(tf.Module):
             is_left=tf.TensorSpec([None], tf.bool, 'is_left'))}
 
 
-def export(model: tf.keras.Model, export_dir: str, card: dict[str, Any], version: Optional[int] = None) -> str:
+def export(model: tf.keras.Model, export_dir: str, card: dict[str, Any], version: Optional[int] = None,
+           further_signatures: Optional[dict[str, Any]] = None) -> str:
   """Writes `export_dir/<version>/` and checks that it computes what `model` does.
 
   Args:
@@ -72,6 +73,7 @@ def export(model: tf.keras.Model, export_dir: str, card: dict[str, Any], version
     export_dir: folder of this model's versions.
     card: of `model_card.describe`; the signatures and the outcome of the check are added.
     version: number of the version; None for the next free one.
+    further_signatures: concrete functions on the model's variables, by name.
 
   Returns:
     The folder of the version, which appears only when it is whole and checked.
@@ -84,7 +86,7 @@ def export(model: tf.keras.Model, export_dir: str, card: dict[str, Any], version
   if os.path.exists(folder):
     raise UserError(f'{folder} is there already; remove it or choose another version.')
   served = ServedModel(model)
-  signatures = served.signatures()
+  signatures = {**served.signatures(), **(further_signatures or {})}
   with atomic_path(folder) as temporary:
     try:
       tf.saved_model.save(served, temporary, signatures=signatures)

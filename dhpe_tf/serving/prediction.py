@@ -41,7 +41,8 @@ class Hand(NamedTuple):
 
 
 def predict(predictor: Predictor, picture: np.ndarray, box: Optional[Sequence[float]] = None, side: str = 'right',
-            intrinsics: Optional[Sequence[float]] = None, name: str = 'image', view_size: int = 384) -> Hand:
+            intrinsics: Optional[Sequence[float]] = None, name: str = 'image', view_size: int = 384,
+            refine_steps: int = 0) -> Hand:
   """Finds the hand in a box of a picture.
 
   Args:
@@ -53,16 +54,20 @@ def predict(predictor: Predictor, picture: np.ndarray, box: Optional[Sequence[fl
     intrinsics: (fx, fy, cx, cy) px, or None when not known.
     name: what error messages call the picture.
     view_size: side of `Hand.crop_image` in pixels.
+    refine_steps: steps of test-time refinement.
 
   Raises:
-    UserError: the box lies outside the picture or is empty.
+    UserError: the box lies outside the picture or is empty, or the model cannot be refined.
   """
   box = check_box(box, picture.shape[:2], name)
   crop = crops.crop_from_box(tf.constant([box], tf.float32))
   is_left = tf.constant([side == 'left'])
   batch = tf.constant(picture)[None]
   images = crops.extract(batch, crop, predictor.image_size)
-  outputs = predictor.run(results.mirror_left(images, is_left))
+  images = results.mirror_left(images, is_left)
+  if refine_steps and predictor.refine is None:
+    raise UserError('this model has no refinement; leave out --refine_steps, or export the model again.')
+  outputs = predictor.refine(images, refine_steps) if refine_steps else predictor.run(images)
   values = results.in_picture(outputs, crop, is_left)
   if intrinsics is not None:
     fx, fy, cx, cy = intrinsics
@@ -109,14 +114,14 @@ def describe(hand: Hand, joint_order: Sequence[str], image: str, size: tuple[int
 
 
 def predict_file(predictor: Predictor, path: str, output_dir: str, box: Optional[Sequence[float]] = None,
-                 side: str = 'right', intrinsics: Optional[Sequence[float]] = None) -> Hand:
+                 side: str = 'right', intrinsics: Optional[Sequence[float]] = None, refine_steps: int = 0) -> Hand:
   """Writes `<stem>_overlay.png`, `<stem>.obj` and `<stem>.json` for a picture file; see `predict`.
 
   Raises:
     UserError: the file is no picture, the box does not fit, or a result cannot be written.
   """
   picture = image_files.read_image(path)
-  hand = predict(predictor, picture, box, side, intrinsics, path)
+  hand = predict(predictor, picture, box, side, intrinsics, path, refine_steps=refine_steps)
   stem = os.path.join(output_dir, os.path.splitext(os.path.basename(path))[0])
   panels = overlay.draw_panels(hand.crop_image, hand.vertices_crop, hand.joints_crop, hand.faces)
   overlay.write_png(f'{stem}_overlay.png', panels)

@@ -2,7 +2,7 @@
 import json
 import os
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Optional
 
 import numpy as np
 import tensorflow as tf
@@ -10,6 +10,7 @@ import tensorflow as tf
 from dhpe_tf.errors import UserError
 from dhpe_tf.hand import skeletons
 from dhpe_tf.hand.hand_model import HandModel
+from dhpe_tf.serving import results
 from dhpe_tf.serving.exporter import CARD, ServedModel, list_versions
 
 
@@ -21,18 +22,22 @@ class Predictor(NamedTuple):
     image_size: S.
     faces: [F, 3] of the mesh.
     joint_order: names of the keypoints.
+    refine: like run, with a number of refinement steps; None if the model cannot be refined.
   """
 
   run: Callable[[tf.Tensor], dict[str, tf.Tensor]]
   image_size: int
   faces: np.ndarray
   joint_order: list[str]
+  refine: Optional[Callable[[tf.Tensor, int], dict[str, tf.Tensor]]] = None
 
 
-def from_model(model: tf.keras.Model, hand_model: HandModel) -> Predictor:
-  """Wraps a Keras model."""
+def from_model(model: tf.keras.Model, hand_model: HandModel,
+               refine: Optional[Callable[..., dict[str, tf.Tensor]]] = None) -> Predictor:
+  """Wraps a Keras model; `refine` is the function that a SavedModel has as its signature of that name."""
   served = ServedModel(model)
-  return Predictor(tf.function(served.run), served.image_size, hand_model.faces, list(skeletons.KEYPOINT_NAMES))
+  return Predictor(tf.function(served.run), served.image_size, hand_model.faces, list(skeletons.KEYPOINT_NAMES),
+                   refine and _with_nothing_known(refine))
 
 
 def find_export(path: str) -> str:
@@ -50,13 +55,27 @@ def from_export(folder: str) -> Predictor:
   """
   card = read_card(folder)
   try:
-    signature = tf.saved_model.load(folder).signatures['serving_default']
+    loaded = tf.saved_model.load(folder)
+    signature = loaded.signatures['serving_default']
     size = card['signatures']['serving_default']['inputs']['images']['shape'][1]
     faces = np.array(card['hand_model']['faces'], np.int32)
     # Loaded functions keep no reference to their variables' owner; the closure does.
-    return Predictor(lambda images: signature(images=images), size, faces, card['joint_order'])
+    refine = loaded.signatures['refine'] if 'refine' in loaded.signatures else None
+    return Predictor(lambda images: signature(images=images), size, faces, card['joint_order'],
+                     refine and _with_nothing_known(refine))
   except (OSError, KeyError, ValueError, tf.errors.OpError) as error:
     raise UserError(f'{folder}: not a complete export ({error}); export the model again.') from error
+
+
+def _with_nothing_known(refine: Callable[..., dict]) -> Callable[[tf.Tensor, int], dict[str, tf.Tensor]]:
+  """The signature `refine` as a function of images and steps: no known joints, no known mask."""
+  def run(images: tf.Tensor, steps: int) -> dict[str, tf.Tensor]:
+    count, size = images.shape[0], images.shape[1]
+    joints = len(skeletons.KEYPOINT_NAMES)
+    return results.add_score(refine(
+        images=images, steps=tf.constant(steps), joints_2d=tf.zeros([count, joints, 2]),
+        joints_2d_weight=tf.zeros([count, joints]), mask=tf.zeros([count, size, size]), mask_weight=tf.zeros([count])))
+  return run
 
 
 def read_card(folder: str) -> dict[str, Any]:

@@ -1,0 +1,80 @@
+"""Test-time refinement (paper, section 3.4): from a model's estimate downhill on Eq. 13, in one graph."""
+from collections.abc import Sequence
+from typing import Optional
+
+import gin
+import tensorflow as tf
+
+from dhpe_tf.models.dhpe_model import DhpeModel
+from dhpe_tf.models.objective import area_resize
+from dhpe_tf.refinement.consistency import Consistency, Evidence
+from dhpe_tf.refinement.descent import descend
+
+_GROUPS = (45, 10, 4, 1, 3)  # pose, shape, rotation, scale, translation
+
+
+@gin.configurable(module='refinement')
+def step_sizes(pose: float = 0.02, shape: float = 0.05, rotation: float = 0.01, scale: float = 0.1,
+               translation: float = 0.01) -> Sequence[float]:
+  """The 63 step sizes: radians, standard deviations, quaternion units, crop units per metre, crop units."""
+  sizes = (pose, shape, rotation, scale, translation)
+  return [size for size, count in zip(sizes, _GROUPS) for _ in range(count)]
+
+
+@gin.configurable(module='refinement')
+def joint_confidence(peak: tf.Tensor, floor: float = 0.05) -> tf.Tensor:
+  """The weight `[B, 21]` of each 2D joint: the peak of its heat map, at least `floor`, at most 1."""
+  return tf.clip_by_value(peak, floor, 1.0)
+
+
+def refine(model: DhpeModel, images: tf.Tensor, steps: tf.Tensor, joints_2d: Optional[tf.Tensor] = None,
+           joints_2d_weight: Optional[tf.Tensor] = None, mask: Optional[tf.Tensor] = None,
+           mask_weight: Optional[tf.Tensor] = None) -> dict[str, tf.Tensor]:
+  """Estimates and refines.
+
+  Args:
+    model: a trained estimator.
+    images: `[B, S, S, 3]` in 0..1, right hands.
+    steps: scalar int32, at most so many steps; the paper takes 50. 0 gives the plain estimate.
+    joints_2d: known 2D joints `[B, 21, 2]` in crop space, or None.
+    joints_2d_weight: `[B, 21]`, 0 where a joint is not known; with joints_2d.
+    mask: known masks `[B, S, S]` in 0..1, or None.
+    mask_weight: `[B]`, 0 where there is none; with mask.
+
+  Returns:
+    The outputs of `models.outputs` but for features and rounds, of the best step of each instance, with
+    objective `[B, steps + 1]`, the value before each step and after the last, and steps_taken `[B]`.
+  """
+  outputs = model(images, training=False)
+  rounds = outputs['joints_2d_rounds']
+  # The refiner is applied to what it saw in the last round, so that the first target is the model's own last answer.
+  before_last = rounds[:, max(rounds.shape[1] - 2, 0)]
+  peak = tf.reduce_max(outputs['heatmaps'], axis=[1, 2])
+  evidence = Evidence(images, outputs['features'], before_last, joint_confidence(peak), outputs['parameters'],
+                      joints_2d, joints_2d_weight,
+                      None if mask is None else area_resize(mask, outputs['mask'].shape[1]), mask_weight)
+  found = descend(Consistency(model, evidence), outputs['parameters'], steps, step_sizes())
+  hand = model.hand(found.best)
+  return {**hand, 'parameters': found.best, 'mask': model.silhouette(hand['vertices']), 'heatmaps': outputs['heatmaps'],
+          'objective': found.objectives, 'steps_taken': found.steps_taken}
+
+
+def can_refine(model: tf.keras.Model) -> bool:
+  """Whether a model has the parts that `refine` needs."""
+  return isinstance(model, DhpeModel)
+
+
+def serving_function(model: DhpeModel) -> tf.types.experimental.GenericFunction:
+  """`refine` with a fixed signature for a SavedModel: images, steps, joints_2d, joints_2d_weight, mask, mask_weight.
+
+  A caller who knows no joints or no mask gives zeros and weights of zero.
+  """
+  size, joints = model.inputs[0].shape[1], model.output['joints_2d'].shape[1]
+  # Nothing in it is Python control flow on tensors; converting it would take most of the time of an export.
+  return tf.function(lambda **inputs: refine(model, **inputs), autograph=False).get_concrete_function(
+      images=tf.TensorSpec([None, size, size, 3], tf.float32, 'images'),
+      steps=tf.TensorSpec([], tf.int32, 'steps'),
+      joints_2d=tf.TensorSpec([None, joints, 2], tf.float32, 'joints_2d'),
+      joints_2d_weight=tf.TensorSpec([None, joints], tf.float32, 'joints_2d_weight'),
+      mask=tf.TensorSpec([None, size, size], tf.float32, 'mask'),
+      mask_weight=tf.TensorSpec([None], tf.float32, 'mask_weight'))
