@@ -15,9 +15,15 @@ NUM_CAMERA = 8
 NUM_PARAMETERS = NUM_POSE + NUM_SHAPE + NUM_CAMERA
 _SIZES = (NUM_POSE, NUM_SHAPE, 4, 1, 3)
 
-# Fingers up in the image, back of the hand to the camera: from the hand's frame (fingers -x, back of the hand +y, thumb
-# of a right hand +z) to the camera's (x right, y down, z forward).
-UPRIGHT = (0.5, -0.5, -0.5, 0.5)
+# Fingers up in the image, back of the right hand to the camera: from the hand's frame (fingers -x, back of the hand +y,
+# thumb +z) to the camera's (x right, y down, z forward).
+_UPRIGHT = (0.5, -0.5, -0.5, 0.5)
+
+
+def upright(side: str) -> tuple[float, float, float, float]:
+  """The rotation (w, x, y, z) that shows a hand of a side with its fingers up and its back to the camera."""
+  w, x, y, z = _UPRIGHT
+  return (w, x, y, z) if side == 'right' else (w, x, -y, -z)
 
 
 class HandParameters(NamedTuple):
@@ -59,7 +65,7 @@ def to_camera(h: tf.Tensor) -> tf.Tensor:
 
 
 @gin.configurable(denylist=['hand_model'])
-def mean_parameters(hand_model: HandModel, mean_pose: bool = True, rotation: Sequence[float] = UPRIGHT,
+def mean_parameters(hand_model: HandModel, mean_pose: bool = True, rotation: Optional[Sequence[float]] = None,
                     crop_margin: float = 1.5) -> np.ndarray:
   """Where the regressor starts: the mean hand, filling a crop as hands do.
 
@@ -69,13 +75,14 @@ def mean_parameters(hand_model: HandModel, mean_pose: bool = True, rotation: Seq
   Args:
     hand_model: gives pose and size.
     mean_pose: start from the model's mean pose instead of the flat hand.
-    rotation: quaternion (w, x, y, z).
+    rotation: quaternion (w, x, y, z); None: upright, the back of the hand to the camera.
     crop_margin: the crop's side in units of the larger side of the keypoints' box.
 
   Returns:
     [63] float32.
   """
   pose = hand_model.hands_mean if mean_pose else np.zeros(NUM_POSE)
+  rotation = upright(hand_model.side) if rotation is None else rotation
   rotation = np.asarray(rotation, np.float64) / np.linalg.norm(rotation)
   camera = np.concatenate([rotation, [1, 0, 0, 0]])
   layer = ManoLayer(hand_model, dtype='float64')

@@ -15,7 +15,7 @@ from dhpe_tf.files import atomic_path
 from dhpe_tf.geometry import meshes, rotations
 from dhpe_tf.hand import skeletons
 from dhpe_tf.hand.hand_model import NUM_FEATURES, NUM_POSE, NUM_SHAPE, HandModel
-from dhpe_tf.hand.parameters import UPRIGHT
+from dhpe_tf.hand.parameters import upright
 from dhpe_tf.visualization.mesh_files import PathLike
 
 _FLOAT, _UBYTE, _USHORT, _UINT = 5126, 5121, 5123, 5125
@@ -46,7 +46,7 @@ def write_gltf(path: PathLike, hand_model: HandModel, poses: Optional[np.ndarray
   """
   poses = np.zeros([1, NUM_POSE]) if poses is None else np.atleast_2d(poses)
   shape = np.zeros(NUM_SHAPE) if shape is None else np.asarray(shape)
-  camera = np.array([*UPRIGHT, 1, 0, 0, 0]) if camera is None else np.asarray(camera, np.float64)
+  camera = np.array([*upright(hand_model.side), 1, 0, 0, 0]) if camera is None else np.asarray(camera, np.float64)
   turns = rotations.axis_angle_to_quaternion(poses.reshape(len(poses), 15, 3).astype(np.float64)).numpy()
   vertices, joints = _rest(hand_model, poses[0], shape)
   buffer = _Buffer()

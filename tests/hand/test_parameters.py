@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from dhpe_tf.geometry import rotations
@@ -31,13 +32,13 @@ def test_mean_hand_fills_the_crop():
     np.testing.assert_allclose(keypoints[9, 2], 0, atol=1e-5)
 
 
-def test_mean_hand_stands_upright_with_its_back_to_the_camera():
-  model = load_hand_model()
+@pytest.mark.parametrize('side, thumb', [('right', -1), ('left', 1)])
+def test_mean_hand_stands_upright_with_its_back_to_the_camera(side, thumb):
+  model = load_hand_model(side=side)
   parts = parameters.split(parameters.mean_parameters(model, mean_pose=False)[None])
-  outputs = ManoLayer()(parts.pose, parts.shape, parts.camera)
-  keypoints = outputs['keypoints'][0].numpy()
+  keypoints = ManoLayer(model)(parts.pose, parts.shape, parts.camera)['keypoints'][0].numpy()
   assert keypoints[12, 1] < keypoints[9, 1] < keypoints[0, 1], 'fingers up: y falls'
-  assert keypoints[4, 0] < keypoints[0, 0], 'thumb of a right hand seen from behind is on the left'
+  assert (keypoints[4, 0] - keypoints[0, 0]) * thumb > 0, 'the thumb of a right hand seen from behind is on the left'
   assert (keypoints[[8, 12, 16], 2] > keypoints[9, 2]).all(), 'fingers bend away from the camera'
 
 

@@ -88,11 +88,12 @@ def test_another_program_opens_it(tmp_path):
     np.testing.assert_allclose(matrix[:3, 3], turned[:3, :3] @ model.rest_joints[k], atol=1e-6)
 
 
-def test_upright_by_default(tmp_path):
-  write_gltf(tmp_path / 'hand.glb', load_hand_model())
-  shown = _skin(*_read(tmp_path / 'hand.glb'))
-  tip = shown[load_hand_model().v_template[:, 0].argmin()]
-  assert tip[1] > 0.15, 'y is up'
+@pytest.mark.parametrize('side', ['right', 'left'])
+def test_upright_by_default(tmp_path, side):
+  model = load_hand_model(side=side)
+  write_gltf(tmp_path / 'hand.glb', model)
+  shown = model.keypoints(_skin(*_read(tmp_path / 'hand.glb')))
+  assert shown[12, 1] > 0.15, 'the middle finger points up'
 
 
 def test_animation_plays_the_poses(tmp_path):

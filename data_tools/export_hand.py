@@ -1,0 +1,103 @@
+"""Writes a hand as a mesh file, or many hands as a picture.
+
+  python -m data_tools.export_hand --gesture=fist --output=fist.obj       (or .ply, with colours)
+  python -m data_tools.export_hand --gesture=all --output=hand.glb        glTF with skin, joints and an animation
+  python -m data_tools.export_hand --gesture=random --shape=random --count=20 --output=hands.png
+
+The picture shows each hand from the back and from the palm.
+"""
+import os
+
+import numpy as np
+from absl import flags
+
+from dhpe_tf import command_line
+from dhpe_tf.errors import UserError
+
+FLAGS = flags.FLAGS
+KINDS = ('.obj', '.ply', '.glb', '.png')
+_SECONDS_A_GESTURE = 0.8
+
+
+def define_flags() -> None:
+  """Defines this program's flags."""
+  flags.DEFINE_string('output', None, 'file to write: .obj, .ply, .glb or .png', required=True)
+  flags.DEFINE_string('gesture', 'flat', 'name of a gesture, "all" or "random"; .obj and .ply show the first')
+  flags.DEFINE_string('shape', 'mean', '"mean", "random" or up to ten numbers with commas between')
+  flags.DEFINE_string('hand_model', None, 'a hand model file (.npz, MANO .pkl); the built-in hand without one')
+  flags.DEFINE_enum('side', 'right', ['right', 'left'], 'which hand')
+  flags.DEFINE_integer('count', 20, 'random hands', lower_bound=1, upper_bound=1000)
+  flags.DEFINE_integer('seed', 0, 'of poses, shapes and skins', lower_bound=0)
+
+
+def main(_) -> None:
+  """Writes the file."""
+  from dhpe_tf.hand.hand_model import load_hand_model
+  kind = os.path.splitext(FLAGS.output)[1]
+  if kind not in KINDS:
+    raise UserError(f'--output={FLAGS.output} must end in {", ".join(KINDS)}')
+  model = load_hand_model(FLAGS.hand_model, side=FLAGS.side)
+  poses = choose_poses(FLAGS.gesture, model, FLAGS.count, FLAGS.seed)
+  if len(poses) == 1 and FLAGS.shape == 'random' and kind == '.png':
+    poses = np.repeat(poses, FLAGS.count, axis=0)
+  shapes = choose_shapes(FLAGS.shape, len(poses), FLAGS.seed)
+  if kind == '.png':
+    from dhpe_tf.visualization import hand_sheet, overlay
+    overlay.write_png(FLAGS.output, hand_sheet.draw_hands(model, poses, shapes, FLAGS.seed))
+  else:
+    _write_mesh(kind, model, poses, shapes[:1])
+  print(f'wrote {FLAGS.output}')
+
+
+def choose_poses(gesture: str, model, count: int, seed: int) -> np.ndarray:
+  """Poses [N, 45] of a gesture's name, of all gestures, or random.
+
+  Raises:
+    UserError: unknown gesture.
+  """
+  from dhpe_tf.hand import anatomy
+  if gesture == 'random':
+    return anatomy.sample_poses(count, seed, model).astype(np.float64)
+  if gesture != 'all' and gesture not in anatomy.GESTURES:
+    raise UserError(f'--gesture={gesture} is unknown; known: all, random, {", ".join(anatomy.GESTURES)}')
+  names = list(anatomy.GESTURES) if gesture == 'all' else [gesture]
+  return np.stack([anatomy.gesture_pose(name, model) for name in names])
+
+
+def choose_shapes(text: str, count: int, seed: int) -> np.ndarray:
+  """Shapes [N, 10] of the flag's text.
+
+  Raises:
+    UserError: it is no list of up to ten numbers.
+  """
+  if text == 'random':
+    return np.random.default_rng(seed).normal(size=[count, 10])
+  try:
+    values = [] if text == 'mean' else [float(x) for x in text.split(',')]
+  except ValueError as error:
+    raise UserError(f'--shape={text} must be "mean", "random" or numbers with commas between') from error
+  if len(values) > 10 or not np.isfinite(values).all():
+    raise UserError(f'--shape={text} must hold up to 10 finite numbers')
+  return np.tile(values + [0.0] * (10 - len(values)), [count, 1])
+
+
+def _write_mesh(kind: str, model, poses: np.ndarray, shapes: np.ndarray) -> None:
+  from dhpe_tf.hand.mano_layer import ManoLayer
+  from dhpe_tf.hand.parameters import upright
+  from dhpe_tf.rendering import shading, texture
+  from dhpe_tf.visualization import gltf, mesh_files
+  colors = shading.to_display(texture.sample_skin(model, 1, FLAGS.seed)[0]).numpy()
+  camera = np.array([*upright(model.side), 1, 0, 0, 0])
+  if kind == '.glb':
+    gltf.write_gltf(FLAGS.output, model, poses, shapes[0], camera, colors, fps=1 / _SECONDS_A_GESTURE)
+    return
+  vertices = ManoLayer(model)(poses[:1], shapes, camera[None])['vertices'][0].numpy()
+  if kind == '.ply':
+    mesh_files.write_ply(FLAGS.output, vertices, model.closed_faces, colors, model.name)
+  else:
+    mesh_files.write_obj(FLAGS.output, vertices, model.closed_faces, model.name)
+
+
+if __name__ == '__main__':
+  define_flags()
+  command_line.run(main)
