@@ -70,6 +70,24 @@ def test_gradients_of_axis_angles(vectors):
   assert_gradients_match(rotations.axis_angle_to_quaternion, [vectors])
 
 
+@pytest.mark.parametrize('jit', [False, True])
+def test_float32_gradients_of_any_angle(jit):
+  sizes = np.repeat([0, 1e-30, 1e-12, 1e-7, 1e-4, 1e-2, 1, 3.1, 30, 1e3], 3)[:, None]
+  directions = np.tile(VECTORS[:3] / np.linalg.norm(VECTORS[:3], axis=1, keepdims=True), [10, 1])
+  weights = np.random.default_rng(4).normal(size=[30, 3, 3])
+
+  @tf.function(jit_compile=jit)
+  def gradient(x):
+    with tf.GradientTape() as tape:
+      tape.watch(x)
+      y = tf.reduce_sum(rotations.axis_angle_to_matrix(x) * tf.cast(weights, x.dtype))
+    return tape.gradient(y, x)
+
+  vectors = tf.constant(sizes * directions, tf.float32)
+  error = np.abs(gradient(vectors) - gradient(tf.cast(vectors, tf.float64)))
+  assert (error < np.where(sizes < 4, 4e-6, 4e-4)).all()
+
+
 def test_gradients_of_the_others():
   quaternions = 1.7 * np.concatenate([_quaternions(VECTORS[:4]), [[1, 0, 0, 0]]])
   assert_gradients_match(rotations.quaternion_to_matrix, [quaternions])

@@ -19,10 +19,6 @@ PACKAGES = ['torch==2.13.0', 'smplx==0.1.28', 'numpy', 'scipy']
 REFERENCE = os.path.join(os.path.dirname(__file__), 'smplx_reference.npz')
 KEPT = np.arange(0, 778, 13)
 
-_VENV = flags.DEFINE_string('venv', os.path.join(tempfile.gettempdir(), 'dhpe_tf_benchmark_smplx'),
-                            'Virtual environment for torch and smplx; made if it is not there.')
-
-
 def inputs() -> dict:
   """What smplx and the layer are asked: four hands, the first in the zero pose."""
   random = np.random.default_rng(7)
@@ -41,9 +37,11 @@ def main(_):
     given = os.path.join(folder, 'inputs.npz')
     np.savez(given, **inputs(), **paths)
     script = os.path.join(os.path.dirname(__file__), 'smplx_answers.py')
-    subprocess.run([peers.environment(_VENV.value, PACKAGES), script, given, REFERENCE], check=True)
+    subprocess.run([peers.environment(flags.FLAGS.venv, PACKAGES), script, given, REFERENCE], check=True)
   print(f'{REFERENCE}: {os.path.getsize(REFERENCE)} bytes')
 
 
 if __name__ == '__main__':
+  flags.DEFINE_string('venv', os.path.join(tempfile.gettempdir(), 'dhpe_tf_benchmark_smplx'),
+                      'Virtual environment for torch and smplx; made if it is not there.')
   app.run(main)
