@@ -51,6 +51,10 @@ TEST = [
     'trimesh',  # reads back the mesh files we write
 ]
 
+BEAM = [
+    'apache-beam>=2.60,<3',  # converters as pipelines, on one machine or many
+]
+
 # gin/ is looked up in the repository first and in the installed package (dhpe_tf/gin) otherwise.
 GIN_PACKAGES = {
     'dhpe_tf.gin': 'gin',
@@ -70,5 +74,5 @@ setup(
     package_dir=GIN_PACKAGES,
     package_data={'dhpe_tf.hand': ['assets/*'], **{package: ['*.gin'] for package in GIN_PACKAGES}},
     install_requires=INSTALL_REQUIRES,
-    extras_require={'test': TEST, 'serving': SERVING},
+    extras_require={'test': TEST, 'serving': SERVING, 'beam': BEAM},
 )

@@ -107,8 +107,7 @@ def to_record(label: dict) -> dict:
     if name not in label:
       raise UserError(f'{place}: field {name} is missing')
   path = os.path.join(label['folder'], label['image'])
-  encoded = image_files.read_bytes(path)
-  height, width = image_files.read_image_size(encoded, path)
+  encoded, height, width = image_files.read_upright(path)
   valid = _numbers(label, 'valid', (NUM_KEYPOINTS,)) if 'valid' in label else np.ones(NUM_KEYPOINTS)
   record = {
       'image/encoded': encoded, 'image/height': height, 'image/width': width, 'image/id': label['image'],

@@ -51,7 +51,16 @@ class Reader(abc.ABC):
 
   source: ClassVar[str]
   licence: ClassVar[str]
-  published_counts: ClassVar[dict[str, int]]
+  published_counts: dict[str, int]
+
+  def __new__(cls, *args: Any, **kwargs: Any) -> 'Reader':
+    """Keeps the arguments, by which another process makes the same reader: its labels are not sent there."""
+    reader = super().__new__(cls)
+    reader._made_of = args, tuple(sorted(kwargs.items()))
+    return reader
+
+  def __reduce__(self) -> tuple:
+    return _make, (type(self), *self._made_of)
 
   @property
   @abc.abstractmethod
@@ -75,6 +84,17 @@ class Reader(abc.ABC):
     """
 
 
+_MADE: dict[str, Reader] = {}
+
+
+def _make(cls: type, args: tuple, kwargs: tuple) -> Reader:
+  """The reader of a class and its arguments; one a process, so that labels are read once for all of its shards."""
+  name = repr((cls, args, kwargs))
+  if name not in _MADE:
+    _MADE[name] = cls(*args, **dict(kwargs))
+  return _MADE[name]
+
+
 class Skipped:
   """Counts and reports what could not be read.
 
@@ -90,12 +110,18 @@ class Skipped:
     """Takes note of an error, or raises it if errors are fatal."""
     if self._fatal:
       raise error
-    self.messages.append(str(error))
-    tqdm.write(f'skipped: {error}', file=sys.stderr)
+    self.messages.append(first_line(error))
+    tqdm.write(f'skipped: {first_line(error)}', file=sys.stderr)
 
 
-def examples(reader: Reader, split: str, skipped: Skipped, threads: int = 2, ahead: int = 64) -> Iterator[Example]:
-  """All examples of a split in the order of its keys; what is damaged goes to `skipped`.
+def first_line(error: UserError) -> str:
+  """The message without the lines that gin adds to it."""
+  return str(error).split('\n', 1)[0]
+
+
+def examples(reader: Reader, split: str, skipped: Skipped, threads: int = 2, ahead: int = 64,
+             keys: Optional[Sequence[Any]] = None) -> Iterator[Example]:
+  """Examples of a split in the order of its keys; what is damaged goes to `skipped`.
 
   Args:
     reader: of the dataset.
@@ -103,6 +129,7 @@ def examples(reader: Reader, split: str, skipped: Skipped, threads: int = 2, ahe
     skipped: takes the errors.
     threads: that read files and encode masks at the same time.
     ahead: keys that they share at a time, so that memory stays bounded.
+    keys: those to read, None for all of the split.
 
   Yields:
     The examples.
@@ -113,7 +140,7 @@ def examples(reader: Reader, split: str, skipped: Skipped, threads: int = 2, ahe
     except UserError as error:
       return error
 
-  keys = list(reader.keys(split))
+  keys = list(reader.keys(split) if keys is None else keys)
   with futures.ThreadPoolExecutor(threads) as pool:
     for start in range(0, len(keys), ahead):
       for found in pool.map(read, keys[start:start + ahead]):
@@ -126,7 +153,8 @@ def examples(reader: Reader, split: str, skipped: Skipped, threads: int = 2, ahe
 def make_example(picture: Picture, image_id: str, side: str, source: str, joints_3d_m: np.ndarray,
                  joints_2d_px: np.ndarray, intrinsics: np.ndarray, valid: Optional[np.ndarray] = None,
                  visibility: Optional[np.ndarray] = None, mask: Optional[np.ndarray] = None, group: str = '',
-                 parameters: Optional[tuple[np.ndarray, np.ndarray]] = None) -> Example:
+                 parameters: Optional[tuple[np.ndarray, np.ndarray]] = None,
+                 box_px: Optional[np.ndarray] = None) -> Example:
   """Gathers the fields of `dhpe_tf.data.example_schema`, with zeros for what is not labelled.
 
   Args:
@@ -142,6 +170,7 @@ def make_example(picture: Picture, image_id: str, side: str, source: str, joints
     mask: `[H, W]` bool, the hand, or None.
     group: pictures of one group (a person, a sequence) belong into one split.
     parameters: MANO pose `[45]` about the flat hand and shape `[10]`, or None.
+    box_px: the hand's left, top, width, height, for hands without labelled joints, or None.
 
   Returns:
     The example.
@@ -160,6 +189,7 @@ def make_example(picture: Picture, image_id: str, side: str, source: str, joints
       'camera/intrinsics': np.asarray(intrinsics, np.float32),
       'hand/pose': np.asarray(pose, np.float32), 'hand/shape': np.asarray(shape, np.float32),
       'hand/has_parameters': float(parameters is not None), 'source': source, 'group': group,
+      'hand/box_px': np.zeros(4, np.float32) if box_px is None else np.asarray(box_px, np.float32),
   }
 
 
@@ -181,12 +211,19 @@ def palm_from_wrist(joints: np.ndarray) -> np.ndarray:
   return joints
 
 
-def read_picture(path: str) -> Picture:
-  """Reads a PNG or JPEG file without decoding it.
+def read_picture(path: str, upright: bool = False) -> Picture:
+  """Reads a PNG or JPEG file, without decoding it unless it may be a photograph.
+
+  Args:
+    path: the file.
+    upright: take photographs in other formats as well, and turn those upright that only say how they are to be turned;
+      these are decoded to see whether they are whole.
 
   Raises:
     UserError: missing, no such picture, or cut off.
   """
+  if upright:
+    return Picture(*image_files.read_upright(path))
   image_format = _FORMATS.get(os.path.splitext(path)[1].lower())
   if image_format is None:
     raise UserError(f'{path}: a PNG or JPEG file was expected here')

@@ -43,6 +43,8 @@ FIELDS = {
     'hand/pose': Field('float', (45,), _ZERO, 'axis-angle about the flat hand, radians, of the right or mirrored hand'),
     'hand/shape': Field('float', (10,), _ZERO, 'shape coefficients'),
     'hand/has_parameters': Field('float', (), _ZERO, '1 where pose and shape belong to the built-in hand model'),
+    'hand/box_px': Field('float', (4,), _ZERO, 'left, top, width, height; counts where fewer than two joints are '
+                         'labelled; zeros for the whole picture'),
     'mask/encoded': Field('bytes', (), _NONE, 'PNG of one channel, 255 on the hand; empty where there is none'),
     'camera/intrinsics': Field('float', (3, 3), _ZERO, 'K in px; zeros where unknown'),
     'source': Field('bytes', (), _NONE, 'dataset or tool, and how the labels were made'),
@@ -82,7 +84,7 @@ def parse_spec(text: str, place: str) -> dict[str, tf.io.FixedLenFeature]:
     Features by name; fields that a record may leave out have defaults.
 
   Raises:
-    UserError: not a schema, or one that lacks a field of ours or has it in another type or shape.
+    UserError: not a schema, or one that lacks a field that must be there or has one in another type or shape.
   """
   try:
     found = text_format.Parse(text, schema_pb2.Schema())
@@ -91,6 +93,9 @@ def parse_spec(text: str, place: str) -> dict[str, tf.io.FixedLenFeature]:
   features = {feature.name: feature for feature in found.feature}
   spec = {}
   for name, field in FIELDS.items():
+    if name not in features and field.default is not None:
+      spec[name] = _default_feature(field)
+      continue
     if name not in features:
       raise UserError(f'{place} has no field {name}; convert the data again with this version')
     shape = tuple(dim.size for dim in features[name].shape.dim)
@@ -98,9 +103,14 @@ def parse_spec(text: str, place: str) -> dict[str, tf.io.FixedLenFeature]:
     if shape != field.shape or features[name].type != _SCHEMA_TYPES[field.kind]:
       raise UserError(f'{place}: {name} has type and shape {dtype, shape}, not {field.kind, field.shape}; '
                       'convert the data again with this version')
-    default = None if field.default is None else np.full(shape, field.default).tolist()
-    spec[name] = tf.io.FixedLenFeature(shape, dtype, default)
+    spec[name] = tf.io.FixedLenFeature(shape, dtype) if field.default is None else _default_feature(field)
   return spec
+
+
+def _default_feature(field: Field) -> tf.io.FixedLenFeature:
+  """How a field is parsed that a record, or the whole set if it is older than the field, may leave out."""
+  dtype = _DTYPES[_SCHEMA_TYPES[field.kind]]
+  return tf.io.FixedLenFeature(field.shape, dtype, np.full(field.shape, field.default).tolist())
 
 
 def encode(record: dict) -> bytes:

@@ -76,6 +76,26 @@ def read_image(path: Union[str, 'os.PathLike[str]']) -> np.ndarray:
   return decode_image(read_bytes(path), os.fspath(path))
 
 
+def read_upright(path: Union[str, 'os.PathLike[str]']) -> tuple[bytes, int, int]:
+  """Reads a picture for a record: TensorFlow decodes PNG and JPEG and does not turn pictures upright.
+
+  Returns:
+    (data, height, width): the bytes of the file if it is such a picture and upright, or else those of a PNG made of it.
+
+  Raises:
+    UserError: the file is missing or unreadable, not a picture, or broken off.
+  """
+  data = read_bytes(path)
+  pixels = decode_image(data, os.fspath(path))
+  with Image.open(io.BytesIO(data)) as image:
+    plain = image.format in ('JPEG', 'PNG') and Image.Image.getexif(image).get(_EXIF_ORIENTATION, 1) == 1
+  if not plain:
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, 'PNG', compress_level=3)
+    data = file.getvalue()
+  return data, *pixels.shape[:2]
+
+
 def read_bytes(path: Union[str, 'os.PathLike[str]'], max_bytes: int = 256 * 2**20) -> bytes:
   """Reads a whole file of at most `max_bytes`.
 

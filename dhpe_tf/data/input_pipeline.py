@@ -100,7 +100,7 @@ def to_instance(record: dict, image_size: int, seed: 'tf.Tensor | None' = None) 
   sign = tf.where(is_left, -1., 1.)
   joints_px = _mirror_if(is_left, record['hand/joints_2d_px'], width)
   valid_2d, valid_3d = record['hand/joints_2d_valid'], record['hand/joints_3d_valid']
-  crop = crops.crop_from_joints(joints_px, valid_2d)
+  crop = _crop(record, joints_px, is_left)
   if seed is None:
     view = augmentation.View(crop, tf.constant(0.))
   else:
@@ -169,6 +169,19 @@ def _crop_z(joints_2d, valid_2d, joints_3d_m, valid_3d, intrinsics, side_px):
   # Without the root's label no depth is relative to it.
   weight = valid_3d * valid_3d[skeletons.ROOT] * depth_label_weights(known)
   return tf.where(weight > 0, z, 0.), weight, tf.where(known, root[2] * valid_3d[skeletons.ROOT], 0.)
+
+
+@gin.configurable('crop', module='dhpe_tf', denylist=['record', 'joints_px', 'is_left'])
+def _crop(record: dict, joints_px: tf.Tensor, is_left: tf.Tensor, box_margin: float = 1.2) -> crops.Crop:
+  """The square about the joints; with fewer than two of them about the hand's box, or else the whole picture."""
+  by_joints = crops.crop_from_joints(joints_px, record['hand/joints_2d_valid'])
+  height, width = (tf.cast(record[f'image/{side}'], tf.float32) for side in ('height', 'width'))
+  box = record['hand/box_px']
+  by_box, whole = crops.crop_from_box(box, box_margin), crops.crop_from_box(tf.stack([0., 0., width, height]))
+  side_px = tf.where(box[2] > 0, by_box.side_px, whole.side_px)
+  center_px = _mirror_if(is_left, tf.where(box[2] > 0, by_box.center_px, whole.center_px)[None], width)[0]
+  enough = tf.reduce_sum(tf.cast(record['hand/joints_2d_valid'] > 0, tf.float32)) >= 2
+  return crops.Crop(tf.where(enough, by_joints.center_px, center_px), tf.where(enough, by_joints.side_px, side_px))
 
 
 def _mirror_if(is_left: tf.Tensor, points: tf.Tensor, width_px) -> tf.Tensor:

@@ -3,7 +3,7 @@
   ROOT/schema.pbtxt                                  what a record is (tensorflow_metadata)
   ROOT/dataset.json                                  where the records come from and how they were made
   ROOT/Split-train/train-00000-of-00004.tfrecord.gz  shards of serialized tf.train.Example
-  ROOT/Split-train/statistics.json                   counts and ranges
+  ROOT/Split-train/statistics.json                   counts, ranges, histograms, sizes of the shards
 
 A split is written aside and renamed when it is whole.
 """
@@ -13,11 +13,10 @@ import json
 import os
 from collections.abc import Iterable
 
-import numpy as np
 import tensorflow as tf
 
 from dhpe_tf import files
-from dhpe_tf.data import example_schema
+from dhpe_tf.data import example_schema, statistics
 from dhpe_tf.errors import UserError
 
 _HOW_TO_MAKE = 'make it with data_tools/make_synthetic.py or one of data_tools/convert_*.py'
@@ -29,29 +28,9 @@ def split_folder(root: str, split: str) -> str:
   return os.path.join(root, f'Split-{split}')
 
 
-class _Statistics:
-  """Counts and ranges of the records that pass by."""
-
-  def __init__(self):
-    self._count, self._sides, self._ranges, self._present = 0, {}, {}, {}
-    self._seen_joints = np.zeros(example_schema.NUM_KEYPOINTS)
-
-  def add(self, record: dict) -> None:
-    """Takes note of one record."""
-    self._count += 1
-    self._sides[record['hand/side']] = self._sides.get(record['hand/side'], 0) + 1
-    self._seen_joints += np.asarray(record.get('hand/visibility', 1.0)) * np.asarray(record['hand/joints_2d_valid'])
-    for name, value in record.items():
-      self._present[name] = self._present.get(name, 0) + 1
-      if example_schema.FIELDS[name].kind != 'bytes':
-        low, high = self._ranges.get(name, (np.inf, -np.inf))
-        self._ranges[name] = (min(low, float(np.min(value))), max(high, float(np.max(value))))
-
-  def summary(self) -> dict:
-    """What statistics.json holds."""
-    return {'count': self._count, 'sides': self._sides, 'records_with_field': self._present,
-            'range': {name: list(pair) for name, pair in self._ranges.items()},
-            'share_of_records_with_visible_joint': (self._seen_joints / max(self._count, 1)).round(4).tolist()}
+def shard_name(split: str, number: int, shards: int) -> str:
+  """File name of a shard."""
+  return f'{split}-{number:05d}-of-{shards:05d}.tfrecord.gz'
 
 
 def write_split(root: str, split: str, records: Iterable[dict], shards: int = 4, compression_level: int = 1) -> int:
@@ -70,24 +49,74 @@ def write_split(root: str, split: str, records: Iterable[dict], shards: int = 4,
   Raises:
     UserError: a bad record, no record at all, or a write that fails; nothing is left then.
   """
-  statistics = _Statistics()
+  gathered = statistics.RecordStatistics()
   with files.atomic_path(split_folder(root, split)) as folder:
     os.makedirs(folder)
     options = tf.io.TFRecordOptions('GZIP', compression_level=compression_level)
     with contextlib.ExitStack() as stack:
       writers = [stack.enter_context(tf.io.TFRecordWriter(
-          os.path.join(folder, f'{split}-{i:05d}-of-{shards:05d}.tfrecord.gz'), options)) for i in range(shards)]
-      count = 0
-      for count, record in enumerate(records, 1):
-        _write(writers[(count - 1) % shards], record, root)
-        statistics.add(record)
-    if not count:
-      raise UserError(f'{root}: no record for split {split}; nothing was written')
-    sizes = {name: os.path.getsize(os.path.join(folder, name)) for name in sorted(os.listdir(folder))}
-    write_json(os.path.join(folder, STATISTICS_FILE), {**statistics.summary(), 'bytes': sizes})
+          os.path.join(folder, shard_name(split, i, shards)), options)) for i in range(shards)]
+      for number, record in enumerate(records):
+        _write(writers[number % shards], record, root)
+        gathered.add(record)
+    _write_statistics(folder, gathered, f'{root}: no record for split {split}; nothing was written')
+  write_schema(root)
+  return gathered.count
+
+
+def write_shard(path: str, records: Iterable[dict], compression_level: int = 1) -> statistics.RecordStatistics:
+  """Writes one shard, in one move.
+
+  Args:
+    path: of the shard; see `shard_name`.
+    records: see `example_schema.FIELDS`; none makes an empty shard.
+    compression_level: of gzip.
+
+  Returns:
+    What it holds.
+
+  Raises:
+    UserError: a bad record, or a write that fails; no shard is left then.
+  """
+  gathered = statistics.RecordStatistics()
+  options = tf.io.TFRecordOptions('GZIP', compression_level=compression_level)
+  with files.atomic_path(path) as temporary, tf.io.TFRecordWriter(temporary, options) as writer:
+    for record in records:
+      _write(writer, record, path)
+      gathered.add(record)
+  return gathered
+
+
+def adopt_split(root: str, split: str, folder: str, gathered: statistics.RecordStatistics) -> None:
+  """Makes a folder of whole shards the split's folder; one that is there already is replaced.
+
+  Args:
+    root: the record set's folder.
+    split: its name.
+    folder: holds all shards and nothing else; is moved away.
+    gathered: what they hold together.
+
+  Raises:
+    UserError: no record at all, or a write that fails.
+  """
+  _write_statistics(folder, gathered, f'{root}: no record for split {split}; nothing was written')
+  write_schema(root)
+  with files.atomic_path(split_folder(root, split)) as temporary:
+    os.replace(folder, temporary)
+
+
+def _write_statistics(folder: str, gathered: statistics.RecordStatistics, if_empty: str) -> None:
+  """Writes statistics.json into a folder that holds the shards and nothing else."""
+  if not gathered.count:
+    raise UserError(if_empty)
+  sizes = {name: os.path.getsize(os.path.join(folder, name)) for name in sorted(os.listdir(folder))}
+  write_json(os.path.join(folder, STATISTICS_FILE), {**gathered.summary(), 'bytes': sizes})
+
+
+def write_schema(root: str) -> None:
+  """Writes schema.pbtxt."""
   with files.atomic_path(os.path.join(root, SCHEMA_FILE)) as path, open(path, 'w', encoding='utf-8') as file:
     file.write(example_schema.schema_text())
-  return count
 
 
 def _write(writer: tf.io.TFRecordWriter, record: dict, root: str) -> None:
@@ -139,8 +168,8 @@ def _read_statistics(root: str, split: str) -> dict:
   path = os.path.join(split_folder(root, split), STATISTICS_FILE)
   try:
     with open(path, encoding='utf-8') as file:
-      statistics = json.load(file)
-    return {**statistics, 'count': int(statistics['count']), 'bytes': dict(statistics['bytes'])}
+      found = json.load(file)
+    return {**found, 'count': int(found['count']), 'bytes': dict(found['bytes'])}
   except (OSError, ValueError, KeyError, TypeError) as error:
     raise UserError(f'{path} is missing or damaged; convert the data again') from error
 

@@ -56,7 +56,9 @@ def test_schema_of_another_kind_is_refused():
   text = example_schema.schema_text()
   with pytest.raises(UserError, match='is not a schema'):
     example_schema.parse_spec('feature {', 'some/schema.pbtxt')
-  with pytest.raises(UserError, match='has no field hand/pose'):
-    example_schema.parse_spec(text.replace('hand/pose', 'hand/posture'), 'some/schema.pbtxt')
+  with pytest.raises(UserError, match='has no field hand/side'):
+    example_schema.parse_spec(text.replace('hand/side', 'hand/hand'), 'some/schema.pbtxt')
+  assert example_schema.parse_spec(text.replace('hand/pose', 'hand/posture'), 'some/schema.pbtxt')[
+      'hand/pose'].default_value == [0.] * 45
   with pytest.raises(UserError, match='hand/pose has type and shape'):
     example_schema.parse_spec(text.replace('size: 45', 'size: 48'), 'some/schema.pbtxt')

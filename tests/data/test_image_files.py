@@ -78,3 +78,23 @@ def test_files_that_are_missing_folders_or_too_long(tmp_path):
   (tmp_path / 'long.png').write_bytes(b'x' * 100)
   with pytest.raises(UserError, match='too long for a picture'):
     image_files.read_bytes(tmp_path / 'long.png', max_bytes=99)
+
+
+def test_bytes_for_records_are_upright_pngs_or_jpegs(tmp_path):
+  pixels = np.random.default_rng(0).integers(0, 255, [12, 20, 3], np.uint8)
+  image = Image.fromarray(pixels)
+  for name in ('a.png', 'a.jpg'):
+    image.save(tmp_path / name)
+    assert image_files.read_upright(tmp_path / name) == ((tmp_path / name).read_bytes(), 12, 20)
+  exif = Image.Exif()
+  exif[0x0112] = 6
+  image.save(tmp_path / 'turned.png', exif=exif)
+  data, height, width = image_files.read_upright(tmp_path / 'turned.png')
+  assert (height, width) == (20, 12)
+  np.testing.assert_array_equal(np.array(Image.open(io.BytesIO(data))), pixels[::-1].transpose(1, 0, 2))
+  image.save(tmp_path / 'a.bmp')
+  data = image_files.read_upright(tmp_path / 'a.bmp')[0]
+  np.testing.assert_array_equal(np.array(Image.open(io.BytesIO(data))), pixels)
+  (tmp_path / 'cut.png').write_bytes((tmp_path / 'a.png').read_bytes()[:-40])
+  with pytest.raises(UserError, match='cut.png'):
+    image_files.read_upright(tmp_path / 'cut.png')

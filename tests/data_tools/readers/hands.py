@@ -42,8 +42,8 @@ def project(points_m: np.ndarray, intrinsics: np.ndarray) -> np.ndarray:
 
 def draw(hands: list[Hand], intrinsics: np.ndarray, size: tuple[int, int], seed: int = 0) -> Image.Image:
   """A picture (size: height, width) of the hands over patches of colour, RGB."""
-  patches = np.random.default_rng(seed).integers(0, 90, [size[0] // 8, size[1] // 8, 3], np.uint8)
-  image = Image.fromarray(patches.repeat(8, 0).repeat(8, 1))
+  patches = np.random.default_rng(seed).integers(0, 90, [-(-size[0] // 8), -(-size[1] // 8), 3], np.uint8)
+  image = Image.fromarray(patches.repeat(8, 0).repeat(8, 1)[:size[0], :size[1]])
   pencil = ImageDraw.Draw(image)
   for hand in hands:
     _fill(pencil, hand, intrinsics, lambda i, shade: (int(120 + 120 * shade[i]), int(90 + 90 * shade[i]), 80))

@@ -1,0 +1,45 @@
+"""Turns hands with 2D keypoints in COCO's JSON format into records: OneHand10K as MMPose has it, COCO-WholeBody, ...
+
+  python -m data_tools.convert_coco_hand --name=coco_wholebody --input=coco --output=records/coco_wholebody
+    --train_annotations=annotations/coco_wholebody_train_v1.0.json --train_images=train2017
+    --eval_annotations=annotations/coco_wholebody_val_v1.0.json --eval_images=val2017
+
+OneHand10K does not say which hand a picture shows: --side says it for all of them, right by most.
+"""
+import os
+import sys
+
+from absl import flags
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+from data_tools import conversion
+from data_tools.readers import coco_hand
+from dhpe_tf import command_line
+
+_SPLITS = ('train', 'eval')
+_FLAGS = flags.FlagValues()
+conversion.define_flags(_FLAGS, splits=None)
+for _split in _SPLITS:
+  flags.DEFINE_string(f'{_split}_annotations', None, f'JSON file of the split {_split}, relative to --input',
+                      flag_values=_FLAGS)
+  flags.DEFINE_string(f'{_split}_images', '', f'folder of the pictures of the split {_split}, relative to --input',
+                      flag_values=_FLAGS)
+flags.DEFINE_string('name', 'coco_hand', 'name of the dataset, written into each record', flag_values=_FLAGS)
+flags.DEFINE_enum('side', None, coco_hand.SIDES, 'which hand it is where the labels do not say', flag_values=_FLAGS)
+flags.DEFINE_string('joint_order', 'dhpe', 'order of the keypoints where the categories do not name them',
+                    flag_values=_FLAGS)
+
+
+def main(argv: list[str]) -> None:
+  """Converts."""
+  del argv
+  named = {split: _FLAGS[f'{split}_annotations'].value for split in _SPLITS}
+  annotations = {split: os.path.join(_FLAGS.input, name) for split, name in named.items() if name}
+  images = {split: os.path.join(_FLAGS.input, _FLAGS[f'{split}_images'].value) for split in annotations}
+  reader = coco_hand.CocoHandReader(annotations, images, _FLAGS.side, _FLAGS.joint_order, _FLAGS.name)
+  conversion.convert(reader, _FLAGS, splits=tuple(annotations))
+
+
+if __name__ == '__main__':
+  command_line.run(main, _FLAGS)

@@ -1,0 +1,31 @@
+"""Turns InterHand2.6M (Moon et al. 2020) into records, one for each hand of a picture.
+
+  python -m data_tools.convert_interhand --input=InterHand2.6M_5fps_batch1 --output=records/interhand
+
+The dataset's test split becomes the split eval.
+"""
+import os
+import sys
+
+from absl import flags
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+from data_tools import conversion
+from data_tools.readers import interhand
+from dhpe_tf import command_line
+
+_FLAGS = flags.FlagValues()
+conversion.define_flags(_FLAGS, tuple(interhand.SPLITS))
+flags.DEFINE_enum('hands', 'all', interhand.HANDS, 'which pictures: all, those of a single hand, or those of two '
+                  'interacting hands', flag_values=_FLAGS)
+
+
+def main(argv: list[str]) -> None:
+  """Converts."""
+  del argv
+  conversion.convert(interhand.InterhandReader(_FLAGS.input, _FLAGS.hands), _FLAGS)
+
+
+if __name__ == '__main__':
+  command_line.run(main, _FLAGS)

@@ -1,0 +1,34 @@
+"""Turns a folder of photographs without labels into records; each shows one hand, which fills much of the picture.
+
+  python -m data_tools.convert_photographs --input=photos --output=records/photos --side=right
+
+Photographs with labels are converted by convert_jsonl.
+"""
+import os
+import sys
+
+from absl import flags
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+from data_tools import conversion
+from data_tools.readers import photographs
+from dhpe_tf import command_line
+
+_FLAGS = flags.FlagValues()
+conversion.define_flags(_FLAGS, splits=None)
+flags.DEFINE_enum('side', 'right', photographs.SIDES, 'the hand that the pictures show', flag_values=_FLAGS)
+flags.DEFINE_float('eval_fraction', 0., 'share of the groups (subfolders, or single pictures) for the split eval',
+                   flag_values=_FLAGS)
+
+
+def main(argv: list[str]) -> None:
+  """Converts."""
+  del argv
+  reader = photographs.PhotographsReader(_FLAGS.input, _FLAGS.side, _FLAGS.eval_fraction)
+  splits = [split for split in photographs.SPLITS if reader.keys(split)]
+  conversion.convert(reader, _FLAGS, splits=splits)
+
+
+if __name__ == '__main__':
+  command_line.run(main, _FLAGS)

@@ -1,0 +1,161 @@
+"""Hands in the JSON format of COCO: OneHand10K and others as MMPose publishes them, and COCO-WholeBody.
+
+  'images': id, file_name, height, width; 'categories': names of the keypoints; 'annotations': image_id and either
+  'keypoints' [63] (x, y, v of one hand) or 'lefthand_kpts' and 'righthand_kpts' [63] with 'lefthand_valid' ...
+
+v is 0 where there is no label. In files that hold a 2 anywhere, 1 marks a hidden joint, as COCO has it; in the others,
+OneHand10K among them, 1 is all there is and means seen. Keypoints count pixels, so half a pixel is added. Polygons of
+'segmentation' are not used as masks: OneHand10K's are the outlines of the boxes.
+"""
+import json
+import os
+import threading
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Optional
+
+import numpy as np
+
+from data_tools.readers import base
+from dhpe_tf.errors import UserError
+from dhpe_tf.hand import skeletons
+
+SIDES = ('right', 'left')
+_FINGER_NAMES = {'forefinger': 'index', 'indexfinger': 'index', 'middlefinger': 'middle', 'ringfinger': 'ring',
+                 'pinkyfinger': 'little', 'pinky': 'little', 'littlefinger': 'little'}
+
+
+class _Hand(NamedTuple):
+  """An annotated hand: its picture, side, keypoints `[21, 3]` in the order of the file, and box or None."""
+
+  number: str
+  image: dict
+  side: Optional[str]
+  keypoints: np.ndarray
+  box: Optional[np.ndarray]
+
+
+class _File(NamedTuple):
+  """A label file: its hands, the order of their keypoints, and whether v = 1 means hidden."""
+
+  hands: list
+  order: tuple[str, ...]
+  one_is_hidden: bool
+
+
+class CocoHandReader(base.Reader):
+  """Reads hands with 2D keypoints.
+
+  Args:
+    annotations: JSON file by split.
+    images: folder by split that the file names are relative to.
+    side: of hands that do not say: 'right' or 'left'; None makes such a hand an error.
+    joint_order: of `skeletons.ORDERS`, for files whose categories do not name the keypoints.
+    name: of the dataset, for the records.
+  """
+
+  source = 'coco_hand'
+  licence = 'The licence is that of the annotations and of the pictures: see where you got them.'
+  published_counts: dict[str, int] = {}
+
+  def __init__(self, annotations: dict[str, str], images: dict[str, str], side: Optional[str] = None,
+               joint_order: str = 'dhpe', name: str = 'coco_hand'):
+    if not annotations:
+      raise UserError('no label file was named; use --train_annotations or --eval_annotations')
+    if side is not None:
+      base.check_option('side', side, SIDES)
+    names = sorted(order for order, joints in skeletons.ORDERS.items() if set(joints) == set(skeletons.KEYPOINT_NAMES))
+    self._order = skeletons.order_names(base.check_option('joint_order', joint_order, names))
+    self._annotations, self._images = annotations, images
+    self._side, self._name = side, name
+    self._options = {'name': name, 'side': side or 'as annotated', 'joint_order': joint_order}
+    self._files: dict[str, _File] = {}
+    self._lock = threading.Lock()
+
+  @property
+  def options(self) -> dict[str, Any]:
+    """Name, side and order, and the label files."""
+    return {**self._options, 'annotations': {split: os.path.basename(path)
+                                             for split, path in self._annotations.items()}}
+
+  def keys(self, split: str) -> Sequence[int]:
+    """Numbers of the hands in the label file."""
+    return range(len(self._load(split).hands))
+
+  def read(self, split: str, key: int) -> list[base.Example]:
+    """One hand, or none if it has no labelled joint."""
+    labels = self._load(split)
+    hand = labels.hands[key]
+    place = f'{self._annotations[split]}, annotation {hand.number}'
+    labelled = hand.keypoints[:, 2] > 0
+    if not labelled.any():
+      return []
+    if hand.side is None:
+      raise UserError(f'{place}: neither a right nor a left hand by its labels; say which by --side')
+    picture = base.read_picture(os.path.join(self._images[split], hand.image['file_name']), upright=True)
+    announced = hand.image.get('height', picture.height), hand.image.get('width', picture.width)
+    if announced != (picture.height, picture.width):
+      raise UserError(f'{place}: {hand.image["file_name"]} is {picture.width} x {picture.height} pixels, its label '
+                      f'says {announced[1]} x {announced[0]}; take pictures and labels from the same release')
+    order = [labels.order.index(name) for name in skeletons.KEYPOINT_NAMES]
+    keypoints, labelled = hand.keypoints[order], labelled[order]
+    seen = keypoints[:, 2] > (1 if labels.one_is_hidden else 0)
+    example = base.make_example(
+        picture, f'{split}/{hand.image["file_name"]}/{hand.number}', hand.side, self._name, np.zeros([21, 3]),
+        keypoints[:, :2] + .5, np.zeros([3, 3]), valid=labelled, visibility=seen, box_px=hand.box,
+        group=f'{split}/{hand.image["file_name"]}')
+    return [{**example, 'hand/joints_3d_valid': np.zeros(21, np.float32)}]
+
+  def _load(self, split: str) -> _File:
+    """The labels of a split, read once."""
+    path = base.split_folder(self._annotations, split)
+    with self._lock:
+      if split not in self._files:
+        try:
+          with open(path, encoding='utf-8') as file:
+            self._files[split] = self._parse(json.load(file))
+        except OSError as error:
+          raise UserError(f'{path}: cannot be read ({error.strerror})') from error
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+          raise UserError(f'{path}: not labels of hands in the format of COCO ({type(error).__name__}: {error})'
+                          ) from error
+      return self._files[split]
+
+  def _parse(self, content: dict) -> _File:
+    images = {image['id']: image for image in content['images']}
+    hands = [hand for annotation in content['annotations'] for hand in self._hands(annotation, images)]
+    order = next((names for names in map(_named_order, content.get('categories', ())) if names), self._order)
+    return _File(hands, order, any((hand.keypoints[:, 2] > 1).any() for hand in hands))
+
+  def _hands(self, annotation: dict, images: dict) -> list[_Hand]:
+    """The hands of an annotation: one of a person's two, or the one."""
+    image, number = images[annotation['image_id']], str(annotation.get('id', annotation['image_id']))
+    if 'righthand_kpts' in annotation:
+      return [_Hand(f'{number}/{side}', image, side, _keypoints(annotation[f'{side}hand_kpts']),
+                    _box(annotation.get(f'{side}hand_box')))
+              for side in SIDES if annotation.get(f'{side}hand_valid')]
+    side = annotation.get('hand_type', self._side)
+    return [_Hand(number, image, side if side in SIDES else self._side, _keypoints(annotation['keypoints']),
+                  _box(annotation.get('bbox')))]
+
+
+def _keypoints(values: list) -> np.ndarray:
+  keypoints = np.asarray(values, np.float64).reshape(21, 3)
+  if not np.isfinite(keypoints).all():
+    raise ValueError('a keypoint is not a finite number')
+  return keypoints
+
+
+def _box(values: Optional[list]) -> Optional[np.ndarray]:
+  """A box (x, y, width, height) in pixels, None where there is none."""
+  if values is None or len(values) != 4 or not values[2] > 0 or not values[3] > 0:
+    return None
+  return np.asarray(values, np.float64)
+
+
+def _named_order(category: dict) -> Optional[tuple[str, ...]]:
+  """The order that the names of a category's keypoints give, or None if they do not name a hand's."""
+  names = []
+  for name in category.get('keypoints', ()):
+    finger, number = name.lower().replace('_', '').rstrip('1234'), name[-1]
+    names.append('wrist' if finger == 'wrist' else _FINGER_NAMES.get(finger, finger) + number)
+  return tuple(names) if sorted(names) == sorted(skeletons.KEYPOINT_NAMES) else None

@@ -1,0 +1,167 @@
+"""HO-3D versions 2 and 3, Hampali et al. 2020: right hands that hold objects.
+
+  train/, evaluation/: <sequence>/rgb/%04d.png (version 2) or .jpg (version 3), <sequence>/meta/%04d.pkl
+  train.txt, evaluation.txt: a line "<sequence>/<frame>" for each annotated picture
+  evaluation_xyz.json: keypoints [21, 3] by line of evaluation.txt, published later
+
+Each pickle holds 'camMat' [3, 3], 'handJoints3D' [21, 3] (in evaluation/ the wrist alone), 'handPose' [48] (global
+rotation, then 45 about MANO's flat hand), 'handBeta' [10], in evaluation/ 'handBoundingBox' [4], and what belongs to
+the object, which may be None and is left alone. Metres in the axes of OpenGL, y up and z backward. Keypoints: MANO's 16
+joints, then the tips from the thumb on.
+"""
+import functools
+import json
+import os
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Optional
+
+import numpy as np
+
+from data_tools.readers import base
+from dhpe_tf.errors import UserError
+from dhpe_tf.hand import restricted_pickle, skeletons
+
+_FOLDERS = {'train': 'train', 'eval': 'evaluation'}
+_OPENGL_TO_CAMERA = np.array([1., -1., -1.])
+_WRIST = skeletons.order_names('ho3d').index('wrist')
+# How far the wrist of evaluation_xyz.json may lie from that of the picture's own file.
+_SAME_M = .002
+
+
+class Key(NamedTuple):
+  """One picture and the line that lists it."""
+
+  sequence: str
+  frame: str
+  line: int
+
+
+class Ho3dReader(base.Reader):
+  """Reads HO-3D.
+
+  Pictures of train/ without hand labels give no example. In evaluation/ only the wrist is labelled unless
+  evaluation_xyz.json is there.
+
+  Args:
+    root: folder that holds train/, evaluation/ and the lists.
+    mano_parameters: writes pose and shape as well. They belong to MANO, so train on them with that hand model only.
+  """
+
+  source = 'ho3d'
+  licence = 'HO-3D is for academic, non-commercial research only (TU Graz); cite Hampali et al., CVPR 2020.'
+  published_counts = {'train': 66034, 'eval': 11524}
+  published_counts_v3 = {'train': 83325, 'eval': 20137}
+
+  def __init__(self, root: str, mano_parameters: bool = False):
+    self._root = base.find_root(os.fspath(root), 'train.txt', ('HO3D_v2', 'HO3D_v3', 'HO-3D_v2', 'HO-3D_v3'))
+    self._mano_parameters = mano_parameters
+    self._all_keypoints = functools.lru_cache(maxsize=None)(self._read_all_keypoints)
+    self._extension = self._find_extension()
+    if self._extension == '.jpg':
+      self.published_counts = self.published_counts_v3
+
+  @property
+  def options(self) -> dict[str, Any]:
+    """Version, and whether there are parameters."""
+    return {'version': 2 if self._extension == '.png' else 3,
+            'parameters': 'MANO, about the flat hand' if self._mano_parameters else 'none',
+            'evaluation_keypoints': os.path.exists(self._keypoint_file())}
+
+  def keys(self, split: str) -> Sequence[Key]:
+    """The pictures that the split's list names."""
+    path = os.path.join(self._root, f'{base.split_folder(_FOLDERS, split)}.txt')
+    try:
+      with open(path, encoding='utf-8') as file:
+        lines = [line.strip() for line in file if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+      raise UserError(f'{path}: cannot be read ({error}); it comes with HO-3D') from error
+    keys = []
+    for number, line in enumerate(lines):
+      sequence, separator, frame = line.rpartition('/')
+      if not separator:
+        raise UserError(f'{path}, line {number + 1}: "<sequence>/<frame>" was expected, got {line!r}')
+      keys.append(Key(sequence, frame, number))
+    return keys
+
+  def read(self, split: str, key: Key) -> list[base.Example]:
+    """The right hand of a picture, or nothing if it is not labelled."""
+    folder = os.path.join(self._root, _FOLDERS[split], key.sequence)
+    path = os.path.join(folder, 'meta', f'{key.frame}.pkl')
+    meta = restricted_pickle.load(path)
+    if not isinstance(meta, dict):
+      raise UserError(f'{path}: a dictionary was expected; take the file from HO-3D')
+    if meta.get('handJoints3D') is None or meta.get('camMat') is None:
+      return []
+    joints, valid = self._joints(split, key, meta, path)
+    intrinsics = base.corner_origin(_numbers(meta, 'camMat', (3, 3), path))
+    joints_m = (joints * _OPENGL_TO_CAMERA)[skeletons.permutation('ho3d', 'dhpe')]
+    valid = valid[skeletons.permutation('ho3d', 'dhpe')]
+    picture = base.read_picture(os.path.join(folder, 'rgb', key.frame + self._extension))
+    return [base.make_example(picture, f'{_FOLDERS[split]}/{key.sequence}/{key.frame}', 'right', self.source, joints_m,
+                              base.project(joints_m, intrinsics), intrinsics, valid=valid, group=key.sequence,
+                              parameters=self._parameters(split, meta, path), box_px=_box(meta, path))]
+
+  def _joints(self, split: str, key: Key, meta: dict, path: str) -> tuple[np.ndarray, np.ndarray]:
+    """Keypoints `[21, 3]` as published and which are labelled `[21]`."""
+    if split == 'train':
+      return _numbers(meta, 'handJoints3D', (21, 3), path), np.ones(21)
+    wrist = _numbers(meta, 'handJoints3D', (3,), path)
+    if os.path.exists(self._keypoint_file()):
+      keypoints = self._all_keypoints()
+      if key.line >= len(keypoints):
+        raise UserError(f'{self._keypoint_file()}: {len(keypoints)} entries do not reach line {key.line + 1} of '
+                        'evaluation.txt; take both files from the same version of HO-3D')
+      if np.linalg.norm(keypoints[key.line, _WRIST] - wrist) > _SAME_M:
+        raise UserError(f'{self._keypoint_file()}, entry {key.line}: its wrist is not that of {path}; take both from '
+                        'the same version of HO-3D')
+      return keypoints[key.line], np.ones(21)
+    valid = np.zeros(21)
+    valid[_WRIST] = 1
+    return np.where(valid[:, None] > 0, wrist, 0.), valid
+
+  def _parameters(self, split: str, meta: dict, path: str) -> Optional[tuple[np.ndarray, np.ndarray]]:
+    """Pose about the flat hand and shape, if wanted and there."""
+    if not self._mano_parameters or split != 'train':
+      return None
+    return _numbers(meta, 'handPose', (48,), path)[3:], _numbers(meta, 'handBeta', (10,), path)
+
+  def _find_extension(self) -> str:
+    """Of the pictures: .png in version 2, .jpg in version 3; by the first of them."""
+    for key in self.keys('train')[:1]:
+      stem = os.path.join(self._root, _FOLDERS['train'], key.sequence, 'rgb', key.frame)
+      if os.path.exists(stem + '.jpg'):
+        return '.jpg'
+    return '.png'
+
+  def _keypoint_file(self) -> str:
+    return os.path.join(self._root, 'evaluation_xyz.json')
+
+  def _read_all_keypoints(self) -> np.ndarray:
+    """`[N, 21, 3]` of evaluation_xyz.json."""
+    try:
+      with open(self._keypoint_file(), encoding='utf-8') as file:
+        keypoints = np.asarray(json.load(file), np.float64)
+    except (OSError, TypeError, ValueError) as error:
+      raise UserError(f'{self._keypoint_file()}: not a list of [21, 3] numbers ({error}); download it again') from error
+    if keypoints.shape[1:] != (21, 3) or not np.isfinite(keypoints).all():
+      raise UserError(f'{self._keypoint_file()}: a list of [21, 3] finite numbers was expected')
+    return keypoints
+
+
+def _box(meta: dict, path: str) -> Optional[np.ndarray]:
+  """The hand's left, top, width, height, of pictures that come with its box (left, top, right, bottom)."""
+  if meta.get('handBoundingBox') is None:
+    return None
+  left, top, right, bottom = _numbers(meta, 'handBoundingBox', (4,), path)
+  return np.array([left, top, right - left, bottom - top])
+
+
+def _numbers(meta: dict, field: str, shape: tuple[int, ...], path: str) -> np.ndarray:
+  """A label, checked."""
+  try:
+    values = np.asarray(meta.get(field), np.float64)
+  except (TypeError, ValueError):
+    values = np.zeros([0])
+  if values.shape != shape or not np.isfinite(values).all():
+    raise UserError(f'{path}: {field} must be {list(shape)} finite numbers')
+  return values

@@ -1,0 +1,159 @@
+"""InterHand2.6M, Moon et al. 2020: single and interacting hands in a multi-camera studio.
+
+  annotations/{train,val,test}/InterHand2.6M_{train,val,test}_{data,camera,joint_3d}.json
+  images/{train,val,test}/Capture*/...
+
+data: 'images' and 'annotations' with 'joint_valid' for 42 joints and 'hand_type'; camera: by capture 'campos' (mm),
+'camrot', 'focal', 'princpt' by camera; joint_3d: 'world_coord' [42, 3] (mm) by capture and frame. The right hand comes
+first, each finger from tip to base, the wrist last (numbers 20 and 41). A hand whose wrist is not valid has no usable
+place, so it is left out, as the dataset's own code does.
+"""
+import json
+import os
+import threading
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from data_tools.readers import base
+from dhpe_tf.errors import UserError
+from dhpe_tf.hand import skeletons
+
+SPLITS = {'train': 'train', 'val': 'val', 'eval': 'test'}
+HANDS = ('all', 'single', 'interacting')
+_SIDES = ('right', 'left')
+_WRIST = skeletons.order_names('interhand').index('wrist')
+
+
+class Shot(NamedTuple):
+  """One picture and what it shows."""
+
+  file: str
+  capture: str
+  camera: str
+  frame: str
+  subject: str
+  interacting: bool
+  valid: bytes  # of 42 joints, in a compact form: there are more than a million pictures
+
+
+class _Split(NamedTuple):
+  """The three label files of a split."""
+
+  shots: list
+  cameras: dict
+  joints: dict
+
+
+class InterhandReader(base.Reader):
+  """Reads InterHand2.6M; each hand of a picture is an example.
+
+  Args:
+    root: folder that holds annotations/ and images/.
+    hands: 'all', 'single' (pictures of one hand) or 'interacting' (pictures of two).
+  """
+
+  source = 'interhand'
+  licence = 'InterHand2.6M is CC BY-NC 4.0 (Meta); cite Moon et al., ECCV 2020.'
+  # Papers count pictures, of several releases; here are hands.
+  published_counts: dict[str, int] = {}
+
+  def __init__(self, root: str, hands: str = 'all'):
+    self._root = base.find_root(os.fspath(root), 'annotations', ('InterHand2.6M',))
+    self._hands = base.check_option('hands', hands, HANDS)
+    self._splits: dict[str, _Split] = {}
+    self._lock = threading.Lock()
+
+  @property
+  def options(self) -> dict[str, Any]:
+    """Which pictures."""
+    return {'hands': self._hands}
+
+  def keys(self, split: str) -> Sequence[int]:
+    """Numbers of the pictures in the label file."""
+    wanted = {'all': (False, True), 'single': (False,), 'interacting': (True,)}[self._hands]
+    return [number for number, shot in enumerate(self._load(split).shots) if shot.interacting in wanted]
+
+  def read(self, split: str, key: int) -> list[base.Example]:
+    """The hands of a picture whose wrists are valid."""
+    labels = self._load(split)
+    shot = labels.shots[key]
+    world_mm, camera = self._lookup(labels, shot, split)
+    joints_m = (world_mm - camera['campos']) @ camera['camrot'].T / 1000
+    (fx, fy), (cx, cy) = camera['focal'], camera['princpt']
+    intrinsics = base.corner_origin(np.array([[fx, 0., cx], [0., fy, cy], [0., 0., 1.]]))
+    valid = np.frombuffer(shot.valid, np.uint8).astype(np.float64)
+    sides = [side for k, side in enumerate(_SIDES) if valid[21 * k + _WRIST] > 0]
+    if not sides:
+      return []
+    path = os.path.join(self._root, 'images', SPLITS[split], shot.file)
+    picture = base.read_picture(path)
+    examples = []
+    for side in sides:
+      chosen = skeletons.permutation('interhand', 'dhpe') + 21 * _SIDES.index(side)
+      examples.append(base.make_example(
+          picture, f'{SPLITS[split]}/{shot.file}/{side}', side, self.source, joints_m[chosen],
+          base.project(joints_m[chosen], intrinsics), intrinsics, valid=valid[chosen],
+          group=f'{SPLITS[split]}/subject{shot.subject}'))
+    return examples
+
+  def _load(self, split: str) -> _Split:
+    """The labels of a split, read once."""
+    base.split_folder(SPLITS, split)
+    with self._lock:
+      if split not in self._splits:
+        data = self._read_json(split, 'data')
+        try:
+          shots = _shots(data)
+        except (KeyError, TypeError, ValueError) as error:
+          raise UserError(f'{self._path(split, "data")}: lists of images and annotations of InterHand2.6M were '
+                          f'expected ({type(error).__name__}: {error})') from error
+        self._splits[split] = _Split(shots, self._read_json(split, 'camera'), self._read_json(split, 'joint_3d'))
+      return self._splits[split]
+
+  def _path(self, split: str, name: str) -> str:
+    folder = SPLITS[split]
+    return os.path.join(self._root, 'annotations', folder, f'InterHand2.6M_{folder}_{name}.json')
+
+  def _read_json(self, split: str, name: str) -> dict:
+    """One of the label files."""
+    path = self._path(split, name)
+    try:
+      with open(path, encoding='utf-8') as file:
+        found = json.load(file)
+    except OSError as error:
+      raise UserError(f'{path}: cannot be read ({error.strerror})') from error
+    except ValueError as error:
+      raise UserError(f'{path}: not a JSON file ({error}); download it again') from error
+    if not isinstance(found, dict):
+      raise UserError(f'{path}: a JSON object was expected')
+    return found
+
+  def _lookup(self, labels: _Split, shot: Shot, split: str) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """World coordinates `[42, 3]` in millimetres and the camera of a picture, checked."""
+    place = f'{self._root}, {split}, capture {shot.capture}, frame {shot.frame}, camera {shot.camera}'
+    try:
+      world_mm = np.asarray(labels.joints[shot.capture][shot.frame]['world_coord'], np.float64)
+      camera = {name: np.asarray(labels.cameras[shot.capture][name][shot.camera], np.float64)
+                for name in ('campos', 'camrot', 'focal', 'princpt')}
+    except (KeyError, TypeError, ValueError) as error:
+      raise UserError(f'{place}: joint_3d or camera lacks {error}; take all three files from one release') from error
+    shapes = {'world_coord': (42, 3), 'campos': (3,), 'camrot': (3, 3), 'focal': (2,), 'princpt': (2,)}
+    for name, values in {'world_coord': world_mm, **camera}.items():
+      if values.shape != shapes[name] or not np.isfinite(values).all():
+        raise UserError(f'{place}: {name} must be {list(shapes[name])} finite numbers')
+    return world_mm, camera
+
+
+def _shots(data: dict) -> list[Shot]:
+  """The pictures in the order of their annotations."""
+  images = {image['id']: image for image in data['images']}
+  shots = []
+  for annotation in data['annotations']:
+    image = images[annotation['image_id']]
+    valid = np.asarray(annotation['joint_valid'], np.uint8).reshape(42)
+    shots.append(Shot(image['file_name'], str(image['capture']), str(image['camera']), str(image['frame_idx']),
+                      str(image.get('subject', image['capture'])), annotation['hand_type'] == 'interacting',
+                      valid.tobytes()))
+  return shots

@@ -1,0 +1,174 @@
+"""Conversion in pieces: one job makes one shard, wherever it runs.
+
+Shard i of n holds the keys i, i + n, i + 2n, ... of the reader, so what is in it depends on nothing but the dataset and
+the options: jobs may run in any order, in several processes or as an Apache Beam pipeline, and those that are done need
+not be run again. Until the split is whole its shards lie in a folder beside it, `.Split-train.partial`.
+"""
+import dataclasses
+import json
+import multiprocessing
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent import futures
+from typing import Any
+
+from tqdm import tqdm
+
+from data_tools.readers import base
+from dhpe_tf import command_line, files
+from dhpe_tf.data import statistics, tfrecords
+from dhpe_tf.errors import UserError
+
+_RESULT, _FAILURE, _JOB = '.result.json', '.failure.txt', 'job.json'
+# Pictures are compressed already: gzip would take most of the time for a few per cent of the size.
+_COMPRESSION_LEVEL = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class SplitJobs:
+  """The jobs of a split.
+
+  Attributes:
+    reader: of the dataset.
+    split: name of the split.
+    shards: number of jobs.
+    folder: where shards and results lie until the split is whole.
+    stop_on_error: whether a damaged picture is fatal.
+  """
+
+  reader: base.Reader
+  split: str
+  shards: int
+  folder: str
+  stop_on_error: bool
+
+  def path(self, shard: int) -> str:
+    """Of a shard."""
+    return os.path.join(self.folder, tfrecords.shard_name(self.split, shard, self.shards))
+
+  def missing(self) -> list[int]:
+    """The shards that are yet to be made."""
+    return [shard for shard in range(self.shards) if not os.path.exists(self.path(shard) + _RESULT)]
+
+  def run(self, shard: int, show: bool = False) -> None:
+    """Makes a shard, or leaves a note on what stopped it.
+
+    Args:
+      shard: its number.
+      show: a progress bar.
+    """
+    command_line.quiet()
+    keys = list(self.reader.keys(self.split))[shard::self.shards]
+    skipped = base.Skipped(fatal=self.stop_on_error)
+    found = base.examples(self.reader, self.split, skipped, keys=keys)
+    if show:
+      found = tqdm(found, desc=f'{self.split} {shard + 1}/{self.shards}', unit=' hands', total=len(keys),
+                   file=sys.stderr, mininterval=1, leave=False)
+    try:
+      gathered = tfrecords.write_shard(self.path(shard), found, _COMPRESSION_LEVEL)
+    except UserError as error:
+      with open(self.path(shard) + _FAILURE, 'w', encoding='utf-8') as file:
+        file.write(base.first_line(error))
+      return
+    tfrecords.write_json(self.path(shard) + _RESULT, {'statistics': gathered.state(), 'skipped': skipped.messages})
+
+  def raise_failure(self) -> None:
+    """Raises what stopped a job, if one was stopped."""
+    for shard in range(self.shards):
+      path = self.path(shard) + _FAILURE
+      if os.path.exists(path):
+        with open(path, encoding='utf-8') as file:
+          raise UserError(file.read())
+
+  def prepare(self, about: dict[str, Any], resume: bool) -> None:
+    """Makes the folder, with what is done already if that is to be resumed and of the same options."""
+    job = json.loads(json.dumps({'about': about, 'shards': self.shards}))
+    path = os.path.join(self.folder, _JOB)
+    if not resume or _read_json(path) != job:
+      files.remove(self.folder)
+    try:
+      os.makedirs(self.folder, exist_ok=True)
+    except OSError as error:
+      raise UserError(f'cannot write {self.folder}: {error.strerror}; choose another --output') from error
+    for shard in range(self.shards):
+      files.remove(self.path(shard) + _FAILURE)
+    tfrecords.write_json(path, job)
+
+  def finish(self, root: str) -> tuple[int, list[str]]:
+    """Makes the folder the split's; returns the number of records and what was skipped."""
+    gathered, skipped = statistics.RecordStatistics(), []
+    for shard in range(self.shards):
+      result = _read_json(self.path(shard) + _RESULT)
+      gathered.merge(statistics.RecordStatistics.from_state(result['statistics']))
+      skipped += result['skipped']
+    shards = {os.path.basename(self.path(shard)) for shard in range(self.shards)}
+    for name in set(os.listdir(self.folder)) - shards:
+      files.remove(os.path.join(self.folder, name))
+    tfrecords.adopt_split(root, self.split, self.folder, gathered)
+    return gathered.count, skipped
+
+
+def run_here(jobs: SplitJobs, workers: int) -> None:
+  """Runs what is missing, in this process or in several."""
+  missing = jobs.missing()
+  if workers <= 1:
+    for shard in missing:
+      jobs.run(shard, show=True)
+      jobs.raise_failure()
+    return
+  # Processes are started afresh: TensorFlow's threads do not survive a fork.
+  with futures.ProcessPoolExecutor(workers, multiprocessing.get_context('spawn')) as pool:
+    running = [pool.submit(jobs.run, shard) for shard in missing]
+    for _ in _progress(futures.as_completed(running), jobs, len(missing)):
+      if any(future.done() and future.exception() for future in running):
+        pool.shutdown(cancel_futures=True)
+        next(future for future in running if future.done() and future.exception()).result()
+      try:
+        jobs.raise_failure()
+      except UserError:
+        pool.shutdown(cancel_futures=True)
+        raise
+
+
+def run_with_beam(jobs: SplitJobs, runner: str, options: Sequence[str]) -> None:
+  """Runs what is missing as an Apache Beam pipeline, an element a shard.
+
+  The workers read the dataset and write the shards through the file system, so a runner on other machines needs both
+  folders mounted there.
+
+  Args:
+    jobs: of a split.
+    runner: name of a runner of Apache Beam.
+    options: of the runner, such as '--direct_num_workers=2'.
+
+  Raises:
+    UserError: Apache Beam is not installed, or does not know the runner.
+  """
+  try:
+    import apache_beam as beam
+    from apache_beam.options import pipeline_options
+  except ImportError as error:
+    raise UserError(f'Apache Beam is not installed ({error}); pip install "dhpe_tf[beam]", or leave --beam out'
+                    ) from error
+  try:
+    pipeline = beam.Pipeline(runner=runner, options=pipeline_options.PipelineOptions(list(options)))
+  except (ValueError, ImportError, AttributeError) as error:
+    raise UserError(f'--runner={runner}: {error}') from error
+  with pipeline:
+    _ = (pipeline | 'Shards' >> beam.Create(jobs.missing()) | 'Spread' >> beam.Reshuffle()
+         | 'Convert' >> beam.Map(jobs.run))
+  jobs.raise_failure()
+
+
+def _progress(done: Iterator, jobs: SplitJobs, total: int) -> Iterator:
+  return tqdm(done, desc=jobs.split, unit=' shards', total=total, file=sys.stderr, mininterval=1)
+
+
+def _read_json(path: str) -> Any:
+  """The content of a JSON file, None if it is not there or damaged."""
+  try:
+    with open(path, encoding='utf-8') as file:
+      return json.load(file)
+  except (OSError, ValueError):
+    return None
