@@ -12,6 +12,7 @@ import glob
 import json
 import os
 from collections.abc import Iterable
+from typing import Optional
 
 import tensorflow as tf
 
@@ -184,13 +185,37 @@ def parse_spec(root: str) -> dict[str, tf.io.FixedLenFeature]:
     raise UserError(f'{path} cannot be read ({error.strerror}); convert the data again') from error
 
 
+def read_serialized(root: str, split: str, seed: Optional[int] = None) -> tf.data.Dataset:
+  """All records of a split, not parsed.
+
+  Args:
+    root: of the record set.
+    split: its name.
+    seed: None for a fixed order from the first record on. With a seed the shards come in random order, from a random
+      record of the first one on, whose beginning comes last: short epochs, each started afresh, see all in time.
+
+  Raises:
+    UserError: see `list_shards`.
+  """
+  shards = list_shards(root, split)
+  if seed is None:
+    return _records(shards)
+  random = np.random.default_rng(seed)
+  first, *others = (str(path) for path in random.permutation(shards))
+  start = int(random.integers(-(-_read_statistics(root, split)['count'] // len(shards))))
+  return _records([first]).skip(start).concatenate(_records(others)).concatenate(_records([first]).take(start))
+
+
+def _records(shards: list[str]) -> tf.data.Dataset:
+  """Serialized records of shards, one after another."""
+  return tf.data.TFRecordDataset(tf.constant(shards, tf.string), compression_type='GZIP')
+
+
 def read(root: str, split: str) -> tf.data.Dataset:
   """All records of a split in a fixed order, parsed.
 
   Raises:
     UserError: see `list_shards` and `parse_spec`.
   """
-  shards = list_shards(root, split)
-  spec = parse_spec(root)
-  records = tf.data.TFRecordDataset(shards, compression_type='GZIP')
+  records, spec = read_serialized(root, split), parse_spec(root)
   return records.map(lambda serialized: tf.io.parse_single_example(serialized, spec))
