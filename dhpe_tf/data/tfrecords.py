@@ -14,6 +14,7 @@ import os
 from collections.abc import Iterable
 from typing import Optional
 
+import numpy as np
 import tensorflow as tf
 
 from dhpe_tf import files
