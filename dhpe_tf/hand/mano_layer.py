@@ -5,6 +5,7 @@ kinematic chain by level (three levels of five joints instead of fifteen joints)
 transforms, and vertices kept as planes of x, y and z until the end, so that every operation runs over long rows.
 """
 import functools
+import weakref
 from typing import Any, Optional
 
 import gin
@@ -16,7 +17,7 @@ from dhpe_tf.hand.hand_model import NUM_JOINTS, NUM_POSE, NUM_SHAPE, HandModel, 
 
 
 class _Tables:
-  """The model's constants, laid out for the layer. Eager calls reuse their tensors; graphs embed them."""
+  """The model's constants, laid out for the layer."""
 
   def __init__(self, model: HandModel):
     planar = model.shapedirs.transpose(2, 1, 0).reshape(NUM_SHAPE, -1)
@@ -37,14 +38,18 @@ class _Tables:
         'identity': np.eye(4),
     }
     self._eager: dict = {}
+    self._in_graphs = weakref.WeakKeyDictionary()
 
   def get(self, name: str, dtype: str) -> tf.Tensor:
-    """One constant in a dtype."""
-    if not tf.executing_eagerly():
-      return tf.constant(self._arrays[name], dtype)
-    if (name, dtype) not in self._eager:
-      self._eager[name, dtype] = tf.constant(self._arrays[name], dtype)
-    return self._eager[name, dtype]
+    """One constant in a dtype, made once in eager code and once in each graph."""
+    if tf.executing_eagerly():
+      made = self._eager
+    else:
+      # The layer is called in every round of an estimate: a copy each would be megabytes of a SavedModel.
+      made = self._in_graphs.setdefault(tf.no_op().graph, {})
+    if (name, dtype) not in made:
+      made[name, dtype] = tf.constant(self._arrays[name], dtype)
+    return made[name, dtype]
 
 
 @functools.lru_cache(maxsize=8)

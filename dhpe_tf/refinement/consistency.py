@@ -2,8 +2,10 @@
 from typing import NamedTuple, Optional
 
 import gin
+import scipy.sparse
 import tensorflow as tf
 
+from dhpe_tf.geometry import meshes
 from dhpe_tf.losses import features as feature_losses
 from dhpe_tf.losses import keypoints, laplacian, priors, shape
 from dhpe_tf.models.dhpe_model import DhpeModel
@@ -64,6 +66,8 @@ class Consistency:
                      'laplacian': laplacian, 'pose_prior': pose_prior, 'shape_prior': shape_prior, 'stay': stay}
     self._refine_joints = refine_joints and model.pose_refiner is not None
     self._start_hand = model.hand(evidence.start)
+    # Dense, it would be the largest constant of an exported graph.
+    self._laplacian = meshes.sparse_tensor(scipy.sparse.csr_matrix(model.objective.laplacian))
 
   def __call__(self, h: tf.Tensor) -> tf.Tensor:
     """The objective `[B]` at parameters `[B, 63]`."""
@@ -74,7 +78,7 @@ class Consistency:
         'mask': lambda: shape.shape_loss(
             self._model.silhouette(hand['vertices']), self._evidence.known_mask, self._evidence.known_mask_weight),
         'laplacian': lambda: laplacian.laplacian_loss(
-            hand['vertices'], self._model.objective.laplacian, self._start_hand['vertices']),
+            hand['vertices'], self._laplacian, self._start_hand['vertices']),
         'pose_prior': lambda: priors.pose_prior(hand['pose'], self._model.hand_model),
         'shape_prior': lambda: priors.shape_prior(hand['shape'], reduction='sum'),
         'stay': lambda: self._stay(h),

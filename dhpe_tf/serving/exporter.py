@@ -1,4 +1,5 @@
 """Writing a SavedModel that needs none of this package: stock TensorFlow operations, two signatures, a model card."""
+import functools
 import json
 import os
 import time
@@ -23,18 +24,23 @@ class ServedModel(tf.Module):
 
   Attributes:
     image_size: side of the crops in pixels.
+    run: right-handed crops `[B, S, S, 3]` in 0..1 -> named outputs.
   """
 
   def __init__(self, model: tf.keras.Model):
     super().__init__()
     self.image_size = model.inputs[0].shape[1]
     # The Keras objects stay out of the file; the functions below need the variables only.
-    self._call = lambda images: model(images, training=False)
     self._variables = list(model.variables)
+    # Both signatures call this one function, so that the file holds its graph and its constants once.
+    self.run = tf.function(
+        functools.partial(self._run, model), autograph=False,
+        input_signature=[tf.TensorSpec([None, self.image_size, self.image_size, 3], tf.float32, 'images')])
 
-  def run(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
+  @staticmethod
+  def _run(model: tf.keras.Model, images: tf.Tensor) -> dict[str, tf.Tensor]:
     """Right-handed crops `[B, S, S, 3]` in 0..1 -> named outputs."""
-    outputs = self._call(images)
+    outputs = model(images, training=False)
     return results.add_score({name: tf.cast(outputs[name], tf.float32) for name in SERVED if name in outputs})
 
   def run_encoded(self, images: tf.Tensor, boxes: tf.Tensor, is_left: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -55,11 +61,9 @@ class ServedModel(tf.Module):
 
   def signatures(self) -> dict[str, Any]:
     """The signatures by name."""
-    size = self.image_size
     return {
-        'serving_default': tf.function(self.run).get_concrete_function(
-            images=tf.TensorSpec([None, size, size, 3], tf.float32, 'images')),
-        'predict_encoded': tf.function(self.run_encoded).get_concrete_function(
+        'serving_default': self.run.get_concrete_function(),
+        'predict_encoded': tf.function(self.run_encoded, autograph=False).get_concrete_function(
             images=tf.TensorSpec([None], tf.string, 'images'), boxes=tf.TensorSpec([None, 4], tf.float32, 'boxes'),
             is_left=tf.TensorSpec([None], tf.bool, 'is_left'))}
 
