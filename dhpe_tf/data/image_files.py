@@ -89,11 +89,20 @@ def read_upright(path: Union[str, 'os.PathLike[str]']) -> tuple[bytes, int, int]
   pixels = decode_image(data, os.fspath(path))
   with Image.open(io.BytesIO(data)) as image:
     plain = image.format in ('JPEG', 'PNG') and Image.Image.getexif(image).get(_EXIF_ORIENTATION, 1) == 1
-  if not plain:
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, 'PNG', compress_level=3)
-    data = file.getvalue()
-  return data, *pixels.shape[:2]
+  return data if plain else encode(pixels, 'PNG', compress_level=3), *pixels.shape[:2]
+
+
+def encode(picture: np.ndarray, kind: str, **options) -> bytes:
+  """A picture, uint8 [H, W] or [H, W, 3], as the bytes of a file.
+
+  Args:
+    picture: in 0..255.
+    kind: 'JPEG' or 'PNG'.
+    **options: of Pillow's writer for that kind: `quality` of a JPEG, `compress_level` of a PNG.
+  """
+  file = io.BytesIO()
+  Image.fromarray(np.ascontiguousarray(picture)).save(file, kind, **options)
+  return file.getvalue()
 
 
 def read_bytes(path: Union[str, 'os.PathLike[str]'], max_bytes: int = 256 * 2**20) -> bytes:

@@ -11,7 +11,7 @@ import contextlib
 import glob
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Optional
 
 import numpy as np
@@ -35,6 +35,25 @@ def shard_name(split: str, number: int, shards: int) -> str:
   return f'{split}-{number:05d}-of-{shards:05d}.tfrecord.gz'
 
 
+@contextlib.contextmanager
+def whole_record_set(root: str) -> Iterator[str]:
+  """Yields a folder that becomes the record set `root` when the block succeeds, in the place of an earlier one.
+
+  For splits that only make sense together: of a new train and an old eval the one may hold what the other holds out.
+
+  Raises:
+    UserError: `root` holds what belongs to no record set, or writing fails.
+  """
+  if os.path.isdir(root):
+    strange = [name for name in sorted(os.listdir(root))
+               if name not in (SCHEMA_FILE, DATASET_FILE) and not name.startswith('Split-')]
+    if strange:
+      raise UserError(f'{root} is no record set (it holds {strange[0]}), so it is left alone; choose another --output')
+  with files.atomic_path(root) as folder:
+    os.makedirs(folder)
+    yield folder
+
+
 def write_split(root: str, split: str, records: Iterable[dict], shards: int = 4, compression_level: int = 1) -> int:
   """Writes one split; a split of that name that is there already is replaced once the new one is whole.
 
@@ -54,12 +73,11 @@ def write_split(root: str, split: str, records: Iterable[dict], shards: int = 4,
   gathered = statistics.RecordStatistics()
   with files.atomic_path(split_folder(root, split)) as folder:
     os.makedirs(folder)
-    options = tf.io.TFRecordOptions('GZIP', compression_level=compression_level)
     with contextlib.ExitStack() as stack:
-      writers = [stack.enter_context(tf.io.TFRecordWriter(
-          os.path.join(folder, shard_name(split, i, shards)), options)) for i in range(shards)]
+      paths = [os.path.join(folder, shard_name(split, i, shards)) for i in range(shards)]
+      writers = [stack.enter_context(_writer(path, compression_level)) for path in paths]
       for number, record in enumerate(records):
-        _write(writers[number % shards], record, root)
+        _write(writers[number % shards], record)
         gathered.add(record)
     _write_statistics(folder, gathered, f'{root}: no record for split {split}; nothing was written')
   write_schema(root)
@@ -81,10 +99,9 @@ def write_shard(path: str, records: Iterable[dict], compression_level: int = 1) 
     UserError: a bad record, or a write that fails; no shard is left then.
   """
   gathered = statistics.RecordStatistics()
-  options = tf.io.TFRecordOptions('GZIP', compression_level=compression_level)
-  with files.atomic_path(path) as temporary, tf.io.TFRecordWriter(temporary, options) as writer:
+  with files.atomic_path(path) as temporary, _writer(temporary, compression_level) as writer:
     for record in records:
-      _write(writer, record, path)
+      _write(writer, record)
       gathered.add(record)
   return gathered
 
@@ -121,12 +138,35 @@ def write_schema(root: str) -> None:
     file.write(example_schema.schema_text())
 
 
-def _write(writer: tf.io.TFRecordWriter, record: dict, root: str) -> None:
-  """Writes one record; what TensorFlow says of a full disk becomes an OSError, which `atomic_path` explains."""
+@contextlib.contextmanager
+def _writer(path: str, compression_level: int) -> Iterator[tf.io.TFRecordWriter]:
+  """Opens a shard; what TensorFlow says of a full disk becomes an OSError, which `atomic_path` explains."""
+  with _refusals():
+    writer = tf.io.TFRecordWriter(path, tf.io.TFRecordOptions('GZIP', compression_level=compression_level))
   try:
-    writer.write(example_schema.encode(record))
+    yield writer
+  except BaseException:
+    with contextlib.suppress(tf.errors.OpError):
+      writer.close()
+    raise
+  with _refusals():  # The last records reach the disk only now.
+    writer.close()
+
+
+def _write(writer: tf.io.TFRecordWriter, record: dict) -> None:
+  """Writes one record."""
+  encoded = example_schema.encode(record)
+  with _refusals():
+    writer.write(encoded)
+
+
+@contextlib.contextmanager
+def _refusals() -> Iterator[None]:
+  """Turns TensorFlow's errors of writing into OSError."""
+  try:
+    yield
   except tf.errors.OpError as error:
-    raise OSError(f'writing records to {root} failed: {error.message}') from error
+    raise OSError(error.message) from error
 
 
 def write_json(path: str, content: dict) -> None:
