@@ -2,7 +2,7 @@
 
 Every face covers every pixel with probability p = sigmoid(+-d^2 / sigma), d the distance from the pixel's centre to the
 face's outline, + inside; the silhouette is 1 - prod(1 - p) (their Eqs. 1 and 3). Faces beyond d^2 = `tail` * sigma add
-less than 2e-7 and are left out; no face is left out because there are too many.
+less than 2e-7 each and may be left out; none is left out because there are too many.
 
 On a dense mesh many faces add their blur, and the silhouette is fatter than the mesh: `exact_area` has no such bias.
 """
@@ -15,27 +15,25 @@ import tensorflow as tf
 from dhpe_tf.rendering import crop_view
 from dhpe_tf.rendering.ranges import expand_ranges
 
-# Images are worked on in turn so that what is needed at one time stays in the cache; small ones several at once.
-_PIXELS_AT_ONCE = 60_000
+# About how many pairs of face and pixel are worked on at a time, so that they stay in the processor's cache.
+_TOUCHES_AT_ONCE = 32_768
 
 
 class _Touches(NamedTuple):
-  """(face, pixel) pairs within reach, N of them: the forward result and all that the gradient needs.
+  """(face, pixel) pairs within reach, N of them.
 
   Attributes:
     pixel: int32 [N].
-    edge: int32 [N], corner slot (triangle * 3 + k) at which the nearest edge starts; it runs to the next corner.
+    edge: int32 [N], corner (triangle * 3 + k) at which the nearest edge starts; it runs to the next corner.
     exponent: [N], +-d^2 / sigma.
-    along: [N], where on the edge the nearest point is, 0 .. 1.
-    away_x, away_y: [N], from that point to the pixel's centre.
+    x, y: [N], the pixel's centre.
   """
 
   pixel: tf.Tensor
   edge: tf.Tensor
   exponent: tf.Tensor
-  along: tf.Tensor
-  away_x: tf.Tensor
-  away_y: tf.Tensor
+  x: tf.Tensor
+  y: tf.Tensor
 
 
 @gin.configurable(module='rendering', denylist=['vertices_px', 'faces', 'image_size'])
@@ -48,7 +46,7 @@ def soft_silhouette(vertices_px: tf.Tensor, faces: Union[np.ndarray, tf.Tensor],
     faces: int [F, 3], constant.
     image_size: (height, width) in pixels.
     sigma: sharpness, in units of the square of half the image's larger side, as in the original.
-    tail: faces farther than the root of tail * sigma are left out.
+    tail: faces farther than the root of tail * sigma may be left out.
 
   Returns:
     [B, height, width] in 0 .. 1.
@@ -72,10 +70,15 @@ def soft_silhouette(vertices_px: tf.Tensor, faces: Union[np.ndarray, tf.Tensor],
       push = tf.reshape(upstream, [-1]) * uncovered * (2 / variance)
       push = tf.gather(push, touches.pixel) * tf.sigmoid(touches.exponent)
       # The exponent's sign is that of the point: inside, moving the edge away from it covers it better.
-      push = tf.where(touches.exponent > 0, -push, push)
-      far = push * touches.along
-      near = push - far
-      ends = tf.stack([near * touches.away_x, near * touches.away_y, far * touches.away_x, far * touches.away_y], -1)
+      push *= -tf.sign(touches.exponent)
+      edges = tf.gather(tf.reshape(_edge_table(corners), [-1, 5]), touches.edge)
+      x0, y0, ux, uy, length = tf.unstack(edges, axis=1)
+      right, down = touches.x - x0, touches.y - y0
+      place = tf.minimum(tf.maximum(right * ux + down * uy, 0), length)
+      push_x, push_y = push * (right - place * ux), push * (down - place * uy)
+      far = place / length
+      far_x, far_y = push_x * far, push_y * far
+      ends = tf.stack([push_x - far_x, push_y - far_y, far_x, far_y], axis=-1)
       slots = tf.math.unsorted_segment_sum(ends, touches.edge, tf.size(corners) // 2)
       slots = tf.reshape(slots, [-1, 3, 4])
       at_corner = tf.reshape(slots[..., :2] + tf.roll(slots[..., 2:], 1, axis=1), tf.shape(corners))
@@ -91,62 +94,77 @@ def soft_silhouette(vertices_px: tf.Tensor, faces: Union[np.ndarray, tf.Tensor],
 
 
 def _touches_in_turn(corners, height, width, variance, tail):
-  """`_Touches` of corners [B, F, 3, 2], a few images at a time."""
+  """`_Touches` of corners [B, F, 3, 2], some triangles at a time."""
   batch, faces = tf.shape(corners)[0], corners.shape[1]
-  at_once = max(1, _PIXELS_AT_ONCE // (height * width))
+  count, corners = batch * faces, tf.reshape(corners, [-1, 3, 2])
+  at_once = max(1, int(_TOUCHES_AT_ONCE / (2 * np.sqrt(tail * variance) + 4)**2))
 
   def some(start, arrays):
-    stop = tf.minimum(start + at_once, batch)
-    image = tf.repeat(tf.range(start, stop), faces)
-    found = _find_touches(tf.reshape(corners[start:stop], [-1, 3, 2]), image, height, width, variance, tail)
-    found = found._replace(edge=found.edge + start * faces * 3)
+    stop = tf.minimum(start + at_once, count)
+    found = _find_touches(corners[start:stop], tf.range(start, stop) // faces, height, width, variance, tail)
+    found = found._replace(edge=found.edge + start * 3)
     return stop, [array.write(array.size(), x) for array, x in zip(arrays, found)]
 
-  dtypes = [tf.int32, tf.int32] + [corners.dtype] * 4
+  dtypes = [tf.int32, tf.int32] + [corners.dtype] * 3
   arrays = [tf.TensorArray(t, size=0, dynamic_size=True, infer_shape=False, element_shape=[None]) for t in dtypes]
-  _, arrays = tf.while_loop(lambda start, _: start < batch, some, (0, arrays), parallel_iterations=1)
+  _, arrays = tf.while_loop(lambda start, _: start < count, some, (0, arrays), parallel_iterations=1)
   # An empty array cannot be concatenated.
   return _Touches(*(array.write(array.size(), tf.zeros([0], t)).concat() for array, t in zip(arrays, dtypes)))
+
+
+def _edge_table(corners):
+  """Edges of triangles [..., 3, 2]: [..., 3, 5], start x and y, unit vector along it, length."""
+  delta = tf.roll(corners, -1, axis=-2) - corners
+  # A root has no slope at 0; nor has an edge without length a direction.
+  length = tf.sqrt(tf.maximum(tf.reduce_sum(delta**2, axis=-1, keepdims=True), 1e-30))
+  return tf.concat([corners, delta / length, length], axis=-1)
+
+
+def _clip(x):
+  """Clips to 0 .. 1 in one operation, where tf.clip_by_value takes two."""
+  return tf.raw_ops.ClipByValue(t=x, clip_value_min=tf.zeros([], x.dtype), clip_value_max=tf.ones([], x.dtype))
 
 
 def _find_touches(corners, image, height, width, variance, tail):
   """`_Touches` of triangles [K, 3, 2] of images int32 [K]."""
   dtype, reach = corners.dtype, float(np.sqrt(tail * variance))
-  ends = tf.roll(corners, -1, axis=1)
-  delta = ends - corners
-  length2 = tf.reduce_sum(delta**2, axis=-1)
-  per_length2 = tf.math.reciprocal_no_nan(length2)
   y = corners[..., 1]
   triangle, row = expand_ranges(_first(tf.reduce_min(y, axis=1) - reach, height),
                                 _last(tf.reduce_max(y, axis=1) + reach, height) + 1)
-  # What is constant in a row is worked out once a row: 3 edges x (start x and y, delta x and y, 1 / length^2).
-  table = tf.gather(tf.concat([corners[..., 0], y, delta[..., 0], delta[..., 1], per_length2], axis=1), triangle)
+  # What is constant in a row is worked out once a row.
+  table = tf.gather(tf.reshape(_edge_table(corners), [-1, 15]), triangle)
+  x0, y0, ux, uy, length = (list(tf.unstack(table, axis=1)[k::5]) for k in range(5))
   centre = tf.cast(row, dtype) + .5
-  columns = tf.unstack(table, axis=1)
-  x0, y0, dx, dy, per = (columns[3 * k:3 * k + 3] for k in range(5))
   down = [centre - v for v in y0]
+  dx, dy = ([u * n for u, n in zip(unit, length)] for unit in (ux, uy))
   left, right = _span(x0, down, dx, dy, reach)
+  first_inside, last_inside = _span(x0, down, dx, dy, 0)
   span, column = expand_ranges(_first(left, width), _last(right, width) + 1)
 
-  along = [(down[k] * dy[k] - x0[k] * dx[k]) * per[k] for k in range(3)]
-  per_x = [dx[k] * per[k] for k in range(3)]
-  rows = tf.gather(tf.stack([*x0, *down, *dx, *dy, *along, *per_x], axis=1), span)
-  columns = tf.unstack(rows, axis=1)
-  x0, down, dx, dy, along, per_x = (columns[3 * k:3 * k + 3] for k in range(6))
+  # In units of the blur: distance to the edge's line, place along the edge and its length are linear in x.
+  unit = float(1 / np.sqrt(variance))
+  beside = [(down[k] * ux[k] + x0[k] * uy[k]) * unit for k in range(3)]
+  along = [(down[k] * uy[k] - x0[k] * ux[k]) * unit for k in range(3)]
+  scaled = [unit * n for values in (uy, ux, length) for n in values]
+  table = tf.stack([*beside, *along, *scaled, first_inside, last_inside, centre], axis=1)
+  columns = tf.unstack(tf.gather(table, span), axis=1)
+  beside, along, uy, ux, length = (columns[3 * k:3 * k + 3] for k in range(5))
   x = tf.cast(column, dtype) + .5
-  edges = [_nearest_on_edge(x, x0[k], down[k], dx[k], dy[k], along[k], per_x[k]) for k in range(3)]
-  distance, where, away_x, away_y, slot = _least(edges)
-  outside = [down[k] * dx[k] - (x - x0[k]) * dy[k] for k in range(3)]
-  low, high = tf.minimum(tf.minimum(outside[0], outside[1]), outside[2]), tf.maximum(
-      tf.maximum(outside[0], outside[1]), outside[2])
-  inside = ((low >= 0) & (high > 0)) | ((high <= 0) & (low < 0))
-  exponent = tf.where(inside, distance, -distance) / variance
-  # What is out of reach after all gets no weight.
-  exponent = tf.where(exponent >= -tail, exponent, -np.inf)
-  triangle_row = tf.gather(tf.stack([tf.cast(triangle, tf.int32),
-                                     (tf.gather(image, triangle) * height + tf.cast(row, tf.int32)) * width], 1), span)
-  return _Touches(triangle_row[:, 1] + tf.cast(column, tf.int32), triangle_row[:, 0] * 3 + slot, exponent, where,
-                  away_x, away_y)
+  zero, squares = tf.zeros([], dtype), []
+  for k in range(3):
+    place = along[k] + x * ux[k]
+    beyond = place - tf.minimum(tf.maximum(place, zero), length[k])
+    squares.append(tf.square(beside[k] - x * uy[k]) + tf.square(beyond))
+  # tf.where costs ten times a product: signs and numbers are multiplied instead. At a corner, where two edges are
+  # equally near, the first is taken alone.
+  least = tf.minimum(squares[0], squares[1])
+  slot = tf.maximum(tf.cast(squares[1] < squares[0], tf.int32), 2 * tf.cast(squares[2] < least, tf.int32))
+  inside = tf.sign(tf.minimum(x - columns[15], columns[16] - x))
+  exponent = inside * tf.minimum(least, squares[2])
+  triangle = tf.cast(triangle, tf.int32)
+  origins = tf.stack([triangle * 3, (tf.gather(image, triangle) * height + tf.cast(row, tf.int32)) * width], axis=1)
+  edge, pixel = tf.unstack(tf.gather(origins, span), axis=1)
+  return _Touches(pixel + tf.cast(column, tf.int32), edge + slot, exponent, x, columns[17])
 
 
 def _first(low, size):
@@ -158,11 +176,14 @@ def _last(high, size):
 
 
 def _span(x0, down, dx, dy, reach):
-  """Least and greatest x within reach of a triangle in a row, seen as a band: edges cut to it, and reach added."""
+  """Least and greatest x within reach of a triangle in a row (inf, -inf if there is none).
+
+  The row is a band, to which the edges are cut, and reach is added; a reach of 0 gives what is inside.
+  """
   lefts, rights = [], []
   for k in range(3):
     per_dy = tf.math.reciprocal_no_nan(dy[k])
-    one, two = (tf.clip_by_value((down[k] + side) * per_dy, 0, 1) for side in (-reach, reach))
+    one, two = (_clip((down[k] + side) * per_dy) for side in (-reach, reach))
     # An edge beyond the band (or level in it, whose ends are those of others) does not count.
     beyond = (tf.minimum(down[k], down[k] - dy[k]) > reach) | (tf.maximum(down[k], down[k] - dy[k]) < -reach)
     ends = x0[k] + one * dx[k], x0[k] + two * dx[k]
@@ -172,19 +193,3 @@ def _span(x0, down, dx, dy, reach):
   for k in (1, 2):
     left, right = tf.minimum(left, lefts[k]), tf.maximum(right, rights[k])
   return left - reach, right + reach
-
-
-def _nearest_on_edge(x, x0, down, dx, dy, along, per_x):
-  """(squared distance, place on the edge, offset from it) of points to an edge, all [N]."""
-  place = tf.clip_by_value(along + x * per_x, 0, 1)
-  away_x, away_y = x - x0 - place * dx, down - place * dy
-  return away_x * away_x + away_y * away_y, place, away_x, away_y
-
-
-def _least(edges):
-  """The nearest of three edges; at a corner, where two are equally near, the first alone."""
-  best = (*edges[0], tf.zeros_like(edges[0][0], tf.int32))
-  for k in (1, 2):
-    nearer = edges[k][0] < best[0]
-    best = (*(tf.where(nearer, new, old) for new, old in zip(edges[k], best)), tf.where(nearer, k, best[4]))
-  return best

@@ -1,0 +1,90 @@
+"""How good a differentiable silhouette is: accuracy, smoothness, gradient, and how far fitting with it gets."""
+import functools
+
+import numpy as np
+import tensorflow as tf
+
+from dhpe_tf.rendering import rasterizer
+from dhpe_tf.rendering.silhouette import silhouette
+from tests.benchmarks import rendering_views
+from tests.rendering import scenes
+from tests.rendering.fitting import HandFitting
+
+
+def accuracy(method: str, setting: str, count: int) -> tuple[float, float]:
+  """(mean error of the boundary pixels against 256 samples, median IoU of (> 0.5) with the hard mask)."""
+  faces, views = rendering_views.faces(), rendering_views.hand_views(setting, count, seed=1)
+  size = (rendering_views.SETTINGS[setting][0],) * 2
+  errors, overlaps = [], []
+  hard = rasterizer.rasterize(views, faces, size).foreground_mask.numpy()[..., 0] > 0
+  masks = _graph(method, faces, size)(views).numpy()
+  for view, mask, sure in zip(views, masks, hard):
+    truth = scenes.supersampled_area(view, faces, size)
+    errors.append(np.abs(mask - truth)[(truth > 0) & (truth < 1)])
+    drawn = mask > .5
+    overlaps.append((drawn & sure).sum() / (drawn | sure).sum())
+  return float(np.concatenate(errors).mean()), float(np.median(overlaps))
+
+
+def jumps(method: str, setting: str, count: int, steps: int = 50, threshold: float = .1) -> float:
+  """Pixels an image that change by more than `threshold` in one of `steps` steps of a motion over 1 px."""
+  faces, views = rendering_views.faces(), rendering_views.hand_views(setting, count, seed=2)
+  draw = _graph(method, faces, (rendering_views.SETTINGS[setting][0],) * 2)
+  before, total = draw(views).numpy(), 0
+  for k in range(1, steps + 1):
+    after = draw(views + np.array([k / steps, 0, 0])).numpy()
+    total += (np.abs(after - before) > threshold).sum()
+    before = after
+  return total / count
+
+
+def difference_failures(method: str, setting: str, count: int, step: float = 1e-3) -> tuple[float, float]:
+  """Parts of random trials in which gradient and central difference differ by > 10%: moving vertices; moving the pose.
+
+  The step is in pixels of the fastest vertex. A trial's function is a random weighting of the pixels.
+  """
+  size, extent = rendering_views.SETTINGS[setting]
+  faces, random = rendering_views.faces(), np.random.default_rng(3)
+  poses, rotations = rendering_views.poses_and_cameras(count, seed=3)
+  views = rendering_views.project(poses, rotations, size, extent)
+  bend = random.normal(size=poses.shape)
+  velocity = [random.normal(size=views.shape) * [1, 1, 0],
+              rendering_views.project(poses + 1e-5 * bend, rotations, size, extent) - views]
+  draw = _graph(method, faces, (size, size), gradient=True)
+  weights = random.normal(size=(count, size, size))
+  failures = []
+  for direction in velocity:
+    direction = direction / np.linalg.norm(direction, axis=-1, keepdims=True).max(axis=1, keepdims=True)
+    gradient = draw(views, weights)[1].numpy()
+    analytic = (gradient * direction).sum(axis=(1, 2))
+    high, low = (draw(views + sign * step * direction, weights)[0].numpy() for sign in (1, -1))
+    numeric = ((high.astype(np.float64) - low) * weights).sum(axis=(1, 2)) / (2 * step)
+    failures.append(float(np.mean(np.abs(numeric - analytic) > .1 * np.abs(numeric) + 1e-9)))
+  return tuple(failures)
+
+
+def recovery(method: str, starts: int) -> tuple[float, float, float, float]:
+  """60 steps on the 64 px mask: IoU (median, worst decile) and vertex error in px (median at the start, at the end)."""
+  problem = HandFitting(starts)
+  fitted = problem.descend(functools.partial(silhouette, method=method), steps=60, rate=.04)
+  target = problem.vertices_px(problem.target).numpy()
+  errors = [np.median(np.linalg.norm(problem.vertices_px(v).numpy()[..., :2] - target[..., :2], axis=-1))
+            for v in (problem.start, fitted)]
+  overlap = problem.iou(fitted)
+  return float(np.median(overlap)), float(np.percentile(overlap, 10)), *map(float, errors)
+
+
+def _graph(method, faces, size, gradient=False):
+  """The silhouette as a function of float64 vertices (computed in float32 where the method has no more)."""
+  if not gradient:
+    return tf.function(lambda v: silhouette(v, faces, size, method=method))
+
+  @tf.function
+  def both(vertices, weights):
+    with tf.GradientTape() as tape:
+      tape.watch(vertices)
+      mask = silhouette(vertices, faces, size, method=method)
+      loss = tf.reduce_sum(mask * tf.cast(weights, mask.dtype))
+    return mask, tape.gradient(loss, vertices)
+
+  return lambda v, w: both(tf.constant(v), tf.constant(w))
