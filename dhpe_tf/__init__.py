@@ -10,15 +10,18 @@ __version__ = '0.1.0'
 
 
 def _select_keras_2() -> None:
-  """Makes `tf.keras` the tf-keras package; raises if TensorFlow was imported earlier with Keras 3.
+  """Makes `tf.keras` the tf-keras package; raises if TensorFlow was imported earlier with another.
 
-  TensorFlow 2.16 and later read TF_USE_LEGACY_KERAS once, when `tf.keras` is first touched, so it must be set first.
+  TensorFlow reads TF_USE_LEGACY_KERAS once: 2.15 when it is imported, later ones when `tf.keras` is first touched.
+  Without it 2.15 takes the keras package, whose layers do not mix with those of tf-keras although both are Keras 2.
   """
   loaded = sys.modules.get('tensorflow')
+  chosen = os.environ.get('TF_USE_LEGACY_KERAS')
   os.environ['TF_USE_LEGACY_KERAS'] = '1'
-  if loaded is not None and not loaded.keras.__name__.startswith(('tf_keras', 'keras.api._v2')):
+  too_late = loaded is not None and loaded.__version__.startswith('2.15.') and chosen != '1'
+  if loaded is not None and (too_late or not loaded.keras.__name__.startswith('tf_keras')):
     raise ImportError(
-        'dhpe_tf needs Keras 2, but TensorFlow was imported before it and has already chosen Keras 3. '
+        'dhpe_tf needs Keras 2, but TensorFlow was imported before it and has already chosen another Keras. '
         'Import dhpe_tf before tensorflow, or set TF_USE_LEGACY_KERAS=1 in the environment.')
 
 
