@@ -14,10 +14,12 @@ NEW = 'python_version >= "3.12"'
 INSTALL_REQUIRES = [
     f'tensorflow==2.15.1; {OLD}',
     f'tf-keras==2.15.1; {OLD}',
-    f'tensorflow-addons==0.23.0; {OLD}',  # moving-average optimizer
+    f'tensorflow-addons==0.23.0; {OLD}',  # required by tensorflow-graphics; pinned to fit TensorFlow 2.15
     f'tensorflow>=2.16,<2.22; {NEW}',
     f'tf-keras>=2.16,<2.22; {NEW}',  # Keras 2, on which the custom train steps rest
-    'tensorflow-graphics==2021.12.3',  # Framebuffer, interpolation, splatting, quaternions; its last release
+    # Framebuffer, interpolation, splatting; its last release. It requires tensorflow-addons, so on Python 3.12 only
+    # `pip install --no-deps tensorflow-graphics` gets it; what uses it imports it when called.
+    f'tensorflow-graphics==2021.12.3; {OLD}',
     f'keras-cv==0.9.0; {OLD}',  # backbones built from architecture arguments, image augmentation
     f'keras-cv>=0.9.0; {NEW}',
     f'numpy>=1.23,<2; {OLD}',  # TensorFlow 2.15 is built against NumPy 1
