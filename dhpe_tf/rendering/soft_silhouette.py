@@ -15,15 +15,15 @@ import tensorflow as tf
 from dhpe_tf.rendering import crop_view
 from dhpe_tf.rendering.ranges import expand_ranges
 
-# About how many pairs of face and pixel are worked on at a time, so that they stay in the processor's cache.
-_TOUCHES_AT_ONCE = 32_768
+# How many pixels of how many images are worked on at a time.
+_PIXELS_AT_ONCE = 60_000
 
 
 class _Touches(NamedTuple):
   """(face, pixel) pairs within reach, N of them.
 
   Attributes:
-    pixel: int32 [N].
+    pixel: int32 [N], counted through the images at hand, as are triangles.
     edge: int32 [N], corner (triangle * 3 + k) at which the nearest edge starts; it runs to the next corner.
     exponent: [N], +-d^2 / sigma.
     x, y: [N], the pixel's centre.
@@ -58,33 +58,11 @@ def soft_silhouette(vertices_px: tf.Tensor, faces: Union[np.ndarray, tf.Tensor],
 
   @tf.custom_gradient
   def soft(vertices):
-    drawn = tf.reduce_any(vertices != 0, axis=[1, 2])
-    corners = tf.gather(vertices, tf.constant(faces), axis=1)  # [B, F, 3, 2]
-    corners = tf.where(drawn[:, tf.newaxis, tf.newaxis, tf.newaxis], corners, -2.**20)
-    touches = _touches_in_turn(corners, height, width, variance, tail)
-    pixels = tf.shape(vertices)[0] * height * width
-    # log(1 - p) = -softplus(exponent)
-    uncovered = tf.exp(-tf.math.unsorted_segment_sum(tf.math.softplus(touches.exponent), touches.pixel, pixels))
+    images = _InTurn(faces, tf.shape(vertices)[0], height * width)
+    uncovered, touches = images.forward(vertices, height, width, variance, tail)
 
     def gradient(upstream):
-      push = tf.reshape(upstream, [-1]) * uncovered * (2 / variance)
-      push = tf.gather(push, touches.pixel) * tf.sigmoid(touches.exponent)
-      # The exponent's sign is that of the point: inside, moving the edge away from it covers it better.
-      push *= -tf.sign(touches.exponent)
-      edges = tf.gather(tf.reshape(_edge_table(corners), [-1, 5]), touches.edge)
-      x0, y0, ux, uy, length = tf.unstack(edges, axis=1)
-      right, down = touches.x - x0, touches.y - y0
-      place = tf.minimum(tf.maximum(right * ux + down * uy, 0), length)
-      push_x, push_y = push * (right - place * ux), push * (down - place * uy)
-      far = place / length
-      far_x, far_y = push_x * far, push_y * far
-      ends = tf.stack([push_x - far_x, push_y - far_y, far_x, far_y], axis=-1)
-      slots = tf.math.unsorted_segment_sum(ends, touches.edge, tf.size(corners) // 2)
-      slots = tf.reshape(slots, [-1, 3, 4])
-      at_corner = tf.reshape(slots[..., :2] + tf.roll(slots[..., 2:], 1, axis=1), tf.shape(corners))
-      per_vertex = tf.math.unsorted_segment_sum(
-          tf.transpose(at_corner, [1, 2, 0, 3]), tf.constant(faces), tf.shape(vertices)[1])
-      return tf.transpose(per_vertex, [1, 0, 2])
+      return images.backward(vertices, tf.reshape(upstream, [-1]) * uncovered * (2 / variance), touches)
 
     return tf.reshape(1 - uncovered, [-1, height, width]), gradient
 
@@ -93,23 +71,81 @@ def soft_silhouette(vertices_px: tf.Tensor, faces: Union[np.ndarray, tf.Tensor],
   return alpha
 
 
-def _touches_in_turn(corners, height, width, variance, tail):
-  """`_Touches` of corners [B, F, 3, 2], some triangles at a time."""
-  batch, faces = tf.shape(corners)[0], corners.shape[1]
-  count, corners = batch * faces, tf.reshape(corners, [-1, 3, 2])
-  at_once = max(1, int(_TOUCHES_AT_ONCE / (2 * np.sqrt(tail * variance) + 4)**2))
+class _InTurn:
+  """Works on a few images at a time: what is alive at one time is then small, whatever the batch.
 
-  def some(start, arrays):
-    stop = tf.minimum(start + at_once, count)
-    found = _find_touches(corners[start:stop], tf.range(start, stop) // faces, height, width, variance, tail)
-    found = found._replace(edge=found.edge + start * 3)
-    return stop, [array.write(array.size(), x) for array, x in zip(arrays, found)]
+  Args:
+    faces: int32 [F, 3].
+    batch: int32 [], B.
+    pixels: of one image.
+  """
 
-  dtypes = [tf.int32, tf.int32] + [corners.dtype] * 3
-  arrays = [tf.TensorArray(t, size=0, dynamic_size=True, infer_shape=False, element_shape=[None]) for t in dtypes]
-  _, arrays = tf.while_loop(lambda start, _: start < count, some, (0, arrays), parallel_iterations=1)
-  # An empty array cannot be concatenated.
-  return _Touches(*(array.write(array.size(), tf.zeros([0], t)).concat() for array, t in zip(arrays, dtypes)))
+  def __init__(self, faces, batch, pixels):
+    self._faces, self._batch, self._pixels = tf.constant(faces), batch, pixels
+    self._at_once = max(1, _PIXELS_AT_ONCE // pixels)
+
+  def forward(self, vertices, height, width, variance, tail):
+    """prod(1 - p) [B * pixels] of vertices [B, V, 2], and a list of `_Touches`, its arrays one for each turn."""
+    def turn(start, uncovered, touches):
+      stop = tf.minimum(start + self._at_once, self._batch)
+      found = _find_touches(self._corners(vertices, start, stop), self._faces.shape[0], height, width, variance, tail)
+      # log(1 - p) = -softplus(exponent)
+      total = tf.math.unsorted_segment_sum(tf.math.softplus(found.exponent), found.pixel, (stop - start) * self._pixels)
+      touches = [array.write(array.size(), x) for array, x in zip(touches, found)]
+      return stop, uncovered.write(uncovered.size(), tf.exp(-total)), touches
+
+    touches = [_array(t) for t in [tf.int32, tf.int32] + [vertices.dtype] * 3]
+    _, uncovered, touches = tf.while_loop(lambda start, *_: start < self._batch, turn,
+                                          (0, _array(vertices.dtype), touches), parallel_iterations=1)
+    return _concat(uncovered, []), touches
+
+  def backward(self, vertices, push, touches):
+    """Gradient [B, V, 2] from that of -log(1 - p) [B * pixels]."""
+    def turn(start, index, slopes):
+      stop = tf.minimum(start + self._at_once, self._batch)
+      corners = self._corners(vertices, start, stop)
+      ends = _push_ends(corners, _Touches(*(array.read(index) for array in touches)),
+                        push[start * self._pixels:stop * self._pixels])
+      # What pushes the end of an edge pushes the next corner.
+      at_corner = tf.reshape(ends[..., :2] + tf.roll(ends[..., 2:], 1, axis=1), [stop - start, -1, 3, 2])
+      slope = tf.math.unsorted_segment_sum(tf.transpose(at_corner, [1, 2, 0, 3]), self._faces, tf.shape(vertices)[1])
+      return stop, index + 1, slopes.write(index, tf.transpose(slope, [1, 0, 2]))
+
+    shape = vertices.shape[1:].as_list()
+    _, _, slopes = tf.while_loop(lambda start, *_: start < self._batch, turn,
+                                 (0, 0, _array(vertices.dtype, shape)), parallel_iterations=1)
+    return _concat(slopes, shape)
+
+  def _corners(self, vertices, start, stop):
+    """Corners [n * F, 3, 2] of some images; far away where the mesh is a point, which stands for nothing to draw."""
+    vertices = vertices[start:stop]
+    drawn = tf.reduce_any(vertices != 0, axis=[1, 2], keepdims=True)
+    return tf.reshape(tf.gather(tf.where(drawn, vertices, -2.**20), self._faces, axis=1), [-1, 3, 2])
+
+
+def _array(dtype, shape=()):
+  return tf.TensorArray(dtype, size=0, dynamic_size=True, infer_shape=False, element_shape=[None, *shape],
+                        clear_after_read=False)
+
+
+def _concat(array, shape):
+  """Concatenates; an empty array could not be, and so gets an empty element."""
+  return array.write(array.size(), tf.zeros([0, *shape], array.dtype)).concat()
+
+
+def _push_ends(corners, touches, push):
+  """Gradient on the starts and ends of the edges of triangles [K, 3, 2]: [K, 3, 4], from `push` [pixels]."""
+  # The exponent's sign is that of the point: inside, moving the edge away from it covers it better.
+  push = -tf.gather(push, touches.pixel) * tf.sigmoid(touches.exponent) * tf.sign(touches.exponent)
+  edges = tf.gather(tf.reshape(_edge_table(corners), [-1, 5]), touches.edge)
+  x0, y0, ux, uy, length = tf.unstack(edges, axis=1)
+  right, down = touches.x - x0, touches.y - y0
+  place = tf.minimum(tf.maximum(right * ux + down * uy, 0), length)
+  push_x, push_y = push * (right - place * ux), push * (down - place * uy)
+  far = place / length
+  far_x, far_y = push_x * far, push_y * far
+  ends = tf.stack([push_x - far_x, push_y - far_y, far_x, far_y], axis=-1)
+  return tf.reshape(tf.math.unsorted_segment_sum(ends, touches.edge, 3 * tf.shape(corners)[0]), [-1, 3, 4])
 
 
 def _edge_table(corners):
@@ -125,8 +161,8 @@ def _clip(x):
   return tf.raw_ops.ClipByValue(t=x, clip_value_min=tf.zeros([], x.dtype), clip_value_max=tf.ones([], x.dtype))
 
 
-def _find_touches(corners, image, height, width, variance, tail):
-  """`_Touches` of triangles [K, 3, 2] of images int32 [K]."""
+def _find_touches(corners, faces, height, width, variance, tail):
+  """`_Touches` of triangles [K, 3, 2], `faces` to an image."""
   dtype, reach = corners.dtype, float(np.sqrt(tail * variance))
   y = corners[..., 1]
   triangle, row = expand_ranges(_first(tf.reduce_min(y, axis=1) - reach, height),
@@ -162,7 +198,7 @@ def _find_touches(corners, image, height, width, variance, tail):
   inside = tf.sign(tf.minimum(x - columns[15], columns[16] - x))
   exponent = inside * tf.minimum(least, squares[2])
   triangle = tf.cast(triangle, tf.int32)
-  origins = tf.stack([triangle * 3, (tf.gather(image, triangle) * height + tf.cast(row, tf.int32)) * width], axis=1)
+  origins = tf.stack([triangle * 3, (triangle // faces * height + tf.cast(row, tf.int32)) * width], axis=1)
   edge, pixel = tf.unstack(tf.gather(origins, span), axis=1)
   return _Touches(pixel + tf.cast(column, tf.int32), edge + slot, exponent, x, columns[17])
 
