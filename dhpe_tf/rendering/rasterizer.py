@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from dhpe_tf.rendering import crop_view, fragments, ranges
+from dhpe_tf.rendering import framebuffer as framebuffers
 
 
 class Visible(NamedTuple):
@@ -194,12 +195,8 @@ def framebuffer(visible: Visible, faces: Union[np.ndarray, tf.Tensor], image_siz
 
 
 def _framebuffer(triangle_id, mask, barycentrics, faces, attributes):
-  from tensorflow_graphics.rendering import framebuffer as fb
-  return fb.Framebuffer(
-      foreground_mask=mask, triangle_id=triangle_id,
-      vertex_ids=tf.gather(np.asarray(faces, np.int32), triangle_id[..., 0]),
-      barycentrics=fb.RasterizedAttribute(barycentrics),
-      attributes={name: fb.RasterizedAttribute(value) for name, value in attributes.items()})
+  vertex_ids = tf.gather(np.asarray(faces, np.int32), triangle_id[..., 0])
+  return framebuffers.make(triangle_id, vertex_ids, mask, barycentrics, attributes)
 
 
 def rasterize_within_budget(vertices_px: tf.Tensor, faces: Union[np.ndarray, tf.Tensor], image_size: tuple[int, int],

@@ -7,7 +7,7 @@ from typing import Union
 import numpy as np
 import tensorflow as tf
 
-from dhpe_tf.rendering import rasterizer
+from dhpe_tf.rendering import framebuffer, rasterizer
 
 
 def splat_silhouette(vertices_px: tf.Tensor, faces: Union[np.ndarray, tf.Tensor],
@@ -21,9 +21,11 @@ def splat_silhouette(vertices_px: tf.Tensor, faces: Union[np.ndarray, tf.Tensor]
 
   Returns:
     float32 [B, height, width] in 0 .. 1.
-  """
-  from tensorflow_graphics.rendering import splat
 
+  Raises:
+    UserError: tensorflow_graphics is not installed.
+  """
+  splat = framebuffer.require_splat()
   height, width = map(int, image_size)
   vertices_px = tf.cast(vertices_px, tf.float32)
   if vertices_px.shape[-1] == 2:

@@ -10,7 +10,7 @@ from typing import Optional
 import numpy as np
 import tensorflow as tf
 
-from dhpe_tf.rendering import fragments
+from dhpe_tf.rendering import fragments, framebuffer
 
 _THEIR_CPU_BACKEND = 'tensorflow_graphics.rendering.kernels.rasterization_backend'
 
@@ -45,7 +45,6 @@ def rasterize(vertices: tf.Tensor, triangles: tf.Tensor, view_projection_matrice
   """
   if num_layers < 1:
     raise ValueError('num_layers must be > 0.')
-  from tensorflow_graphics.rendering import framebuffer as fb
   with tf.name_scope(name):
     vertices, triangles = tf.convert_to_tensor(vertices), tf.cast(tf.convert_to_tensor(triangles), tf.int32)
     width, height = map(int, image_size)
@@ -67,8 +66,7 @@ def rasterize(vertices: tf.Tensor, triangles: tf.Tensor, view_projection_matrice
       return tf.ensure_shape(values, shape + [None])
 
     face, barycentrics, mask = (image(values) for values in zip(*layers))
-    return fb.Framebuffer(triangle_id=face, vertex_ids=tf.gather(triangles, face[..., 0]), foreground_mask=mask,
-                          barycentrics=fb.RasterizedAttribute(barycentrics))
+    return framebuffer.make(face, tf.gather(triangles, face[..., 0]), mask, barycentrics)
 
 
 def _to_clip_space(vertices, matrices, width, height):

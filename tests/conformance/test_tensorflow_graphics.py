@@ -8,15 +8,13 @@ import sys
 
 import numpy as np
 import pytest
-from tensorflow_graphics.rendering import rasterization_backend
-from tensorflow_graphics.rendering.tests import (
-  barycentrics_test,
-  cpu_rasterization_backend_test,
-  interpolate_test,
-  splat_test,
-)
 
 from dhpe_tf.rendering import tfg_backend
+
+rasterization_backend = pytest.importorskip('tensorflow_graphics.rendering.rasterization_backend')
+barycentrics_test, cpu_rasterization_backend_test, interpolate_test, splat_test = (
+    pytest.importorskip(f'tensorflow_graphics.rendering.tests.{name}_test')
+    for name in ('barycentrics', 'cpu_rasterization_backend', 'interpolate', 'splat'))
 
 
 @pytest.fixture(autouse=True)

@@ -182,7 +182,7 @@ def test_one_pixel_image_and_any_batch_in_a_graph():
 
 
 def test_tensorflow_graphics_interpolates_on_the_framebuffer():
-  from tensorflow_graphics.rendering import interpolate
+  interpolate = pytest.importorskip('tensorflow_graphics.rendering.interpolate')
   vertices, faces = scenes.torus()
   views = scenes.posed(vertices, (16, 24), 2, seed=9).astype(np.float32)
   ours = rasterizer.rasterize(views, faces, (16, 24), attributes={'v': views})

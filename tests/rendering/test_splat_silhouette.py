@@ -5,6 +5,8 @@ import tensorflow as tf
 from dhpe_tf.rendering.splat_silhouette import splat_silhouette
 from tests.rendering import scenes
 
+pytest.importorskip('tensorflow_graphics.rendering.splat')
+
 
 @pytest.fixture(scope='module')
 def descent():
