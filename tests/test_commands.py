@@ -10,7 +10,7 @@ import tensorflow as tf
 from PIL import Image
 
 from dhpe_tf import command_line, evaluate, export, predict, train
-from tests import tiny_records
+from tests.data import records
 
 CONFIG = """
 include 'models/tiny.gin'
@@ -22,7 +22,6 @@ dhpe_tf.build_dataset.batch_size = 2
 dhpe.build_model.rounds = 1
 train.epochs = 1
 train.steps_per_epoch = 2
-train.callbacks = [@train.pictures]
 """
 
 
@@ -36,7 +35,8 @@ def call(module, *arguments):
 @pytest.fixture(scope='module')
 def folder(tmp_path_factory):
   folder = tmp_path_factory.mktemp('commands')
-  tiny_records.write(str(folder / 'records'))
+  for split, count in (('train', 6), ('eval', 3)):
+    records.write(str(folder / 'records'), count, split)
   (folder / 'tiny.gin').write_text(CONFIG.format(records=folder / 'records'))
   (folder / 'photo').mkdir()
   Image.fromarray(np.random.RandomState(0).randint(0, 256, (50, 70, 3), np.uint8)).save(folder / 'photo' / 'a.png')
@@ -59,7 +59,28 @@ def test_training_shows_pictures(trained):
   events = [event for path in glob.glob(f'{trained}/logs/eval/*')
             for event in tf.compat.v1.train.summary_iterator(path)]
   tags = {value.tag for event in events for value in event.summary.value}
-  assert {'results', 'loss', 'iou'} <= tags
+  assert {'results', 'mesh_VERTEX', 'mesh_FACE', 'loss', 'iou'} <= tags
+
+
+def test_a_training_cut_off_ends_with_the_same_weights(folder, trained):
+  class Cut(tf.keras.callbacks.Callback):
+    def on_train_batch_end(self, batch, logs=None):
+      if batch == 2:
+        raise ConnectionError('power cut')
+
+  gin.external_configurable(lambda *_: Cut(), 'cut', module='test')
+  arguments = [f'--gin_file={folder}/tiny.gin', f'--model_dir={folder}/cut', '--gin_param=train.checkpoint_steps = 1']
+  with pytest.raises(ConnectionError):
+    call(train, *arguments, '--gin_param=train.callbacks = [@test.cut]')
+  assert tf.train.latest_checkpoint(f'{folder}/cut/checkpoints').endswith('-1')
+  assert call(train, *arguments) == 0
+  ends = [tf.train.load_checkpoint(tf.train.latest_checkpoint(f'{path}/checkpoints'))
+          for path in (trained, f'{folder}/cut')]
+  names = [name for name in ends[0].get_variable_to_shape_map() if name.startswith('model/') and 'metric' not in name]
+  assert len(names) > 50
+  for name in names:
+    if ends[0].get_tensor(name).dtype == np.float32 and '_means' not in name:
+      np.testing.assert_allclose(*(end.get_tensor(name) for end in ends), rtol=1e-4, atol=1e-6, err_msg=name)
 
 
 def test_report(folder, trained):
@@ -98,8 +119,9 @@ def test_missing_records_are_named_with_the_remedy(folder, trained, capsys):
 
 
 def test_a_truncated_record_file_is_one_line(folder, trained, tmp_path, capsys):
-  tiny_records.write(str(tmp_path))
-  shard, = glob.glob(f'{tmp_path}/Split-eval/*.gz')
+  for split in ('train', 'eval'):
+    records.write(str(tmp_path), 3, split)
+  shard = glob.glob(f'{tmp_path}/Split-eval/*.gz')[0]
   os.truncate(shard, os.path.getsize(shard) // 2)
   assert call(evaluate, f'--model_dir={trained}', f'--data={tmp_path}', f'--report={tmp_path}/r.json') == 1
   error = capsys.readouterr().err.splitlines()[-1]

@@ -1,9 +1,10 @@
 """What is written to TensorBoard while training."""
 import os
 import time
-from collections.abc import Callable
+from typing import Optional
 
 import gin
+import numpy as np
 import tensorflow as tf
 
 from dhpe_tf.training.settings import TrainSettings
@@ -12,7 +13,7 @@ from dhpe_tf.visualization import overlay
 
 @gin.configurable(module='train')
 def pictures(model: tf.keras.Model, settings: TrainSettings, log_dir: str,
-             count: int = 4) -> tf.keras.callbacks.Callback:
+             count: int = 4) -> Optional[tf.keras.callbacks.Callback]:
   """Shows the model's meshes on the first held-out images after every evaluation; for `train.callbacks`.
 
   Args:
@@ -20,9 +21,14 @@ def pictures(model: tf.keras.Model, settings: TrainSettings, log_dir: str,
     settings: give the images.
     log_dir: TensorBoard's folder.
     count: images shown.
+
+  Returns:
+    The callback; None for a model without `hand_model`, and where nothing is evaluated.
   """
+  if not hasattr(model, 'hand_model') or settings.eval_steps == 0:
+    return None
   images = next(iter(settings.eval_data()))['image'][:count]
-  return Pictures(log_dir, images, lambda given, results: overlay.draw_batch(given, results, model.hand_model.faces))
+  return Pictures(log_dir, images, model.hand_model.faces)
 
 
 class Scalars(tf.keras.callbacks.Callback):
@@ -74,24 +80,30 @@ class Scalars(tf.keras.callbacks.Callback):
 
 
 class Pictures(tf.keras.callbacks.Callback):
-  """Writes pictures of the model's results on a few held-out images after every evaluation."""
+  """Writes panels and 3D meshes of the model's results on a few held-out images after every evaluation."""
 
-  def __init__(self, log_dir: str, images: tf.Tensor, draw: Callable):
+  def __init__(self, log_dir: str, images: tf.Tensor, faces: np.ndarray):
     """Prepares the writer.
 
     Args:
       log_dir: TensorBoard's folder.
       images: [B, S, S, 3] in 0..1.
-      draw: (images, results) -> uint8 [B, H, W, 3].
+      faces: [F, 3] of the mesh.
     """
     super().__init__()
     self._writer = tf.summary.create_file_writer(os.path.join(log_dir, 'eval'))
     self._images = images
-    self._draw = draw
+    self._faces = faces
 
   def on_test_end(self, logs: dict) -> None:
     """Called after an evaluation; `logs` holds 'step'."""
-    pictures = self._draw(self._images, self.model(self._images, training=False))
+    from tensorboard.plugins.mesh import summary_v2 as mesh_summary
+
+    results = self.model(self._images, training=False)
+    panels = overlay.draw_batch(self._images, results, self._faces)
+    # The viewer's axes: y up, z toward the viewer.
+    vertices = tf.cast(results['vertices'], tf.float32) * [1., -1., -1.]
     with self._writer.as_default(logs['step']):
-      tf.summary.image('results', pictures, max_outputs=len(pictures))
+      tf.summary.image('results', panels, max_outputs=len(panels))
+      mesh_summary.mesh('mesh', vertices, faces=tf.tile(self._faces[None], [len(vertices), 1, 1]))
     self._writer.flush()

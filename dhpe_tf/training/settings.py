@@ -35,7 +35,8 @@ class TrainSettings:
     checkpoint_minutes: minutes between checkpoints, for checkpoint_steps 0.
     keep_checkpoints: older ones are deleted.
     log_steps: steps between points in TensorBoard.
-    callbacks: functions (model, settings, log_dir) -> tf.keras.callbacks.Callback; its batch number is the global step.
+    callbacks: functions (model, settings, log_dir) -> tf.keras.callbacks.Callback, or None to do without; its batch
+      number is the global step.
     patience: stop after so many evaluations without a better `monitor`; 0 for never.
     monitor: the evaluation's scalar to be minimised.
     seed: of initial weights, data order and augmentation.

@@ -213,7 +213,8 @@ class Trainer:
   def _build_callbacks(self) -> tf.keras.callbacks.CallbackList:
     log_dir = os.path.join(self._model_dir, LOGS)
     callbacks = [Scalars(log_dir, self._settings.log_steps)]
-    callbacks += [build(self.model, self._settings, log_dir) for build in self._settings.callbacks]
+    built = [build(self.model, self._settings, log_dir) for build in self._settings.callbacks]
+    callbacks += [callback for callback in built if callback is not None]
     return tf.keras.callbacks.CallbackList(callbacks, add_history=False, model=self.model)
 
   def _global_step(self) -> int:
