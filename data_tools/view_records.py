@@ -5,37 +5,40 @@
 Each cell is the crop as the network will see it, left hands mirrored: skeleton, outline of the mask in white, and name
 and side above. --training draws the augmented crops instead.
 """
+import os
+import sys
+
 import numpy as np
 from absl import flags
 from PIL import Image, ImageDraw
 
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
 from dhpe_tf import command_line
 
-FLAGS = flags.FLAGS
+_FLAGS = flags.FlagValues()
+flags.DEFINE_string('records', None, 'folder of the record set', flag_values=_FLAGS)
+flags.DEFINE_string('split', 'train', 'which split', flag_values=_FLAGS)
+flags.DEFINE_integer('count', 40, 'how many records', lower_bound=1, flag_values=_FLAGS)
+flags.DEFINE_integer('columns', 8, 'cells side by side', lower_bound=1, flag_values=_FLAGS)
+flags.DEFINE_integer('cell', 160, 'side of a cell, px', lower_bound=32, flag_values=_FLAGS)
+flags.DEFINE_string('output', None, 'the PNG file', flag_values=_FLAGS)
+flags.DEFINE_bool('training', False, 'draw augmented crops in random order', flag_values=_FLAGS)
+flags.DEFINE_integer('seed', 0, 'of order and augmentation', flag_values=_FLAGS)
+flags.mark_flags_as_required(['records', 'output'], _FLAGS)
 _CAPTION_PX = 14
 
 
-def define_flags() -> None:
-  """Defines this program's flags."""
-  flags.DEFINE_string('records', None, 'folder of the record set', required=True)
-  flags.DEFINE_string('split', 'train', 'which split')
-  flags.DEFINE_integer('count', 40, 'how many records', lower_bound=1)
-  flags.DEFINE_integer('columns', 8, 'cells side by side', lower_bound=1)
-  flags.DEFINE_integer('cell', 160, 'side of a cell, px', lower_bound=32)
-  flags.DEFINE_string('output', None, 'the PNG file', required=True)
-  flags.DEFINE_bool('training', False, 'draw augmented crops in random order')
-  flags.DEFINE_integer('seed', 0, 'of order and augmentation')
-
-
-def main(_) -> None:
+def main(argv: list[str]) -> None:
   """Draws the sheet."""
+  del argv
   from dhpe_tf.data import input_pipeline
   from dhpe_tf.visualization import overlay
-  dataset = input_pipeline.build_dataset([(FLAGS.records, FLAGS.split, 1.0)], batch_size=1, image_size=FLAGS.cell,
-                                         training=FLAGS.training, seed=FLAGS.seed)
-  cells = [draw_cell(instance) for instance in dataset.unbatch().take(FLAGS.count).as_numpy_iterator()]
-  overlay.write_png(FLAGS.output, sheet(cells, FLAGS.columns))
-  print(f'{FLAGS.output}: {len(cells)} records of {FLAGS.records} {FLAGS.split}')
+  dataset = input_pipeline.build_dataset([(_FLAGS.records, _FLAGS.split, 1.0)], batch_size=1, image_size=_FLAGS.cell,
+                                         training=_FLAGS.training, seed=_FLAGS.seed)
+  cells = [draw_cell(instance) for instance in dataset.unbatch().take(_FLAGS.count).as_numpy_iterator()]
+  overlay.write_png(_FLAGS.output, sheet(cells, _FLAGS.columns))
+  print(f'{_FLAGS.output}: {len(cells)} records of {_FLAGS.records} {_FLAGS.split}')
 
 
 def draw_cell(instance: dict) -> np.ndarray:
@@ -62,5 +65,4 @@ def sheet(cells: list[np.ndarray], columns: int) -> np.ndarray:
 
 
 if __name__ == '__main__':
-  define_flags()
-  command_line.run(main)
+  command_line.run(main, _FLAGS)

@@ -17,7 +17,7 @@ _SKIN_RGB = np.array([[234, 192, 170], [205, 150, 120], [150, 100, 75], [90, 60,
 class Backgrounds:
   """A pool of pictures from which random parts are cut."""
 
-  def __init__(self, seed: int, folder: str = '', pool_size: int = 64, pool_side_px: int = 288):
+  def __init__(self, seed: int, folder: str = '', pool_size: int = 128, pool_side_px: int = 288):
     """Fills the pool.
 
     Args:
@@ -33,26 +33,26 @@ class Backgrounds:
     if folder:
       self._pool = _photographs(folder, random, pool_size, pool_side_px)
     else:
-      self._pool = [make_up(random, pool_side_px) for _ in range(pool_size)]
+      self._pool = [Image.fromarray(make_up(random, pool_side_px)) for _ in range(pool_size)]
 
   def draw(self, random: np.random.Generator, side_px: int) -> np.ndarray:
     """A random part of a random picture, flipped and recoloured at random: uint8 [side, side, 3]."""
     picture = self._pool[random.integers(len(self._pool))]
-    side = random.integers(picture.shape[0] // 3, picture.shape[0] + 1)
-    top, left = random.integers(0, picture.shape[0] - side + 1, 2)
-    part = Image.fromarray(picture[top:top + side, left:left + side])
-    part = np.asarray(part.resize((side_px, side_px), Image.BILINEAR))
+    whole = picture.size[0]
+    side = int(random.integers(whole // 3, whole + 1))
+    left, top = (int(x) for x in random.integers(0, whole - side + 1, 2))
+    part = picture.resize((side_px, side_px), Image.BILINEAR, box=(left, top, left + side, top + side))
     if random.uniform() < 0.5:
-      part = part[:, ::-1]
+      part = part.transpose(Image.FLIP_LEFT_RIGHT)
     if random.uniform() < 0.5:
-      part = part.transpose(1, 0, 2)
+      part = part.transpose(Image.TRANSPOSE)
     # One table for each channel: gain and offset, clipped.
     gain, offset = random.uniform(0.6, 1.25) * np.exp(random.normal(0, 0.08, 3)), random.uniform(-30, 30)
-    table = np.clip(np.arange(256)[:, None] * gain + offset, 0, 255).astype(np.uint8)
-    return np.stack([table[part[..., c], c] for c in range(3)], axis=-1)
+    table = np.clip(np.arange(256) * gain[:, None] + offset, 0, 255).astype(np.uint8)
+    return np.asarray(part.point(table.ravel().tolist()))
 
 
-def _photographs(folder: str, random: np.random.Generator, count: int, side_px: int) -> list[np.ndarray]:
+def _photographs(folder: str, random: np.random.Generator, count: int, side_px: int) -> list[Image.Image]:
   """Up to `count` photographs of a folder, their middle squares resampled."""
   try:
     names = sorted(name for name in os.listdir(folder) if name.lower().endswith(image_files.EXTENSIONS))
@@ -64,7 +64,7 @@ def _photographs(folder: str, random: np.random.Generator, count: int, side_px: 
     side = min(picture.shape[:2])
     top, left = (picture.shape[0] - side) // 2, (picture.shape[1] - side) // 2
     square = Image.fromarray(picture[top:top + side, left:left + side])
-    pool.append(np.asarray(square.resize((side_px, side_px), Image.BILINEAR)))
+    pool.append(square.resize((side_px, side_px), Image.BILINEAR))
   if not pool:
     raise UserError(f'backgrounds: no picture in {folder}; files end in {", ".join(image_files.EXTENSIONS)}')
   return pool
@@ -72,16 +72,46 @@ def _photographs(folder: str, random: np.random.Generator, count: int, side_px: 
 
 def make_up(random: np.random.Generator, side_px: int) -> np.ndarray:
   """One made-up picture, uint8 [side, side, 3]: plain or noisy ground, clutter of shapes, edges and light."""
-  palette = random.integers(0, 256, (6, 3))
-  if random.uniform() < 0.5:  # rooms have few strong colours
-    palette = (palette.mean(axis=1, keepdims=True) + 0.35 * (palette - palette.mean(axis=1, keepdims=True))).astype(int)
+  palette = _palette(random, 6)
   picture = _ground(random, side_px, palette)
-  if random.uniform() < 0.75:
+  if random.uniform() < 0.5:
+    picture = _surfaces(random, picture, palette)
+  if random.uniform() < 0.7:
     picture = _clutter(random, picture, palette)
-  light = _noise(random, side_px, octaves=(2, 3))[..., None]
-  picture = picture * (1 + random.uniform(0, 0.5) * light)
-  grain = random.normal(0, random.uniform(0, 6), picture.shape)
+  light = _noise(random, side_px, octaves=(1, 2, 3))[..., None]
+  picture = picture * (1 + random.uniform(0, 0.6) * light)
+  grain = random.normal(0, random.uniform(0, 4), picture.shape)
   return np.clip(picture + grain, 0, 255).astype(np.uint8)
+
+
+def _palette(random: np.random.Generator, count: int) -> np.ndarray:
+  """Colours that go together, [count, 3] in 0..255: about two hues, in rooms mostly dull and rather light."""
+  vivid = random.uniform() < 0.25
+  hue = random.choice(random.uniform(0, 1, 2) if vivid else [0.09, 0.58, random.uniform()], count)
+  hue = (hue + random.normal(0, 0.04, count)) % 1
+  saturation = random.beta(2, 1.5, count) if vivid else random.beta(1.2, 5, count)
+  value = random.beta(1.8, 1.2, count)
+  # From hue, saturation, value to red, green, blue: each channel falls off with the distance of its own hue.
+  distance = np.abs((hue[:, None] * 6 - np.array([0, 2, 4]) + 3) % 6 - 3)
+  return 255 * value[:, None] * (1 - saturation[:, None] * np.clip(distance - 1, 0, 1))
+
+
+def _surfaces(random: np.random.Generator, picture: np.ndarray, palette: np.ndarray) -> np.ndarray:
+  """Large surfaces that meet in straight edges, as walls, tables and doors do; some of them striped or tiled."""
+  side = picture.shape[0]
+  x, y = np.meshgrid(np.arange(side) / side - 0.5, np.arange(side) / side - 0.5)
+  for _ in range(random.integers(1, 4)):
+    angle = random.integers(4) * np.pi / 2 + random.normal(0, 0.25)
+    across = np.cos(angle) * x + np.sin(angle) * y
+    surface = palette[random.integers(len(palette))] + 0.3 * (picture - picture.mean(axis=(0, 1)))
+    if random.uniform() < 0.35:
+      along, period = np.cos(angle) * y - np.sin(angle) * x, np.exp(random.uniform(np.log(0.04), np.log(0.3)))
+      lines = (along / period) % 1 < random.uniform(0.04, 0.6)
+      if random.uniform() < 0.5:
+        lines ^= (across / period) % 1 < random.uniform(0.04, 0.6)
+      surface = surface + lines[..., None] * random.uniform(-60, 60)
+    picture = np.where((across > random.uniform(-0.35, 0.35))[..., None], surface, picture)
+  return picture
 
 
 def _ground(random: np.random.Generator, side_px: int, palette: np.ndarray) -> np.ndarray:

@@ -68,6 +68,7 @@ def build_dataset(sources: Sequence[Source] = gin.REQUIRED, batch_size: int = 32
     records = functools.reduce(tf.data.Dataset.concatenate, parts)
   changed = training and augment
 
+  @tf.autograph.experimental.do_not_convert  # There is nothing to convert, and finding that out takes seconds an epoch.
   def instance(number: tf.Tensor, record: dict) -> dict:
     place = tf.stack([tf.cast(_mix(seed, epoch, 0), tf.int64), number]) if changed else None
     return to_instance(record, image_size, place)
@@ -90,6 +91,7 @@ def _parsed(root: str, serialized: tf.data.Dataset) -> tf.data.Dataset:
   """Parsed records, with the wrist as keypoint 0."""
   spec, palm = tfrecords.parse_spec(root), first_keypoint.of_record_set(root) == 'palm'
 
+  @tf.autograph.experimental.do_not_convert
   def parse(text: tf.Tensor) -> dict:
     record = tf.io.parse_single_example(text, spec)
     return first_keypoint.palm_to_wrist(record) if palm else record
