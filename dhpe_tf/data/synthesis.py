@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from dhpe_tf.geometry import cameras, meshes, rotations
-from dhpe_tf.hand import anatomy, mano_layer, skeletons
+from dhpe_tf.hand import anatomy, mano_layer, parameters, skeletons
 from dhpe_tf.hand.hand_model import HandModel
 from dhpe_tf.rendering import rasterizer, render, shading
 
@@ -69,12 +69,32 @@ def sample_views(count: int, seed: int, spread_deg: Optional[float] = None) -> t
 
 
 @gin.configurable(module='synthesis')
+def sample_upright(count: int, seed: int, turn_deg: float = 40., tilt_deg: float = 45.) -> tf.Tensor:
+  """Rotations [count, 4] of hands held up: fingers upward, seen from any side, turned and tilted within limits.
+
+  Args:
+    count: how many.
+    seed: the same rotations for the same seed.
+    turn_deg: largest turn in the picture plane, either way.
+    tilt_deg: largest tilt of the fingers toward the camera or away from it.
+  """
+  draws = np.random.default_rng([seed, 2]).uniform(-1, 1, (3, count, 1))
+  x, y, z = (np.deg2rad(limit) * draw * axis for limit, draw, axis in zip((tilt_deg, 180, turn_deg), draws, np.eye(3)))
+  rotation = tf.constant(np.tile(parameters.upright('right'), (count, 1)), tf.float32)
+  for axis_angle in (y, x, z):
+    turn = rotations.axis_angle_to_quaternion(tf.constant(axis_angle, tf.float32))
+    rotation = rotations.quaternion_multiply(turn, rotation)
+  return rotation
+
+
+@gin.configurable(module='synthesis')
 class HandRenderer:
   """Draws batches of random hands, the same ones for the same seed."""
 
   def __init__(self, hand_model: HandModel, image_size: int = 224, batch_size: int = 32, focal: tuple = (0.9, 2.5),
                fill: tuple = (0.4, 0.7), shift: float = 0.12, nearest_m: float = 0.1,
-               view_spread_deg: Optional[float] = None, skin_thickness_m: float = 0.02):
+               view_spread_deg: Optional[float] = None, upright: bool = False,
+               skin_thickness_m: float = 0.02):
     """Prepares the graph.
 
     Args:
@@ -86,13 +106,14 @@ class HandRenderer:
       shift: largest distance of that box from the image centre, as a share of the side.
       nearest_m: least depth of the hand's nearest point; it then fills less of the image.
       view_spread_deg: see `sample_views`.
+      upright: hands held up (`sample_upright`) instead of those of `sample_views`.
       skin_thickness_m: a joint is seen if the surface in front of it is nearer to it than this.
     """
     self._layer = mano_layer.ManoLayer(hand_model)
     self._faces = hand_model.closed_faces
     self._size, self._batch = image_size, batch_size
     self._focal, self._fill, self._shift, self._nearest_m = focal, fill, shift, nearest_m
-    self._view_spread_deg = view_spread_deg
+    self._sample_views = sample_upright if upright else functools.partial(sample_views, spread_deg=view_spread_deg)
     self._thickness_m = skin_thickness_m
     # AutoGraph has nothing to convert here and would take most of the start for finding that out.
     self._draw = tf.function(self._draw_graph, autograph=False)
@@ -108,7 +129,7 @@ class HandRenderer:
     poses = anatomy.sample_poses(self._batch, seed)
     scenes, rgb, alpha, joints_px, seen = self._draw(
         tf.cast(poses, tf.float32), tf.constant(random.normal(0, 1, (self._batch, 10)), tf.float32),
-        sample_views(self._batch, seed, self._view_spread_deg),
+        self._sample_views(self._batch, seed),
         tf.constant(random.uniform(0, 1, (self._batch, 4)), tf.float32),
         tf.constant(skins[random.integers(len(skins), size=self._batch)]), tf.constant([seed, 1]))
     return scenes, Pictures(rgb.numpy(), alpha.numpy(), joints_px.numpy(), seen.numpy())
