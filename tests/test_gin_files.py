@@ -44,9 +44,11 @@ def _settings(name, record_set):
     yield from _SMALL_BY_NET['pose_machine']
   else:
     yield from _SMALL_BY_NET[gin.query_parameter(net)]
-  if 'RECORDS' in given:
-    yield f'RECORDS = {record_set!r}'
-  else:
+  # Record sets that a file names by macros.
+  macros = [name for name in ('RECORDS', 'SYNTHETIC', 'PHOTOGRAPHS') if name in given]
+  for name in macros:
+    yield f'{name} = {record_set!r}'
+  if not macros:
     yield f"train/build_dataset.sources = [({record_set!r}, 'train', 1.0)]"
     yield f"eval/build_dataset.sources = [({record_set!r}, 'eval', 1.0)]"
   if not any(binding.endswith('build_dataset.image_size') for binding in given):
