@@ -4,12 +4,14 @@ from typing import Any, Optional
 
 import numpy as np
 from PIL import Image
+from scipy import ndimage
 
 from data_tools.checks import base
 from dhpe_tf.data import image_files
 from dhpe_tf.errors import UserError
 
-_MASK_VALUES = (0, 255)
+# Edges may be smooth: grey counts where it is further than this from the edge.
+_EDGE_PX, _MOST_GREY = 2, .01
 _LEAST_ON_MASK, _MOST_BESIDE = .4, .5
 _SLACK = .25
 _EXIF_ORIENTATION = 0x0112
@@ -44,7 +46,7 @@ def _fits(data: bytes, height: int, width: int) -> bool:
 
 
 class Masks(base.Check):
-  """Masks are black and white, of the picture's size, and where the joints are."""
+  """Masks are black and white but for their edges, of the picture's size, and where the joints are."""
 
   title = 'masks cover the joints and nothing else'
 
@@ -58,7 +60,7 @@ class Masks(base.Check):
     for i in np.flatnonzero(batch['mask/encoded'] != b''):
       mask = _decode(batch['mask/encoded'][i])
       size = batch['image/height'][i], batch['image/width'][i]
-      good = mask is not None and mask.shape == size and np.isin(mask, _MASK_VALUES).all()
+      good = mask is not None and mask.shape == size and _share_grey(mask) <= _MOST_GREY
       self._form.add(names[i:i + 1], np.array([not good]))
       valid = batch['hand/joints_2d_valid'][i] > 0
       if not good or valid.sum() < 3:
@@ -74,7 +76,7 @@ class Masks(base.Check):
     """What is wrong."""
     return [
         *self._form.findings('the mask does not open, has another size than the picture, or other values than 0 and '
-                             '255 (not cut at a threshold?)'),
+                             '255 beside its edge (not cut at a threshold?)'),
         *self._off.findings('the joints do not lie on the mask (that of the other hand, or of another picture?)'),
         *self._beside.findings('most of the mask lies far from the joints (the body, or both hands?)')]
 
@@ -89,6 +91,14 @@ def _decode(data: bytes) -> Optional[np.ndarray]:
       return np.array(image)
   except Exception:  # Pillow raises errors of many kinds on damaged files.
     return None
+
+
+def _share_grey(mask: np.ndarray) -> float:
+  """Grey pixels that are not at the edge, as a share of the mask."""
+  inside = mask > 127
+  core = ndimage.binary_erosion(inside, iterations=_EDGE_PX)
+  beyond = ~ndimage.binary_dilation(inside, iterations=_EDGE_PX)
+  return (np.count_nonzero(mask[core] != 255) + np.count_nonzero(mask[beyond])) / max(np.count_nonzero(inside), 1)
 
 
 def _share_on(mask: np.ndarray, points: np.ndarray) -> float:

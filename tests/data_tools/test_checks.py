@@ -28,7 +28,7 @@ _MISPLACED = ('would fit the picture better', 'nothing in the pictures tells')
 def _roots(tmp_path_factory):
   roots = {name: tmp_path_factory.mktemp(name) for name in ('rhd', 'stb', 'dexter', 'freihand', 'interhand', 'ho3d')}
   rhd_files.write(roots['rhd'], (('training', _COUNT),))
-  stb_files.write(roots['stb'], frames=4)
+  stb_files.write(roots['stb'], frames=2)
   dexter_object_files.write(roots['dexter'], frames=3)
   freihand_files.write(roots['freihand'], samples=4, evaluation=1)
   interhand_files.write(roots['interhand'], ['train'])
