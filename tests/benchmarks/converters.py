@@ -2,8 +2,8 @@
 
   python -m tests.benchmarks.converters --pictures=2000 --workers=2
 
-The pictures are made up: noise that takes more bytes than a rendered picture of RHD, and masks of drawn hands. Time runs
-from the first file read to the last shard written. Processor time is steady on a busy machine: so many records a
+The pictures are made up: noise that takes more bytes than a rendered picture of RHD, and masks of drawn hands. Time
+runs from the first file read to the last shard written. Processor time is steady on a busy machine: so many records a
 second and core there are to be had on one that is not.
 """
 import os
