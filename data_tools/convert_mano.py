@@ -44,11 +44,12 @@ def main(argv: list[str]) -> None:
   if not _FLAGS.output.endswith('.npz'):
     raise UserError(f'--output={_FLAGS.output} must end in .npz')
   model = load_hand_model(_FLAGS.input, side=_FLAGS.side, tip_vertices=_FLAGS.tip_vertices)
-  text = {'side': model.side, 'name': model.name, 'version': '1.0', 'licence': LICENCE,
+  text = {'side': model.side, 'name': model.name, 'version': model.description['version'], 'licence': LICENCE,
           'source': os.path.basename(_FLAGS.input)}
   with atomic_path(_FLAGS.output) as temporary:
     np.savez_compressed(temporary, **stored_arrays(model), **{name: np.array(value) for name, value in text.items()})
   print(f'wrote {_FLAGS.output}: {model.side} hand, {model.num_vertices} vertices, '
+        f'version {model.description["version"]}, fingerprint {model.fingerprint}, '
         f'fingertips as {_FLAGS.tip_vertices} has them')
 
 

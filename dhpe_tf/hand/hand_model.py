@@ -40,7 +40,7 @@ class HandModel:
     hands_components: [45, 45] principal directions of poses, in rows.
     keypoint_regressor: [3, 21, V], posed vertices to keypoints, for x, y and z; rows sum to one.
     path: the file it came from; empty for the built-in hand.
-    description: version, licence, choice of keypoints.
+    description: version (MANO's files do not hold theirs: see model_files), licence, choice of keypoints.
   """
 
   name: str
@@ -87,6 +87,11 @@ class HandModel:
   def rest_keypoints(self) -> np.ndarray:
     """Keypoints [21, 3] of the mean shape at rest."""
     return self.keypoints(self.v_template)
+
+  @functools.cached_property
+  def fingerprint(self) -> str:
+    """Twelve hexadecimal digits that tell this hand's template, shapes, rig and faces from any other's."""
+    return model_files.fingerprint([self.v_template, self.shapedirs, self.posedirs, self.weights, self.faces])
 
   def keypoints(self, vertices: np.ndarray) -> np.ndarray:
     """Keypoints [..., 21, 3] of posed vertices [..., V, 3]."""

@@ -1,5 +1,7 @@
 """Reading hand model files: our own npz, a MANO pickle as its authors distribute it, an npz with MANO's array names."""
+import hashlib
 import os
+import re
 from collections.abc import Sequence
 from typing import Any, Union
 
@@ -37,10 +39,29 @@ def read_fields(path: str, tip_vertices: Union[str, Sequence[int]]) -> dict:
   fields = {name: _field(arrays, key, path) for name, key in _NAMES.items()}
   fields['shapedirs'] = fields['shapedirs'][..., :10]
   keypoints, choice = _keypoint_regressor(arrays, fields['joint_regressor'], tip_vertices, path)
-  description = {key: str(arrays[key]) for key in ('version', 'licence', 'source') if key in arrays}
+  description = {key: str(arrays[key]) for key in ('licence', 'source') if key in arrays}
+  description['version'] = str(arrays.get('version') or _version_of_folder(path))
   name = str(arrays['name']) if 'name' in arrays else os.path.splitext(os.path.basename(path))[0]
   return {**fields, 'name': name, 'parents': _parents(arrays, path), 'keypoint_regressor': keypoints, 'path': path,
           'description': {**description, 'keypoints': choice}}
+
+
+def fingerprint(fields: Sequence[np.ndarray]) -> str:
+  """Twelve hexadecimal digits of the arrays' content (SHA-256 of them as float32, in order).
+
+  MANO's files do not state their version, and models of two versions differ by up to 6 mm (FreiHAND's README): this
+  tells two hands apart whatever their files are called. float32, so that a file kept in fewer digits is the same hand.
+  """
+  digest = hashlib.sha256()
+  for array in fields:
+    digest.update(np.ascontiguousarray(array, '<f4').tobytes())
+  return digest.hexdigest()[:12]
+
+
+def _version_of_folder(path: str) -> str:
+  """MANO's archives unpack to `mano_v1_2/models/`: the only place that names the version."""
+  found = re.findall(r'mano_v(\d+)_(\d+)', os.path.abspath(path))
+  return '.'.join(found[-1]) + ' (by the name of its folder)' if found else 'unknown'
 
 
 def _read(path: str) -> dict:

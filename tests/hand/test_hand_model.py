@@ -79,6 +79,19 @@ def _with_wrong_sign(model):
   return dataclasses.replace(model, shapedirs=model.shapedirs * np.array([-1.0, 1, 1])[:, None])
 
 
+def test_the_version_is_named_and_hands_are_told_apart(tmp_path):
+  folder = tmp_path / 'mano_v1_2' / 'models'
+  folder.mkdir(parents=True)
+  ours = random_model()
+  model = load_hand_model(write_pickle(folder / 'MANO_RIGHT.pkl', ours))
+  assert model.description['version'] == '1.2 (by the name of its folder)'
+  renamed = load_hand_model(write_pickle(tmp_path / 'other.pkl', ours))
+  assert renamed.description['version'] == 'unknown' and renamed.fingerprint == model.fingerprint
+  moved = load_hand_model(write_pickle(tmp_path / 'moved.pkl', ours, {'v_template': ours.v_template + 1e-5}))
+  assert moved.fingerprint != model.fingerprint
+  assert load_hand_model(side='left').fingerprint != load_hand_model().fingerprint
+
+
 @pytest.mark.parametrize('make', [random_model, mano_like_model])
 def test_left_shape_directions_with_the_wrong_sign(tmp_path, make):
   right, left = make(), make('left')
