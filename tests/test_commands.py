@@ -95,6 +95,20 @@ def test_report(folder, trained):
   assert (folder / 'report.md').exists() and (folder / 'report.png').exists()
 
 
+def test_report_of_refinement(folder, trained, capsys):
+  arguments = [f'--model_dir={trained}', f'--data={folder}/records', f'--report={folder}/refined.json',
+               '--baseline_split=']
+  assert call(evaluate, *arguments, '--refine_steps=1,4') == 0
+  results = json.loads((folder / 'refined.json').read_text())['results']
+  assert list(results) == ['model', '1 steps of refinement', '4 steps of refinement']
+  plain = json.loads((folder / 'report.json').read_text())['results']['model']
+  assert results['model']['mask'] == pytest.approx(plain['mask'], abs=1e-3)
+  errors = [result['joints_2d']['mean_px_of_256_crop'] for result in results.values()]
+  assert errors[0] == pytest.approx(plain['joints_2d']['mean_px_of_256_crop'], rel=1e-3) and len(set(errors)) == 3
+  assert call(evaluate, *arguments, '--refine_steps=0') == 1
+  assert '--refine_steps=0: they must be whole numbers above zero' in capsys.readouterr().err
+
+
 def test_prediction_from_export_and_training_agree(folder, trained, exported):
   found = []
   for model in (trained, exported):

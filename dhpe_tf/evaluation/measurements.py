@@ -1,5 +1,5 @@
 """Running a model over records and measuring it, each number under a named alignment."""
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, Optional
 
 import numpy as np
@@ -59,14 +59,19 @@ def collect(run: Callable[[tf.Tensor], dict], batches: Iterable[dict], what: str
   Raises:
     UserError: there is no image.
   """
+  (predictions,), labels = collect_several(lambda images: [run(images)], batches, what, limit, show_progress)
+  return predictions, labels
+
+
+def collect_several(run: Callable[[tf.Tensor], Sequence[dict]], batches: Iterable[dict], what: str,
+                    limit: Optional[int] = None,
+                    show_progress: bool = True) -> tuple[list[Predictions], dict[str, np.ndarray]]:
+  """As `collect`, for what gives several answers to each image: `run` returns one dict of outputs an answer."""
   predictions, labels, count = [], [], 0
   with tqdm(desc=what, unit='image', disable=not show_progress) as bar:
     for batch in batches:
-      outputs = run(batch['image'])
       size = batch['mask'].shape[1]
-      predictions.append(Predictions(
-          (outputs['joints_3d'] / outputs['camera'][:, 4, None, None]).numpy(), outputs['joints_2d'].numpy(),
-          tf.image.resize(outputs['mask'][..., None], [size, size])[..., 0].numpy(), outputs['joints_3d'].numpy()))
+      predictions.append([_to_predictions(outputs, size) for outputs in run(batch['image'])])
       labels.append({name: batch[name].numpy() for name in (*LABELS, *PLACEMENT) if name in LABELS or name in batch})
       count += len(batch['image'])
       bar.update(len(batch['image']))
@@ -74,8 +79,16 @@ def collect(run: Callable[[tf.Tensor], dict], batches: Iterable[dict], what: str
         break
   if not predictions:
     raise UserError(f'{what}: no image there; make records for this split.')
-  return (Predictions(*(np.concatenate(parts)[:limit] for parts in zip(*predictions))),
+  return ([Predictions(*(np.concatenate(parts)[:limit] for parts in zip(*answer))) for answer in zip(*predictions)],
           {name: np.concatenate([part[name] for part in labels])[:limit] for name in labels[0]})
+
+
+def _to_predictions(outputs: dict, mask_size: int) -> Predictions:
+  """A batch of a model's outputs, masks at the size of the labels'."""
+  return Predictions(
+      (outputs['joints_3d'] / outputs['camera'][:, 4, None, None]).numpy(), outputs['joints_2d'].numpy(),
+      tf.image.resize(outputs['mask'][..., None], [mask_size, mask_size])[..., 0].numpy(),
+      outputs['joints_3d'].numpy())
 
 
 def mean_hand(batches: Iterable[dict], count: int, what: str, limit: int = 4000) -> Predictions:

@@ -46,17 +46,44 @@ def refine(model: DhpeModel, images: tf.Tensor, steps: tf.Tensor, joints_2d: Opt
     objective `[B, steps + 1]`, the value before each step and after the last, and steps_taken `[B]`.
   """
   outputs = model(images, training=False)
+  known_mask = None if mask is None else area_resize(mask, outputs['mask'].shape[1])
+  evidence = _own_evidence(images, outputs)._replace(
+      known_joints_2d=joints_2d, known_joints_weight=joints_2d_weight, known_mask=known_mask,
+      known_mask_weight=mask_weight)
+  found = descend(Consistency(model, evidence), outputs['parameters'], steps, step_sizes())
+  return {**_posed(model, found.best), 'heatmaps': outputs['heatmaps'], 'objective': found.objectives,
+          'steps_taken': found.steps_taken}
+
+
+def refine_by_steps(model: DhpeModel, images: tf.Tensor, steps: Sequence[int]) -> list[dict[str, tf.Tensor]]:
+  """What `refine` gives after each of several numbers of steps, for the cost of the largest.
+
+  Args:
+    model: a trained estimator.
+    images: `[B, S, S, 3]` in 0..1, right hands.
+    steps: numbers of steps; 0 is the plain estimate.
+
+  Returns:
+    For each of `steps` the hand of `models.outputs` (vertices, joints, pose, shape, camera), parameters and mask.
+  """
+  outputs = model(images, training=False)
+  found = descend(Consistency(model, _own_evidence(images, outputs)), outputs['parameters'], max(steps), step_sizes())
+  return [_posed(model, found.best_by_step[:, number]) for number in steps]
+
+
+def _own_evidence(images: tf.Tensor, outputs: dict[str, tf.Tensor]) -> Evidence:
+  """What the model's own outputs say of the images."""
   rounds = outputs['joints_2d_rounds']
   # The refiner is applied to what it saw in the last round, so that the first target is the model's own last answer.
   before_last = rounds[:, max(rounds.shape[1] - 2, 0)]
-  peak = tf.reduce_max(outputs['heatmaps'], axis=[1, 2])
-  evidence = Evidence(images, outputs['features'], before_last, joint_confidence(peak), outputs['parameters'],
-                      joints_2d, joints_2d_weight,
-                      None if mask is None else area_resize(mask, outputs['mask'].shape[1]), mask_weight)
-  found = descend(Consistency(model, evidence), outputs['parameters'], steps, step_sizes())
-  hand = model.hand(found.best)
-  return {**hand, 'parameters': found.best, 'mask': model.silhouette(hand['vertices']), 'heatmaps': outputs['heatmaps'],
-          'objective': found.objectives, 'steps_taken': found.steps_taken}
+  confidence = joint_confidence(tf.reduce_max(outputs['heatmaps'], axis=[1, 2]))
+  return Evidence(images, outputs['features'], before_last, confidence, outputs['parameters'])
+
+
+def _posed(model: DhpeModel, h: tf.Tensor) -> dict[str, tf.Tensor]:
+  """The hand, parameters and mask of parameters `[B, 63]`."""
+  hand = model.hand(h)
+  return {**hand, 'parameters': h, 'mask': model.silhouette(hand['vertices'])}
 
 
 def can_refine(model: tf.keras.Model) -> bool:

@@ -15,12 +15,14 @@ class Descent(NamedTuple):
     objectives: `[B, steps + 1]` the objective before each step and after the last; an instance that stopped repeats its
       last value.
     steps_taken: `[B]` int32, steps until the instance stopped.
+    best_by_step: `[B, steps + 1, P]` what `best` would be after so many steps.
   """
 
   best: tf.Tensor
   best_objective: tf.Tensor
   objectives: tf.Tensor
   steps_taken: tf.Tensor
+  best_by_step: tf.Tensor
 
 
 class _State(NamedTuple):
@@ -36,6 +38,7 @@ class _State(NamedTuple):
   steps_taken: tf.Tensor
   active: tf.Tensor
   objectives: tf.TensorArray
+  bests: tf.TensorArray
 
 
 def _start(variables: tf.Tensor, steps: tf.Tensor) -> _State:
@@ -45,7 +48,8 @@ def _start(variables: tf.Tensor, steps: tf.Tensor) -> _State:
   count = tf.zeros([batch], tf.int32)
   return _State(tf.constant(0), variables, (zeros, zeros), variables, never, never, count, count,
                 tf.ones([batch], tf.bool),
-                tf.TensorArray(variables.dtype, size=steps + 1, element_shape=variables.shape[:1]))
+                tf.TensorArray(variables.dtype, size=steps + 1, element_shape=variables.shape[:1]),
+                tf.TensorArray(variables.dtype, size=steps + 1, element_shape=variables.shape))
 
 
 def _judge(state: _State, value: tf.Tensor, patience: int, tolerance: float) -> _State:
@@ -55,13 +59,15 @@ def _judge(state: _State, value: tf.Tensor, patience: int, tolerance: float) -> 
   # Any finite value is progress over the infinity before the first step.
   progress = state.active & (value < state.best_objective - tolerance * tf.abs(value))
   since_progress = tf.where(progress, 0, state.since_progress + 1)
+  best = tf.where(better[:, None], state.variables, state.best)
   return state._replace(
-      best=tf.where(better[:, None], state.variables, state.best),
+      best=best,
       best_objective=tf.where(better, value, state.best_objective),
       last_objective=value,
       since_progress=since_progress,
       active=state.active & tf.math.is_finite(value) & (since_progress < patience),
-      objectives=state.objectives.write(state.step, value))
+      objectives=state.objectives.write(state.step, value),
+      bests=state.bests.write(state.step, best))
 
 
 @gin.configurable(module='refinement')
@@ -126,4 +132,6 @@ def descend(objective: Callable[[tf.Tensor], tf.Tensor], start: tf.Tensor, steps
   state = _judge(state, objective(state.variables), patience, tolerance)
   ran = tf.range(steps + 1)[:, None] <= reached
   objectives = tf.where(ran, state.objectives.stack(), state.last_objective)
-  return Descent(state.best, state.best_objective, tf.transpose(objectives), state.steps_taken)
+  bests = tf.where(ran[..., None], state.bests.stack(), state.best)
+  return Descent(state.best, state.best_objective, tf.transpose(objectives), state.steps_taken,
+                 tf.transpose(bests, [1, 0, 2]))

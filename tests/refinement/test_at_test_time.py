@@ -65,6 +65,14 @@ def test_zero_steps_is_the_plain_estimate(model, scene):
     np.testing.assert_allclose(found[name], plain[name], atol=1e-5)
 
 
+def test_refining_by_steps_is_refining_several_times(model, scene):
+  images, _ = scene
+  for steps, found in zip((0, 3, 6), at_test_time.refine_by_steps(model, images, (0, 3, 6))):
+    again = at_test_time.refine(model, images, steps)
+    for name in ('parameters', 'joints_3d', 'mask'):
+      np.testing.assert_allclose(found[name], again[name], atol=1e-3)
+
+
 def test_objective_never_ends_above_its_start(model, scene):
   images, hand = scene
   found = at_test_time.refine(model, images, 10)

@@ -47,6 +47,17 @@ def test_an_instance_at_its_minimum_stops_while_others_go_on():
   assert np.all(found.objectives.numpy()[1, 10:] == found.objectives.numpy()[1, -1])
 
 
+def test_best_by_step_is_what_fewer_steps_find():
+  start = tf.constant([[0., 0., 0.], [5., 5., 5.], [-3., 2., 9.]])
+  # Steps this long overshoot, so that the best is not always the last; a short patience stops some early.
+  options = {'rates': [2.] * 3, 'patience': 4}
+  long = descent.descend(bowl, start, 30, **options)
+  assert long.best_by_step.shape == (3, 31, 3)
+  for steps in (0, 1, 7, 20, 30):
+    np.testing.assert_allclose(long.best_by_step[:, steps], descent.descend(bowl, start, steps, **options).best,
+                               rtol=1e-6)
+
+
 def test_what_is_not_finite_stops_there_and_is_not_returned():
   def objective(variables):
     x = variables[:, 0]
