@@ -6,7 +6,7 @@ import tensorflow as tf
 
 SIZE = 16
 HAND = types.SimpleNamespace(
-    name='toy', side='right', description={'licence': 'CC0-1.0'}, v_template=np.zeros([4, 3]),
+    name='toy', side='right', description={'licence': 'CC0-1.0'}, fingerprint='0' * 12, v_template=np.zeros([4, 3]),
     faces=np.array([[0, 2, 1], [0, 1, 3], [0, 3, 2], [1, 2, 3]], np.int32))
 
 
