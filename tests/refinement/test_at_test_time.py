@@ -1,21 +1,9 @@
-import gin
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from dhpe_tf import configuration
 from dhpe_tf.hand import anatomy
-from dhpe_tf.models import dhpe_model
 from dhpe_tf.refinement import at_test_time, consistency
-
-
-@pytest.fixture(scope='module')
-def model():
-  configuration.load(['models/tiny.gin'])
-  tf.keras.utils.set_random_seed(0)
-  built = dhpe_model.build_model()
-  gin.clear_config()
-  return built
 
 
 @pytest.fixture(scope='module')

@@ -1,29 +1,17 @@
 """The SavedModel's signature `refine`: it runs where this package is not, on operations that every TensorFlow has."""
 import subprocess
-import sys
 
-import gin
 import numpy as np
 import pytest
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
-from dhpe_tf import configuration
-from dhpe_tf.models import dhpe_model
 from dhpe_tf.refinement import at_test_time
 from dhpe_tf.serving import exporter, model_card, predictor
+from tests import foreign_process
 
 # What would not be there in a stock TensorFlow Serving.
 _FOREIGN = ('Rasterize', 'Addons', 'PyFunc', 'EagerPyFunc', 'NumpyFunction')
-
-
-@pytest.fixture(scope='module')
-def model():
-  configuration.load(['models/tiny.gin'])
-  tf.keras.utils.set_random_seed(0)
-  built = dhpe_model.build_model()
-  gin.clear_config()
-  return built
 
 
 @pytest.fixture(scope='module')
@@ -36,13 +24,8 @@ def exported(model, tmp_path_factory):
 def test_runs_without_this_package(model, exported, tmp_path):
   images = np.random.RandomState(0).uniform(size=[2, 64, 64, 3]).astype(np.float32)
   np.save(tmp_path / 'images.npy', images)
-  program = '''if True:
+  program = '''
     import sys
-    class Block:
-      def find_spec(self, name, path=None, target=None):
-        if name.partition('.')[0] in ('dhpe_tf', 'keras_cv', 'tensorflow_graphics', 'tensorflow_addons'):
-          raise ImportError(name)
-    sys.meta_path.insert(0, Block())
     import numpy as np, tensorflow as tf
     images = np.load(sys.argv[2])
     found = tf.saved_model.load(sys.argv[1]).signatures['refine'](
@@ -50,8 +33,8 @@ def test_runs_without_this_package(model, exported, tmp_path):
         joints_2d_weight=tf.zeros([2, 21]), mask=tf.zeros([2, 64, 64]), mask_weight=tf.zeros([2]))
     np.savez(sys.argv[3], **{name: value.numpy() for name, value in found.items()})
   '''
-  subprocess.run([sys.executable, '-c', program, exported, str(tmp_path / 'images.npy'), str(tmp_path / 'out.npz')],
-                 check=True, cwd=tmp_path)
+  subprocess.run(foreign_process.command(program, exported, tmp_path / 'images.npy', tmp_path / 'out.npz'), check=True,
+                 cwd=tmp_path)
   found = np.load(tmp_path / 'out.npz')
   expected = at_test_time.refine(model, tf.constant(images), 4)
   assert found['objective'].shape == (2, 5)

@@ -2,7 +2,6 @@ import io
 import json
 import os
 import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -11,6 +10,7 @@ from PIL import Image
 
 from dhpe_tf.errors import UserError
 from dhpe_tf.serving import exporter, model_card, prediction, predictor
+from tests import foreign_process
 from tests.serving import toy
 
 
@@ -49,13 +49,8 @@ def test_the_file_serves_a_process_without_this_package(model, exported, tmp_pat
   images = np.random.RandomState(1).uniform(size=[3, 16, 16, 3]).astype(np.float32)
   picture = toy.bright_picture()
   np.savez(tmp_path / 'in.npz', images=images, encoded=np.frombuffer(encode(picture), np.uint8))
-  program = '''if True:
+  program = '''
     import sys
-    class Block:
-      def find_spec(self, name, path=None, target=None):
-        if name.partition('.')[0] in ('dhpe_tf', 'keras_cv', 'tensorflow_graphics', 'tensorflow_addons'):
-          raise ImportError(name)
-    sys.meta_path.insert(0, Block())
     import numpy as np, tensorflow as tf
     signatures = tf.saved_model.load(sys.argv[1]).signatures
     given = np.load('in.npz')
@@ -71,7 +66,7 @@ def test_the_file_serves_a_process_without_this_package(model, exported, tmp_pat
       sys.exit(0)
     sys.exit('dhpe_tf could be imported')
     '''
-  done = subprocess.run([sys.executable, '-c', program, exported], cwd=tmp_path, capture_output=True, text=True)
+  done = subprocess.run(foreign_process.command(program, exported), cwd=tmp_path, capture_output=True, text=True)
   assert done.returncode == 0, done.stderr[-2000:]
   expected = model(images)
   with np.load(tmp_path / 'default.npz') as found:

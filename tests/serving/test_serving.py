@@ -2,13 +2,13 @@
 import pathlib
 import shutil
 import subprocess
-import sys
 
 import numpy as np
 import pytest
 
 from dhpe_tf.errors import UserError
 from dhpe_tf.serving import client, exporter, native_session, prediction, predictor
+from tests import foreign_process
 from tests.serving import toy
 from tests.serving.test_exporter import encode
 
@@ -33,17 +33,12 @@ def server(exported, tmp_path_factory):
   (folder / 'loopback').mkdir()
   for name in ('native_session.py', 'loopback_server.py'):
     shutil.copy(SOURCES / name, folder / 'loopback' / name)
-  program = '''if True:
+  program = '''
     import runpy, sys
-    class Block:
-      def find_spec(self, name, path=None, target=None):
-        if name.partition('.')[0] in ('dhpe_tf', 'keras_cv', 'tensorflow_graphics', 'tensorflow_addons'):
-          raise ImportError(name)
-    sys.meta_path.insert(0, Block())
     sys.path.insert(0, '.')
     runpy.run_module('loopback.loopback_server', run_name='__main__', alter_sys=True)
     '''
-  process = subprocess.Popen([sys.executable, '-c', program, exported], cwd=folder, stdout=subprocess.PIPE,
+  process = subprocess.Popen(foreign_process.command(program, exported), cwd=folder, stdout=subprocess.PIPE,
                              stderr=(folder / 'stderr').open('w'), text=True)
   line = process.stdout.readline()
   assert line.startswith('serving on '), (folder / 'stderr').read_text()[-2000:]
