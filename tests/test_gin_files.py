@@ -11,6 +11,9 @@ from tests.data import records
 FOLDER = pathlib.Path(__file__).parent.parent / 'gin'
 FILES = sorted(str(path.relative_to(FOLDER)) for path in FOLDER.rglob('*.gin') if path.name != configuration.DEFAULTS)
 
+# Files that change others, and the file that they are tried on.
+_ON_TOP = {f'ablations/{name}.gin': 'ablations/full.gin' for name in ('size_two_cores', 'start')}
+
 # The networks shrunk, so that the whole folder takes little time; what the files set is used or overridden.
 _SMALL = ('IMAGE_SIZE = 64', "backbone.architecture = 'resnet_tiny'", 'backbone.weights = None',
           'backbone.freeze_until = None', 'build_dataset.batch_size = 2', 'train.epochs = 1',
@@ -34,8 +37,12 @@ def record_set(tmp_path_factory):
   return records.write(root, 4, 'eval')
 
 
+def _files(name):
+  return [_ON_TOP[name], name] if name in _ON_TOP else [name]
+
+
 def _settings(name, record_set):
-  configuration.load([name])
+  configuration.load(_files(name))
   bound = configuration._read(gin.config_str())[0]
   given = {str(binding) for binding in bound}
   yield from _SMALL
@@ -58,8 +65,8 @@ def _settings(name, record_set):
 @pytest.mark.parametrize('name', FILES)
 def test_trains_a_step_without_dead_bindings(name, record_set, tmp_path, capsys):
   params = [f'--gin_param={param}' for param in _settings(name, record_set)]
-  status = command_line.call(train.main, ['train', f'--gin_file={name}', f'--model_dir={tmp_path}', *params],
-                             train._FLAGS)
+  files = [f'--gin_file={file}' for file in _files(name)]
+  status = command_line.call(train.main, ['train', *files, f'--model_dir={tmp_path}', *params], train._FLAGS)
   assert status == 0, capsys.readouterr().err[-2000:]
 
 

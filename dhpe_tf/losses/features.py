@@ -7,7 +7,7 @@ from dhpe_tf.losses import reductions
 
 @gin.configurable(module='losses')
 def feature_loss(features: tf.Tensor, masked_features: tf.Tensor, reduction: str = 'mean',
-                 stop_gradient_on: str = 'none') -> tf.Tensor:
+                 stop_gradient_on: str = 'full') -> tf.Tensor:
   """L_Feat of Eq. 2, ||F(x) - F(x * m)||^2.
 
   A constant F makes it zero, so it is of use only beside losses that F must serve; watch `feature_spread`.
@@ -17,7 +17,8 @@ def feature_loss(features: tf.Tensor, masked_features: tf.Tensor, reduction: str
     masked_features: `[B, D]` of the picture outside whose hand mask is black.
     reduction: over D.
     stop_gradient_on: 'none' trains both branches; 'masked' or 'full' holds the features of the masked or the whole
-      picture fixed. The paper does not say.
+      picture fixed. The paper does not say. With 'none' the light model's features were a constant after 100 steps
+      (`feature_spread` below 1e-7), with 'full' they were not.
 
   Returns:
     `[B]`.

@@ -48,7 +48,7 @@ class Objective:
     laplacian: [V, V] of the hand model's mesh.
   """
 
-  MEASURES = ('error_2d_px', 'error_heatmap_px', 'error_3d_mm', 'iou', 'gate_open', 'feature_spread')
+  MEASURES = ('error_2d_px', 'error_heatmap_px', 'error_3d_mm', 'iou', 'gate_open', 'joints_near', 'feature_spread')
 
   def __init__(self, hand_model: HandModel, gated: bool = True, laplacian_kind: str = 'cotangent',
                refined: bool = True):
@@ -111,17 +111,15 @@ class Objective:
 
   def gate(self, batch: dict, outputs: dict) -> tf.Tensor:
     """The weight [B] with which the mask of each instance acts: 0 without a mask or (Eq. 12) with joints far off."""
-    if not self._gated:
-      return batch['mask_weight']
-    return batch['mask_weight'] * shape.shape_gate(
-        outputs['joints_2d'], batch['joints_2d'], batch['joints_2d_weight'], crop_size_px=CROP_PX)
+    return batch['mask_weight'] * self._near(batch, outputs) if self._gated else batch['mask_weight']
 
   def measures(self, batch: dict, outputs: dict) -> dict[str, tuple[tf.Tensor, tf.Tensor]]:
     """Figures to watch: by name the values [B] and their weights [B] in the mean.
 
     `error_2d_px` is the mesh's 2D error in pixels of a 224 px crop, `error_heatmap_px` the heat maps'; `error_3d_mm` is
     aligned at the root, in millimetres at the true depth of the root; `iou` is the mask's; `gate_open` the share of
-    masks that act; `feature_spread` watches for the collapse that Eq. 2 alone would cause.
+    masks that act; `joints_near` the share of hands near enough for the gate, be there one or not; `feature_spread`
+    watches for the collapse that Eq. 2 alone would cause.
     """
     joints_weight = tf.cast(batch['joints_2d_weight'] > 0, tf.float32)
     masks = batch['mask_weight']
@@ -133,8 +131,14 @@ class Objective:
         'error_3d_mm': self._error_3d_mm(batch, outputs),
         'iou': (_iou(outputs['mask'], area_resize(batch['mask'], outputs['mask'].shape[1])), masks),
         'gate_open': (tf.math.divide_no_nan(self.gate(batch, outputs), masks), masks),
+        'joints_near': (self._near(batch, outputs), tf.cast(tf.reduce_any(joints_weight > 0, axis=-1), tf.float32)),
         'feature_spread': (tf.fill([tf.shape(masks)[0]], spread), tf.ones_like(masks)),
     }
+
+  @staticmethod
+  def _near(batch: dict, outputs: dict) -> tf.Tensor:
+    """The condition of Eq. 12, [B]: 1 where the mesh's 2D joints are close to the true ones."""
+    return shape.shape_gate(outputs['joints_2d'], batch['joints_2d'], batch['joints_2d_weight'], crop_size_px=CROP_PX)
 
   @staticmethod
   def _joint_weights(batch: dict) -> tf.Tensor:

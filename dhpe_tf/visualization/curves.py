@@ -1,10 +1,19 @@
 """Plots of measurements."""
 from collections.abc import Mapping
+from typing import NamedTuple, Optional
 
 import numpy as np
 
 from dhpe_tf.files import atomic_path
 from dhpe_tf.visualization.mesh_files import PathLike
+
+
+class Line(NamedTuple):
+  """A line to plot: x `[N]`, y `[N]`, and half the height of a band about it `[N]`, or None."""
+
+  x: np.ndarray
+  y: np.ndarray
+  spread: Optional[np.ndarray] = None
 
 
 def plot_pck(path: PathLike, thresholds_mm: np.ndarray, curves: Mapping[str, np.ndarray], title: str = '') -> None:
@@ -34,5 +43,36 @@ def plot_pck(path: PathLike, thresholds_mm: np.ndarray, curves: Mapping[str, np.
            xlim=(thresholds_mm[0], thresholds_mm[-1]), title=title)
   axes.grid(alpha=0.3)
   figure.legend(fontsize='small', loc='outside lower center', ncols=2)
+  with atomic_path(path) as temporary:
+    figure.savefig(temporary, format='png')
+
+
+def plot_lines(path: PathLike, panels: Mapping[str, Mapping[str, Line]], x_label: str, columns: int = 3) -> None:
+  """Plots panels side by side with one legend; a line keeps its color in all of them.
+
+  Args:
+    path: PNG file.
+    panels: by title, each its lines by name.
+    x_label: of all panels.
+    columns: of the legend.
+
+  Raises:
+    UserError: the file cannot be written.
+  """
+  from matplotlib.figure import Figure
+
+  figure = Figure(figsize=(max(4.2 * len(panels), 6.4), 4.8), dpi=110, layout='constrained')
+  names = list(dict.fromkeys(name for lines in panels.values() for name in lines))
+  handles = {}
+  for axes, (title, lines) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items()):
+    for name, line in lines.items():
+      color = f'C{names.index(name) % 10}'
+      handles[name], = axes.plot(line.x, line.y, color=color, marker='.' if len(line.x) < 30 else None,
+                                 linestyle='-' if names.index(name) < 10 else '--')
+      if line.spread is not None:
+        axes.fill_between(line.x, line.y - line.spread, line.y + line.spread, color=color, alpha=0.12, linewidth=0)
+    axes.set(xlabel=x_label, title=title)
+    axes.grid(alpha=0.3)
+  figure.legend(handles.values(), handles.keys(), fontsize='small', loc='outside lower center', ncols=columns)
   with atomic_path(path) as temporary:
     figure.savefig(temporary, format='png')

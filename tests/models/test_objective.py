@@ -99,12 +99,15 @@ def test_the_gate_acts_on_one_instance_alone(batch, all_terms):
   np.testing.assert_array_equal(loss.numpy() > 0, [False, True, True, True])
   np.testing.assert_array_equal(np.any(tape.gradient(loss, mask), axis=(1, 2)), [False, True, True, True])
   np.testing.assert_array_equal(all_terms.measures(batch, outputs)['gate_open'][0], [0, 1, 1, 1])
+  np.testing.assert_array_equal(all_terms.measures(batch, outputs)['joints_near'][0], [0, 1, 1, 1])
 
 
 def test_a_constant_weight_has_no_gate(batch):
   ungated = objective.Objective(load_hand_model(), gated=False)
   outputs = {**_perfect(batch), 'joints_2d': batch['joints_2d'] + 1.0}
   np.testing.assert_array_equal(ungated.gate(batch, outputs), np.ones(4))
+  # What the gate would see is reported all the same.
+  assert not np.any(ungated.measures(batch, outputs)['joints_near'][0])
 
 
 def test_terms_of_weight_zero_are_not_computed():

@@ -1,0 +1,148 @@
+"""Trains variants of a configuration with several seeds, measures each, and draws a table and plots.
+
+  python -m dhpe_tf.ablate --output=runs/ablations --records=records/synthetic --seeds=3 --jobs=2 \
+    --size_file=ablations/size_two_cores.gin --start_file=ablations/start.gin
+
+With --start_file a variant starts from the weights of another training, whose configuration is the variant's with that
+file on top; variants for which they come out alike share it. Each training is a process of its own: where one fails
+the others go on. What is done is left alone, so the same command goes on after a stop. In --output lie table.md,
+results.json and the plots pck.png, refinement.png and gate.png, drawn anew after every training, and
+seed_<N>/<variant>/ with model, report and log.
+"""
+import os
+import signal
+
+from absl import flags
+
+from dhpe_tf import command_line
+from dhpe_tf.errors import UserError
+
+_FLAGS = flags.FlagValues()
+_VARIANTS = ['full', 'without_2d_losses', 'without_refiner', 'without_shape_loss', 'constant_weight',
+             'without_augmentation']
+flags.DEFINE_string('output', None, 'Folder for everything.', flag_values=_FLAGS)
+flags.DEFINE_string('records', None, 'Folder of the records, with Split-train and Split-eval in it.',
+                    flag_values=_FLAGS)
+flags.DEFINE_multi_string('gin_file', [f'ablations/{name}.gin' for name in _VARIANTS],
+                          'Configuration of a variant; the file names the variant.', flag_values=_FLAGS)
+flags.DEFINE_multi_string('size_file', [], 'Configuration applied after that of each variant: how long, how large.',
+                          flag_values=_FLAGS)
+flags.DEFINE_multi_string('start_file', [], 'What a training that variants start from does differently; several such '
+                          'trainings follow one another.', flag_values=_FLAGS)
+flags.DEFINE_multi_string('gin_param', [], 'Setting of all trainings, such as "train.epochs = 2".', flag_values=_FLAGS)
+flags.DEFINE_integer('seeds', 3, 'Number of seeds.', lower_bound=1, flag_values=_FLAGS)
+flags.DEFINE_list('refine_steps', ['5', '10', '20', '50'], 'Steps of test-time refinement to measure after.',
+                  flag_values=_FLAGS)
+flags.DEFINE_integer('limit', None, 'Most images to measure on.', lower_bound=1, flag_values=_FLAGS)
+flags.DEFINE_integer('jobs', 1, 'Trainings at a time; they share the cores.', lower_bound=1, flag_values=_FLAGS)
+flags.mark_flags_as_required(['output', 'records'], _FLAGS)
+
+
+def main(argv: list[str]) -> None:
+  """Runs the trainings and draws what they measure."""
+  del argv
+  from dhpe_tf.training import jobs
+
+  starts, variants = {}, {}
+  for seed in range(_FLAGS.seeds):
+    for file in _FLAGS.gin_file:
+      start = _start(file, seed)
+      # Those alike share the first one's.
+      start = start and starts.setdefault((seed, start.configuration), start)
+      variants[_variant(file, seed, start)] = start
+  # What does not fit together is found before the first training, not hours later.
+  for job in (*starts.values(), *variants):
+    jobs.commands_done(job)
+  # A killed run then ends its trainings in good order too.
+  signal.signal(signal.SIGTERM, signal.default_int_handler)
+  faults = jobs.run(list(starts.values()), _FLAGS.jobs)
+  ready = [job for job, start in variants.items() if not start or start.name not in faults]
+  done = []
+
+  def draw(job: jobs.Job) -> str:
+    done.append(job)
+    return _draw(sorted(done, key=list(variants).index))
+  faults.update(jobs.run(ready, _FLAGS.jobs, draw))
+  if done:
+    with open(os.path.join(_FLAGS.output, 'table.md'), encoding='utf-8') as file:
+      print(f'\n{file.read()}')
+  if faults:
+    raise UserError(f'{len(faults)} trainings failed, the table is without them; the same command tries them again. '
+                    + '; '.join(f'{name}: {fault}' for name, fault in faults.items()))
+
+
+def _seed_folder(seed: int) -> str:
+  return os.path.join(_FLAGS.output, f'seed_{seed}')
+
+
+def _name(file: str) -> str:
+  """What a variant or stage is called: by its file."""
+  return os.path.splitext(os.path.basename(file))[0]
+
+
+def _train(files: list[str], params: list[str], model_dir: str) -> tuple[str, ...]:
+  return ('dhpe_tf.train', *(f'--gin_file={file}' for file in files), *(f'--gin_param={param}' for param in params),
+          f'--model_dir={model_dir}')
+
+
+def _params(seed: int) -> list[str]:
+  return [f'RECORDS = {_FLAGS.records!r}', f'train.seed = {seed}', *_FLAGS.gin_param]
+
+
+def _initial_weights(model_dir: str) -> str:
+  return f'train.initial_weights = {model_dir!r}'
+
+
+def _start(file: str, seed: int):
+  """The job of the trainings that a variant starts from, or None."""
+  from dhpe_tf.training import jobs
+  if not _FLAGS.start_file:
+    return None
+  folder = os.path.join(_seed_folder(seed), f'start_of_{_name(file)}')
+  commands, texts, weights = [], [], []
+  for stage in _FLAGS.start_file:
+    files, model_dir = [file, *_FLAGS.size_file, stage], os.path.join(folder, _name(stage))
+    texts.append(_configuration(files, _params(seed)))
+    commands.append(_train(files, _params(seed) + weights, model_dir))
+    weights = [_initial_weights(model_dir)]
+  return jobs.Job(f'start of {_name(file)}, seed {seed}', folder, tuple(commands), '\n'.join(texts))
+
+
+def _variant(file: str, seed: int, start):
+  """The job of one variant and seed, training and evaluation; `start` is the job whose weights it starts from."""
+  from dhpe_tf.training import jobs
+  files, params = [file, *_FLAGS.size_file], _params(seed)
+  text = _configuration(files, params)
+  if start:
+    params.append(_initial_weights(os.path.join(start.folder, _name(_FLAGS.start_file[-1]))))
+  folder = os.path.join(_seed_folder(seed), _name(file))
+  evaluate = ('dhpe_tf.evaluate', f'--model_dir={folder}/model', f'--data={_FLAGS.records}', '--split=eval',
+              '--baseline_split=', f'--refine_steps={",".join(_FLAGS.refine_steps)}', f'--report={folder}/report.json',
+              *([f'--limit={_FLAGS.limit}'] if _FLAGS.limit else []))
+  return jobs.Job(f'{_name(file)}, seed {seed}', folder, (_train(files, params, f'{folder}/model'), evaluate), text)
+
+
+def _configuration(files: list[str], params: list[str]) -> str:
+  """The whole configuration as text."""
+  import gin
+
+  from dhpe_tf import configuration
+  configuration.load(files, params)
+  return gin.config_str()
+
+
+def _draw(done: list) -> str:
+  """Draws table and plots of the jobs that are done; returns what to say of the last one."""
+  from dhpe_tf.evaluation import ablations
+  runs = []
+  for job in done:
+    name, _, seed = job.name.rpartition(', seed ')
+    runs.append(ablations.read(name, int(seed), f'{job.folder}/report.json', f'{job.folder}/model'))
+  settings = ' '.join([*_FLAGS.size_file, *(f'`{param}`' for param in _FLAGS.gin_param)]) or 'as in the files'
+  ablations.write(_FLAGS.output, runs, f'Mean over seeds ± standard deviation. Size: {settings}. Start: '
+                  f'{", ".join(_FLAGS.start_file) or "none"}.')
+  return f'{len(runs)} in {os.path.join(_FLAGS.output, "table.md")}'
+
+
+if __name__ == '__main__':
+  command_line.run(main, _FLAGS)
