@@ -13,6 +13,7 @@ FILES = sorted(str(path.relative_to(FOLDER)) for path in FOLDER.rglob('*.gin') i
 
 # Files that change others, and the file that they are tried on.
 _ON_TOP = {f'ablations/{name}.gin': 'ablations/full.gin' for name in ('size_two_cores', 'start')}
+_ON_TOP['pretraining/keypoints.gin'] = 'quickstart.gin'
 
 # The networks shrunk, so that the whole folder takes little time; what the files set is used or overridden.
 _SMALL = ('IMAGE_SIZE = 64', "backbone.architecture = 'resnet_tiny'", 'backbone.weights = None',

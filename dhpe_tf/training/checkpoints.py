@@ -58,7 +58,7 @@ class Checkpoints:
     self._saved_at = time.monotonic()
     folder = os.path.join(model_dir, FOLDER) + _worker_suffix()
     checkpoint = tf.train.Checkpoint(model=model, optimizer=model.optimizer, progress=progress,
-                                     random=_random_states(model))
+                                     random=_random_states(model), layers=layers_by_name(model))
     self._manager = tf.train.CheckpointManager(checkpoint, folder, max_to_keep=keep)
     # All workers read what the first one wrote; the others only write aside, as tf.distribute demands.
     self._reader = self._manager if not _worker_suffix() else tf.train.CheckpointManager(
@@ -118,18 +118,37 @@ def restore_weights(model_dir: str, model: tf.keras.Model) -> str:
   Raises:
     UserError: `model_dir` is missing or holds no checkpoint, or one that does not fit `model`.
   """
-  if not os.path.isdir(model_dir):
-    raise UserError(f'{model_dir}: no such folder; give the --model_dir of a training.')
+  found = latest(model_dir)
   check_architecture(model_dir, model)
-  latest = tf.train.latest_checkpoint(os.path.join(model_dir, FOLDER))
-  if latest is None:
-    raise UserError(f'{model_dir}: holds no checkpoint; run python -m dhpe_tf.train --model_dir={model_dir} first.')
   try:
-    status = tf.train.Checkpoint(model=model).restore(latest)
+    status = tf.train.Checkpoint(model=model).restore(found)
     status.assert_existing_objects_matched().expect_partial()
   except (AssertionError, ValueError, tf.errors.OpError) as error:
-    raise UserError(f'{latest}: cannot be restored ({error}); remove it to go back to the one before.') from error
-  return latest
+    raise UserError(f'{found}: cannot be restored ({error}); remove it to go back to the one before.') from error
+  return found
+
+
+def latest(model_dir: str) -> str:
+  """Path of the latest checkpoint in the folder of a training.
+
+  Raises:
+    UserError: there is no such folder, or no checkpoint in it.
+  """
+  if not os.path.isdir(model_dir):
+    raise UserError(f'{model_dir}: no such folder; give the --model_dir of a training.')
+  if not has_checkpoint(model_dir):
+    raise UserError(f'{model_dir}: holds no checkpoint; run python -m dhpe_tf.train --model_dir={model_dir} first.')
+  return tf.train.latest_checkpoint(os.path.join(model_dir, FOLDER))
+
+
+def has_checkpoint(model_dir: str) -> bool:
+  """Whether a training in this folder has something to go on from."""
+  return tf.train.latest_checkpoint(os.path.join(model_dir, FOLDER)) is not None
+
+
+def layers_by_name(model: tf.keras.Model) -> dict[str, tf.keras.layers.Layer]:
+  """A model's layers by name, for those who take over a part: Keras itself saves them by their number only."""
+  return {layer.name: layer for layer in model.layers}
 
 
 def _random_states(model: tf.keras.Model) -> list[tf.random.Generator]:

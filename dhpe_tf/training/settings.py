@@ -33,6 +33,8 @@ class TrainSettings:
     jit_compile: compile the whole step with XLA.
     checkpoint_steps: steps between checkpoints; 0 to go by the clock.
     checkpoint_minutes: minutes between checkpoints, for checkpoint_steps 0.
+    initial_weights: folder of another training; its latest weights start this one, layer by layer, where names and
+      sizes agree. Once this training has a checkpoint of its own it goes on from there.
     keep_checkpoints: older ones are deleted.
     log_steps: steps between points in TensorBoard.
     callbacks: functions (model, settings, log_dir) -> tf.keras.callbacks.Callback, or None to do without; its batch
@@ -56,6 +58,7 @@ class TrainSettings:
   jit_compile: bool = False
   checkpoint_steps: int = 0
   checkpoint_minutes: float = 5.
+  initial_weights: str = ''
   keep_checkpoints: int = 2
   log_steps: int = 20
   callbacks: Sequence[Callable] = ()

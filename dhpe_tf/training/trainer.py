@@ -10,8 +10,9 @@ import tensorflow as tf
 
 from dhpe_tf.errors import UserError
 from dhpe_tf.files import atomic_path
+from dhpe_tf.training import initial_weights
 from dhpe_tf.training.callbacks import Scalars
-from dhpe_tf.training.checkpoints import Checkpoints
+from dhpe_tf.training.checkpoints import Checkpoints, has_checkpoint
 from dhpe_tf.training.progress import Bar, Progress, format_logs
 from dhpe_tf.training.settings import TrainSettings
 from dhpe_tf.training.strategies import build_strategy
@@ -48,6 +49,9 @@ class Trainer:
     self._total_steps = settings.epochs * self._steps_per_epoch
     with self._strategy.scope():
       self.model = settings.build_model()
+    # Before the optimizer is built, which may take copies of the weights.
+    self._origin = self._take_over_weights()
+    with self._strategy.scope():
       if getattr(self.model, 'optimizer', None) is None:
         self.model.compile(optimizer=settings.build_optimizer(self._total_steps), jit_compile=False)
       if hasattr(self.model.optimizer, 'build'):
@@ -84,6 +88,8 @@ class Trainer:
     """
     if self._restored:
       self._bar.note(f'going on from {self._restored} (epoch {int(self._progress.epoch) + 1})')
+    elif self._origin:
+      self._bar.note(self._origin)
     logs = {}
     try:
       self._callbacks.on_train_begin()
@@ -98,6 +104,12 @@ class Trainer:
     finally:
       self._bar.close()
     return logs
+
+  def _take_over_weights(self) -> str:
+    """Starts from another training's weights if that is asked for and there is nothing to go on from."""
+    if not self._settings.initial_weights or has_checkpoint(self._model_dir):
+      return ''
+    return initial_weights.take_over(self._settings.initial_weights, self.model)
 
   def _run_epoch(self, after_first_step: Optional[Callable[[], None]]) -> dict[str, float]:
     epoch = int(self._progress.epoch)

@@ -161,3 +161,12 @@ def test_a_model_dir_without_checkpoint(tmp_path):
     restore_weights(str(tmp_path / 'none'), tiny.build_tiny_model())
   with pytest.raises(UserError, match='holds no checkpoint; run python -m dhpe_tf.train'):
     restore_weights(str(tmp_path), tiny.build_tiny_model())
+
+
+def test_checkpoints_name_layers_and_old_ones_without_names_still_restore(tmp_path):
+  model = train(tmp_path)[0].model
+  manager = tf.train.CheckpointManager(tf.train.Checkpoint(model=model), str(tmp_path / 'old' / 'checkpoints'), 1)
+  manager.save()
+  other = tiny.build_tiny_model()
+  restore_weights(str(tmp_path / 'old'), other)
+  assert_same(other.get_weights(), model.get_weights())

@@ -44,11 +44,11 @@ class TinyModel(tf.keras.Model):
 
 
 @gin.configurable
-def build_tiny_model(units=3, dropout=0.3):
+def build_tiny_model(units=3, dropout=0.3, last='joints'):
   image = tf.keras.Input([4, 4, 3])
-  x = tf.keras.layers.Dense(units, activation='relu')(tf.keras.layers.Flatten()(image))
+  x = tf.keras.layers.Dense(units, activation='relu', name='hidden')(tf.keras.layers.Flatten()(image))
   x = tf.keras.layers.Dropout(dropout)(x)
-  joints = tf.keras.layers.Reshape([21, 2])(tf.keras.layers.Dense(42)(x))
+  joints = tf.keras.layers.Reshape([21, 2])(tf.keras.layers.Dense(42, name=last)(x))
   return TinyModel(image, {'joints_2d': joints})
 
 
