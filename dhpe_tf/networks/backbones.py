@@ -3,8 +3,11 @@
 Every trunk takes images in 0..1, normalises them itself as its weights expect, and returns four maps by their usual
 names: `c2` (stride 4), `c3` (8), `c4` (16) and `c5` (32).
 """
+import contextlib
+import io
 import itertools
 import os
+from types import ModuleType
 from typing import Callable, NamedTuple, Optional
 
 import gin
@@ -25,13 +28,19 @@ class Architecture(NamedTuple):
   offset: float = 0.0
 
 
+def _keras_cv_models() -> ModuleType:
+  """keras_cv.models; the import prints a line about its backend, which belongs in no program's output."""
+  with contextlib.redirect_stdout(io.StringIO()):
+    import keras_cv
+  return keras_cv.models
+
+
 def _resnet(filters: tuple, blocks: tuple, block_type: str) -> Callable[[int, float], tf.keras.Model]:
   """A residual network (v1) of keras-cv; it has no stochastic depth, so the rate is ignored."""
 
   def build(image_size: int, drop_connect_rate: float) -> tf.keras.Model:
-    import keras_cv
     del drop_connect_rate
-    return keras_cv.models.ResNetBackbone(
+    return _keras_cv_models().ResNetBackbone(
         stackwise_filters=list(filters), stackwise_blocks=list(blocks), stackwise_strides=[1, 2, 2, 2],
         block_type=block_type, include_rescaling=False, input_shape=(image_size, image_size, 3))
 
@@ -39,8 +48,7 @@ def _resnet(filters: tuple, blocks: tuple, block_type: str) -> Callable[[int, fl
 
 
 def _efficientnet_lite0(image_size: int, drop_connect_rate: float) -> tf.keras.Model:
-  import keras_cv
-  return keras_cv.models.EfficientNetLiteBackbone(
+  return _keras_cv_models().EfficientNetLiteBackbone(
       stackwise_kernel_sizes=[3, 3, 5, 3, 5, 5, 3], stackwise_num_repeats=[1, 2, 2, 3, 3, 4, 1],
       stackwise_input_filters=[32, 16, 24, 40, 80, 112, 192], stackwise_output_filters=[16, 24, 40, 80, 112, 192, 320],
       stackwise_expansion_ratios=[1, 6, 6, 6, 6, 6, 6], stackwise_strides=[1, 2, 2, 2, 1, 2, 1],
@@ -52,10 +60,9 @@ def _mobilenet_v3(blocks: tuple) -> Callable[[int, float], tf.keras.Model]:
   """A MobileNetV3 of keras-cv; `blocks` are (expansion, filters, kernel size, stride, squeeze ratio, activation)."""
 
   def build(image_size: int, drop_connect_rate: float) -> tf.keras.Model:
-    import keras_cv
     del drop_connect_rate  # it has no stochastic depth
     expansion, filters, kernel_size, stride, se_ratio, activation = map(list, zip(*blocks))
-    return keras_cv.models.MobileNetV3Backbone(
+    return _keras_cv_models().MobileNetV3Backbone(
         stackwise_expansion=expansion, stackwise_filters=filters, stackwise_kernel_size=kernel_size,
         stackwise_stride=stride, stackwise_se_ratio=se_ratio, stackwise_activation=activation,
         include_rescaling=False, input_shape=(image_size, image_size, 3))
