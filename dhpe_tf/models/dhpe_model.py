@@ -1,4 +1,5 @@
 """The dense hand pose estimator: picture -> 2D evidence -> mesh and camera -> joints and mask (paper, Eq. 1)."""
+import functools
 from collections.abc import Callable
 from typing import Optional
 
@@ -25,9 +26,11 @@ class DhpeModel(tf.keras.Model):
     hand: parameters [B, 63] -> the hand in crop space (layers.PosedHand).
     silhouette: vertices in crop space -> mask (layers.Silhouette).
     objective: losses and figures.
+    offspring: (batch, predict, step) -> batch with new instances, with `begin_epoch`, or None.
   """
 
-  def __init__(self, inputs: tf.Tensor, outputs: dict, parts: dict, objective: Objective):
+  def __init__(self, inputs: tf.Tensor, outputs: dict, parts: dict, objective: Objective,
+               offspring: Optional[Callable] = None):
     super().__init__(inputs=inputs, outputs=outputs, name='dhpe')
     self.feature_net = parts['feature_net']
     self.mesh_regressor = parts['mesh_regressor']
@@ -35,7 +38,9 @@ class DhpeModel(tf.keras.Model):
     self.hand = parts['hand']
     self.silhouette = parts['silhouette']
     self.objective = objective
+    self.offspring = offspring
     self._means = _Means(['loss', *(f'{term}_loss' for term in objective.weights), *objective.MEASURES])
+    self._offspring_means = _Means(['offspring_used'] if offspring else [])
 
   @property
   def hand_model(self) -> hand_models.HandModel:
@@ -45,7 +50,11 @@ class DhpeModel(tf.keras.Model):
   @property
   def metrics(self) -> list[tf.keras.metrics.Metric]:
     """The means that the steps report."""
-    return list(self._means.by_name.values())
+    return [*self._means.by_name.values(), *self._offspring_means.by_name.values()]
+
+  def begin_epoch(self, epoch: int) -> bool:
+    """Takes note of the epoch that begins, from 0; returns whether a compiled `train_step` must be compiled anew."""
+    return self.offspring is not None and self.offspring.begin_epoch(epoch)
 
   @tf.autograph.experimental.do_not_convert  # there is no Python control flow on tensors in it
   def train_step(self, data: dict) -> dict[str, tf.Tensor]:
@@ -55,10 +64,14 @@ class DhpeModel(tf.keras.Model):
     replicas' gradients (and clips them afterwards), so the number of replicas does not change the step. What does is
     batch normalisation by each replica's own statistics, unless the trunk's is frozen.
     """
+    given = data
+    if self.offspring is not None and self.offspring.active:
+      data = self.offspring(data, functools.partial(self, training=False), self.optimizer.iterations)
     with tf.GradientTape() as tape:
       outputs = self(data['image'], training=True)
       per_instance, terms = self.training_losses(data, outputs, training=True)
-      loss = tf.reduce_sum(per_instance) / _global_count(per_instance)
+      weights = data.get('instance_weight', tf.ones_like(per_instance))
+      loss = tf.reduce_sum(weights * per_instance) / _sum_over_replicas(weights)
       if isinstance(self.optimizer, tf.keras.mixed_precision.LossScaleOptimizer):
         loss = self.optimizer.get_scaled_loss(loss)
     gradients = tape.gradient(loss, self.trainable_variables)
@@ -67,7 +80,7 @@ class DhpeModel(tf.keras.Model):
     # Variables that no active term reaches (the refiner's without its loss, say) have none.
     self.optimizer.apply_gradients(
         [pair for pair in zip(gradients, self.trainable_variables) if pair[0] is not None])
-    return self._report(data, outputs, per_instance, terms)
+    return self._report_training(given, outputs, per_instance, terms, weights)
 
   @tf.autograph.experimental.do_not_convert
   def test_step(self, data: dict) -> dict[str, tf.Tensor]:
@@ -93,6 +106,17 @@ class DhpeModel(tf.keras.Model):
     terms = self.objective.terms(data, outputs, masked_features)
     return self.objective.combine(terms), terms
 
+  def _report_training(self, given: dict, outputs: dict, per_instance: tf.Tensor, terms: dict,
+                       weights: tf.Tensor) -> dict[str, tf.Tensor]:
+    """The means over the instances that were given, and the share of the offspring that was used."""
+    count = tf.shape(given['image'])[0]
+    first = tf.nest.map_structure(lambda x: x[:count], (outputs, per_instance, terms))
+    logs = self._report(given, *first)
+    for name, mean in self._offspring_means.by_name.items():
+      mean.update_state(weights[count:])
+      logs[name] = mean.result()
+    return logs
+
   def _report(self, data: dict, outputs: dict, per_instance: tf.Tensor, terms: dict) -> dict[str, tf.Tensor]:
     means = self._means.by_name
     means['loss'].update_state(per_instance)
@@ -113,7 +137,8 @@ class _Means:
 @gin.configurable(module='dhpe')
 def build_model(image_size: int = 224, keypoint_net_name: str = 'pose_machine', use_joints_2d: bool = True,
                 use_refiner: bool = True, rounds: int = 3, mask_size: int = 64, hand_file: Optional[str] = None,
-                build_objective: Callable[..., Objective] = Objective) -> DhpeModel:
+                build_objective: Callable[..., Objective] = Objective,
+                offspring: Optional[Callable] = None) -> DhpeModel:
   """Builds the estimator.
 
   Args:
@@ -126,6 +151,8 @@ def build_model(image_size: int = 224, keypoint_net_name: str = 'pose_machine', 
     mask_size: side of the rendered mask, px.
     hand_file: a MANO file or an npz like it; None for the built-in hand.
     build_objective: (hand model, refined) -> Objective.
+    offspring: (hand model, image size) -> what adds new instances to the batches of a training (selfsup.Offspring);
+      None to add none.
 
   Returns:
     The model, not compiled.
@@ -157,7 +184,8 @@ def build_model(image_size: int = 224, keypoint_net_name: str = 'pose_machine', 
   outputs = {'heatmaps': stages[-1], 'heatmap_stages': stages, 'features': features,
              **_estimate(features, stages[-1], parts, rounds, use_joints_2d)}
   outputs['mask'] = parts['silhouette'](outputs['vertices'])
-  return DhpeModel(image, outputs, parts, build_objective(hand_model, refined=use_refiner))
+  return DhpeModel(image, outputs, parts, build_objective(hand_model, refined=use_refiner),
+                   offspring and offspring(hand_model, image_size))
 
 
 def _heatmap_stages(name: str, image: tf.Tensor, image_size: int, symbolic: dict, levels: dict) -> list[tf.Tensor]:
@@ -192,7 +220,6 @@ def _estimate(features: tf.Tensor, heatmaps: tf.Tensor, parts: dict, rounds: int
   return {**hand, 'parameters': h, 'joints_2d_rounds': layers.Stack((_KEYPOINTS, 2), name='joints_2d_rounds')(joints)}
 
 
-def _global_count(per_instance: tf.Tensor) -> tf.Tensor:
-  """Number of instances in the batch over all replicas."""
-  count = tf.cast(tf.shape(per_instance)[0], tf.float32)
-  return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, count)
+def _sum_over_replicas(values: tf.Tensor) -> tf.Tensor:
+  """The sum of values [B] over all replicas."""
+  return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, tf.reduce_sum(values))

@@ -129,7 +129,7 @@ class Objective:
         'error_heatmap_px': _mean_distance(
             outputs['joints_2d_rounds'][:, 0] - batch['joints_2d'], joints_weight, CROP_PX / 2),
         'error_3d_mm': self._error_3d_mm(batch, outputs),
-        'iou': (_iou(outputs['mask'], area_resize(batch['mask'], outputs['mask'].shape[1])), masks),
+        'iou': (mask_iou(outputs['mask'], area_resize(batch['mask'], outputs['mask'].shape[1])), masks),
         'gate_open': (tf.math.divide_no_nan(self.gate(batch, outputs), masks), masks),
         'joints_near': (self._near(batch, outputs), tf.cast(tf.reduce_any(joints_weight > 0, axis=-1), tf.float32)),
         'feature_spread': (tf.fill([tf.shape(masks)[0]], spread), tf.ones_like(masks)),
@@ -186,7 +186,7 @@ def _mean_distance(error: tf.Tensor, weight: tf.Tensor, unit) -> tuple[tf.Tensor
   return mean * unit, tf.cast(tf.reduce_sum(weight, axis=-1) > 0, tf.float32)
 
 
-def _iou(mask: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
+def mask_iou(mask: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
   """Intersection over union [B] of masks [B, M, M] cut at one half; 1 if both are empty."""
   mask, target = mask > 0.5, target > 0.5
   both = tf.reduce_sum(tf.cast(mask & target, tf.float32), axis=[1, 2])

@@ -42,14 +42,14 @@ def render_rgb(vertices_px: tf.Tensor, faces: Union[np.ndarray, tf.Tensor], albe
   scale = tf.constant([samples, samples, 1], vertices_px.dtype)
   fine = (height * samples, width * samples)
   visible = rasterizer.find_visible(vertices_px * scale, faces, fine, perspective, cull=True)
-  pixel, pixels = _coarse_pixels(visible, samples), tf.size(vertices_px[:, 0, 0]) * height * width
+  pixel, pixels = coarse_pixels(visible, samples), tf.size(vertices_px[:, 0, 0]) * height * width
   points = tf.math.unsorted_segment_sum(tf.ones_like(visible.depth), pixel, pixels)
   colours = rasterizer.interpolate(visible, colours, faces) / tf.gather(points, pixel)[:, tf.newaxis]
   rgb = tf.reshape(tf.math.unsorted_segment_sum(colours, pixel, pixels), [-1, height, width, 3])
   return rgb, tf.reshape(points / samples**2, [-1, height, width, 1]), visible
 
 
-def _coarse_pixels(visible, samples):
+def coarse_pixels(visible, samples):
   """The pixel of the picture in which each visible point lies: int32 [N]."""
   if samples == 1:
     return visible.pixel

@@ -3,14 +3,14 @@
 All quantities are linear in light; `to_display` encodes them for the eye, and for comparison with photographs.
 """
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Union
 
 import gin
 import numpy as np
 import tensorflow as tf
 
 _DISPLAY_GAMMA = 2.2
-# The environment's nine coefficients, in the order of `_harmonics`.
+# The environment's coefficients, in the order of `harmonics`.
 _NUM_HARMONICS = 9
 
 
@@ -104,7 +104,7 @@ def shade(albedo: tf.Tensor, normals: tf.Tensor, lights: Lights, wrap: float = .
   Returns:
     [B, N, 3], linear, not bounded above.
   """
-  environment = tf.maximum(tf.matmul(_harmonics(normals), lights.environment), 0)
+  environment = tf.maximum(tf.matmul(harmonics(normals), lights.environment), 0)
   facing = tf.matmul(normals, lights.directions, transpose_b=True)  # [B, N, L]
   diffuse = tf.maximum((facing + wrap) / (1 + wrap), 0)
   # Blinn's highlight: the normal against the direction half-way between lamp and eye.
@@ -115,8 +115,8 @@ def shade(albedo: tf.Tensor, normals: tf.Tensor, lights: Lights, wrap: float = .
   return albedo * (environment + tf.matmul(diffuse, lights.colours)) + tf.matmul(mirrored, lights.colours)
 
 
-def _harmonics(normals):
-  """Polynomials of normals [B, N, 3] up to degree 2: [B, N, 9]."""
+def harmonics(normals):
+  """Polynomials of normals [B, N, 3] up to degree 2, in the order of `Lights.environment`: [B, N, 9]."""
   x, y, z = tf.unstack(normals, axis=-1)
   return tf.stack([tf.ones_like(x), x, y, z, x * y, y * z, 3 * z * z - 1, x * z, x * x - y * y], axis=-1)
 
@@ -127,6 +127,6 @@ def to_display(linear: tf.Tensor) -> tf.Tensor:
   return tf.clip_by_value(linear, 1e-6, 1)**(1 / _DISPLAY_GAMMA)
 
 
-def to_linear(display: np.ndarray) -> np.ndarray:
+def to_linear(display: Union[np.ndarray, tf.Tensor]) -> Union[np.ndarray, tf.Tensor]:
   """Decodes display colours 0 .. 1 to linear light."""
-  return np.asarray(display)**_DISPLAY_GAMMA
+  return (display if tf.is_tensor(display) else np.asarray(display))**_DISPLAY_GAMMA

@@ -114,6 +114,9 @@ class Trainer:
   def _run_epoch(self, after_first_step: Optional[Callable[[], None]]) -> dict[str, float]:
     epoch = int(self._progress.epoch)
     self.model.reset_metrics()
+    # A model may train otherwise from some epoch on.
+    if hasattr(self.model, 'begin_epoch') and self.model.begin_epoch(epoch):
+      self._train_function = self._compile(self.model.train_step)
     self._callbacks.on_epoch_begin(epoch)
     logs, before = {}, None
     for batch in self._batches(epoch):

@@ -1,0 +1,84 @@
+"""Other shapes and views of given poses, placed in crops as training data are."""
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from dhpe_tf.data import augmentation
+from dhpe_tf.geometry import rotations
+from dhpe_tf.hand import mano_layer, skeletons
+from dhpe_tf.hand.hand_model import NUM_SHAPE, HandModel
+from dhpe_tf.hand.parameters import HandParameters
+
+# The side of a crop in units of the larger side of the box around the joints (`crops.crop_from_joints`).
+_CROP_MARGIN = 1.5
+
+
+class Hands(NamedTuple):
+  """Posed hands in crop space.
+
+  Attributes:
+    pose: [B, 45]; shape: [B, 10].
+    camera: [B, 8], unit quaternion, scale, translation, as ManoLayer takes it.
+    vertices: [B, V, 3]; joints: [B, 21, 3].
+  """
+
+  pose: tf.Tensor
+  shape: tf.Tensor
+  camera: tf.Tensor
+  vertices: tf.Tensor
+  joints: tf.Tensor
+
+
+class Variation:
+  """Draws new shapes, views and crops, and keeps the poses.
+
+  Args:
+    hand_model: the hand.
+    shape_sigma: shape coefficients are uniform in +- this.
+    rotation_rad: hands are turned about x, then y, then z of the camera by uniform angles in +- this.
+    scale: the crop's side is multiplied by up to exp(+-scale).
+    shift: the crop moves by up to this share of its side in x and in y.
+  """
+
+  def __init__(self, hand_model: HandModel, shape_sigma: float, rotation_rad: float, scale: float, shift: float):
+    self._layer = mano_layer.ManoLayer(hand_model)
+    self._shape_sigma, self._rotation_rad, self._scale, self._shift = shape_sigma, rotation_rad, scale, shift
+
+  def __call__(self, parents: HandParameters, seed: tf.Tensor) -> Hands:
+    """One new hand for each of B; `seed` int [2]."""
+    shape_seed, turn_seed, place_seed = augmentation.split_seed(seed, 3)
+    count = tf.shape(parents.pose)[0]
+    shape = self._shape_sigma * tf.random.stateless_uniform([count, NUM_SHAPE], shape_seed, -1., 1.)
+    turn = axis_turns(self._rotation_rad * tf.random.stateless_uniform([count, 3], turn_seed, -1., 1.))
+    rotation = rotations.quaternion_multiply(turn, tf.math.l2_normalize(parents.rotation, axis=-1))
+    return self.place(parents.pose, shape, rotation, tf.random.stateless_uniform([count, 3], place_seed, -1., 1.))
+
+  def place(self, pose: tf.Tensor, shape: tf.Tensor, rotation: tf.Tensor, draws: tf.Tensor) -> Hands:
+    """Puts hands into crops: the box around the joints in the middle and of the usual size, but for the draws.
+
+    Args:
+      pose: [B, 45].
+      shape: [B, 10].
+      rotation: [B, 4].
+      draws: [B, 3] in +-1: of the crop's size and its shifts.
+
+    Returns:
+      `Hands`, the root at z = 0.
+    """
+    unit = tf.concat([rotation, tf.ones_like(pose[:, :1]), tf.zeros_like(pose[:, :3])], axis=-1)
+    joints = self._layer(pose, shape, unit)['keypoints']
+    low, high = tf.reduce_min(joints, axis=1), tf.reduce_max(joints, axis=1)
+    side = _CROP_MARGIN * tf.reduce_max((high - low)[:, :2], axis=-1, keepdims=True)
+    scale = 2 / (side * tf.exp(self._scale * draws[:, :1]))
+    middle = tf.concat([(low + high)[:, :2] / 2, joints[:, skeletons.ROOT, 2:]], axis=-1)
+    shift = tf.pad(2 * self._shift * draws[:, 1:], [[0, 0], [0, 1]])
+    camera = tf.concat([rotation, scale, shift - scale * middle], axis=-1)
+    hand = self._layer(pose, shape, camera)
+    return Hands(pose, shape, camera, hand['vertices'], hand['keypoints'])
+
+
+def axis_turns(angles: tf.Tensor) -> tf.Tensor:
+  """Quaternions [B, 4] that turn about x, then y, then z by angles [B, 3] radians."""
+  about_x, about_y, about_z = (rotations.axis_angle_to_quaternion(angles[:, k:k + 1] * tf.one_hot([k], 3))
+                               for k in range(3))
+  return rotations.quaternion_multiply(about_z, rotations.quaternion_multiply(about_y, about_x))
