@@ -60,6 +60,32 @@ def test_a_killed_training_ends_like_an_unbroken_one(tmp_path, unbroken):
   assert not list((tmp_path / 'checkpoints').glob('*_temp'))
 
 
+def test_a_model_may_train_otherwise_from_an_epoch_on(tmp_path):
+  class Changing(tiny.TinyModel):
+    frozen, seen = False, []
+
+    def begin_epoch(self, epoch):
+      self.seen.append(epoch)
+      before, self.frozen = self.frozen, epoch >= 1
+      return before != self.frozen
+
+    def train_step(self, batch):
+      return self.test_step(batch) if self.frozen else super().train_step(batch)
+
+  def build_model():
+    image = tf.keras.Input([4, 4, 3])
+    joints = tf.keras.layers.Reshape([21, 2])(tf.keras.layers.Dense(42)(tf.keras.layers.Flatten()(image)))
+    return Changing(image, {'joints_2d': joints})
+
+  Trainer(tiny.settings(build_model=build_model, epochs=1), str(tmp_path), show_progress=False).run()
+  trainer = Trainer(tiny.settings(build_model=build_model, epochs=4), str(tmp_path), show_progress=False)
+  before = trainer.model.get_weights()
+  trainer.run()
+  assert Changing.seen == [0, 1, 2, 3]
+  for one, two in zip(before, trainer.model.get_weights()):
+    np.testing.assert_array_equal(one, two)
+
+
 def test_stop_saves_and_goes_on_later(tmp_path, unbroken):
   class StopAt(tf.keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
