@@ -53,7 +53,7 @@ def _settings(name, record_set):
   else:
     yield from _SMALL_BY_NET[gin.query_parameter(net)]
   # Record sets that a file names by macros.
-  macros = [name for name in ('RECORDS', 'SYNTHETIC', 'PHOTOGRAPHS') if name in given]
+  macros = [name for name in ('RECORDS', 'SYNTHETIC', 'PHOTOGRAPHS', 'RHD', 'STB', 'DEXTER_OBJECT') if name in given]
   for name in macros:
     yield f'{name} = {record_set!r}'
   if not macros:

@@ -1,0 +1,67 @@
+"""From the folders of public datasets to a report, by the commands that gin/<dataset>.gin names, on small networks."""
+import json
+
+import gin
+import pytest
+
+from data_tools import convert_dexter_object, convert_rhd, convert_stb
+from dhpe_tf import command_line, evaluate, train
+from tests.data_tools.readers import dexter_object_files, rhd_files, stb_files
+
+# The paper's networks take a GPU; these have the same parts.
+SMALL = ('IMAGE_SIZE = 64', "backbone.architecture = 'resnet_tiny'", 'pose_machine.width = 0.05',
+         'dhpe.build_model.mask_size = 32', 'build_dataset.batch_size = 4', 'train.epochs = 1',
+         'train.steps_per_epoch = 2')
+# Configuration -> (its record sets by macro, the one to measure on, protocol, what it measures).
+RUNS = {
+    'rhd': ({'RECORDS': 'rhd'}, 'rhd', 'zb-rhd', ('hand_iou_mean', 'epe_mean/root_bone')),
+    'stb': ({'RECORDS': 'stb'}, 'stb', 'zb-stb', ('epe_mean/root_bone',)),
+    'rhd_stb': ({'RHD': 'rhd', 'STB': 'stb'}, 'stb', 'zb-stb', ('epe_mean/root_bone',)),
+    'dexter_object': ({'RHD': 'rhd', 'STB': 'stb', 'DEXTER_OBJECT': 'dexter_object'}, 'dexter_object', 'paper-do',
+                      ('epe_mean/centroid', 'epe_mean/centroid_scale')),
+}
+
+
+def call(module, *arguments):
+  try:
+    return command_line.call(module.main, [module.__name__, *arguments], module._FLAGS)
+  finally:
+    gin.clear_config()
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory):
+  """Records of small datasets in the exact formats."""
+  folder = tmp_path_factory.mktemp('datasets')
+  rhd_files.write(folder, splits=(('training', 4), ('evaluation', 3)))
+  stb_files.write(folder / 'STB', frames=1)
+  dexter_object_files.write(folder, frames=1)
+  for module, source, name in ((convert_rhd, 'RHD_published_v2', 'rhd'), (convert_stb, 'STB', 'stb'),
+                               (convert_dexter_object, 'dexter+object', 'dexter_object')):
+    assert call(module, f'--input={folder}/{source}', f'--output={folder}/records/{name}', '--shards=1') == 0
+  return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', RUNS)
+def test_an_epoch_and_a_report_by_the_protocol(name, folder, capsys):
+  macros, measured_on, protocol, expected = RUNS[name]
+  params = [*SMALL, *(f"{macro} = '{folder}/records/{records}'" for macro, records in macros.items())]
+  model = f'{folder}/runs/{name}'
+  assert call(train, f'--gin_file=gin/{name}.gin', f'--model_dir={model}',
+              *(f'--gin_param={param}' for param in params)) == 0, capsys.readouterr().err[-2000:]
+  assert call(evaluate, f'--model_dir={model}', f'--data={folder}/records/{measured_on}', '--baseline_split=',
+              f'--protocols={protocol}', f'--report={model}/report.json') == 0, capsys.readouterr().err[-2000:]
+  with open(f'{model}/report.json', encoding='utf-8') as file:
+    found = json.load(file)['protocols'][protocol]
+  assert set(expected) <= set(found['results']['model'])
+  for measure in found['results']['model'].values():
+    assert measure['definition'] and measure['value'] >= 0
+  with open(f'{model}/report.md', encoding='utf-8') as file:
+    assert f'Protocol {protocol}' in file.read()
+
+
+def test_missing_records_tell_how_to_make_them(tmp_path, capsys):
+  assert call(train, '--gin_file=gin/rhd_stb.gin', f'--model_dir={tmp_path}', f"--gin_param=RHD = '{tmp_path}/none'",
+              *(f'--gin_param={param}' for param in SMALL)) == 1
+  assert 'python -m data_tools.convert_rhd' in capsys.readouterr().err
