@@ -16,11 +16,12 @@ class Evidence(NamedTuple):
 
   Attributes:
     images: `[B, S, S, 3]` in 0..1; features: `[B, F]` of the whole images.
-    joints_2d: `[B, 21, 2]` crop space, as they were before the last refiner; joints_weight: `[B, 21]`.
+    joints_2d: `[B, 21, 2]` crop space, what the model takes for the 2D joints; joints_weight: `[B, 21]`.
     known_joints_2d, known_joints_weight: alike, from the caller; where its weight is above zero a known joint counts
       and the estimated one does not. None where there are none.
     known_mask: `[B, M, M]` in 0..1 at the size of the model's masks, known_mask_weight: `[B]`; or None.
     start: `[B, 63]` parameters at the start.
+    unrefined_joints_2d: `[B, 21, 2]` what the refiner is given when it refines the 2D joints anew; None for joints_2d.
   """
 
   images: tf.Tensor
@@ -32,6 +33,7 @@ class Evidence(NamedTuple):
   known_joints_weight: Optional[tf.Tensor] = None
   known_mask: Optional[tf.Tensor] = None
   known_mask_weight: Optional[tf.Tensor] = None
+  unrefined_joints_2d: Optional[tf.Tensor] = None
 
 
 @gin.configurable(module='refinement', denylist=['model', 'evidence'])
@@ -44,7 +46,7 @@ class Consistency:
 
   def __init__(self, model: DhpeModel, evidence: Evidence, joints: float = 1.0, feature: float = 0.0,
                mask: float = 1.0, laplacian: float = 0.05, pose_prior: float = 0.02, shape_prior: float = 1e-4,
-               stay: float = 2e-3, refine_joints: bool = True):
+               stay: float = 2e-3, refine_joints: bool = False):
     """Keeps model and evidence.
 
     Args:
@@ -55,17 +57,19 @@ class Consistency:
         feature net in each step, which cost more than all the rest.
       mask: weight of a known mask.
       laplacian: weight of the change of the mesh's Laplacian coordinates since the start.
-      pose_prior: weight of joint angles beyond the limits.
-      shape_prior: weight of the squared shape coefficients.
+      pose_prior: weight of joint angles beyond the limits, as far as they are more so than at the start.
+      shape_prior: weight of the squared shape coefficients, as far as they are larger than at the start.
       stay: weight of the squared change of pose and rotation since the start.
       refine_joints: whether the 2D joints are refined anew in each step by the model's refiner, as in the paper; False
-        holds those of the first estimate.
+        holds those of the first estimate. On held-out pictures the former left errors as they were: a refiner that was
+        trained for few steps agrees with whatever mesh it is shown.
     """
     self._model, self._evidence = model, evidence
     self._weights = {'joints': joints, 'feature': feature, 'mask': mask if evidence.known_mask is not None else 0.0,
                      'laplacian': laplacian, 'pose_prior': pose_prior, 'shape_prior': shape_prior, 'stay': stay}
     self._refine_joints = refine_joints and model.pose_refiner is not None
     self._start_hand = model.hand(evidence.start)
+    self._start_priors = self._priors(self._start_hand)
     # Dense, it would be the largest constant of an exported graph.
     self._laplacian = meshes.sparse_tensor(scipy.sparse.csr_matrix(model.objective.laplacian))
 
@@ -79,8 +83,8 @@ class Consistency:
             self._model.silhouette(hand['vertices']), self._evidence.known_mask, self._evidence.known_mask_weight),
         'laplacian': lambda: laplacian.laplacian_loss(
             hand['vertices'], self._laplacian, self._start_hand['vertices']),
-        'pose_prior': lambda: priors.pose_prior(hand['pose'], self._model.hand_model),
-        'shape_prior': lambda: priors.shape_prior(hand['shape'], reduction='sum'),
+        'pose_prior': lambda: self._beyond_start('pose_prior', hand),
+        'shape_prior': lambda: self._beyond_start('shape_prior', hand),
         'stay': lambda: self._stay(h),
     }
     return tf.add_n([weight * terms[name]() for name, weight in self._weights.items() if weight])
@@ -90,6 +94,7 @@ class Consistency:
     evidence = self._evidence
     joints, weights = evidence.joints_2d, evidence.joints_weight
     if self._refine_joints:
+      joints = joints if evidence.unrefined_joints_2d is None else evidence.unrefined_joints_2d
       offset = self._model.pose_refiner({
           'parameters': h, 'features': evidence.features, 'joints_3d': tf.reshape(hand['joints_3d'], [-1, 63]),
           'joints_2d': tf.reshape(joints, [-1, 42])})
@@ -114,6 +119,15 @@ class Consistency:
     mask = tf.image.resize(mask[..., None], [size, size])
     masked = self._model.feature_net(self._evidence.images * mask, training=False)
     return feature_losses.feature_loss(tf.stop_gradient(self._evidence.features), masked)
+
+  def _priors(self, hand: dict) -> dict[str, tf.Tensor]:
+    """The penalties `[B]` of poses beyond the limits and of unusual shapes."""
+    return {'pose_prior': priors.pose_prior(hand['pose'], self._model.hand_model),
+            'shape_prior': priors.shape_prior(hand['shape'], reduction='sum')}
+
+  def _beyond_start(self, name: str, hand: dict) -> tf.Tensor:
+    """How much a penalty has grown. Models trained without priors answer hands that a prior would pull far away."""
+    return tf.nn.relu(self._priors(hand)[name] - self._start_priors[name])
 
   def _stay(self, h: tf.Tensor) -> tf.Tensor:
     """Squared change of pose and rotation."""

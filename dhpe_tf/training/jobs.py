@@ -81,7 +81,9 @@ def run(jobs: Sequence[Job], at_once: int = 1, on_done: Optional[Callable[[Job],
   waiting = [(job, commands_done(job)) for job in jobs]
   running: list[_Running] = []
   faults: dict[str, str] = {}
-  with tqdm(total=len(jobs), unit='training', disable=not show_progress) as bar:
+  # On a terminal the bar moves every second; in a log file a line comes every minute.
+  interval = 1. if sys.stderr.isatty() else 60.
+  with tqdm(total=len(jobs), unit='training', disable=not show_progress, mininterval=interval, miniters=0) as bar:
 
     def settle(job: Job, text: str) -> None:
       bar.update()
@@ -93,7 +95,7 @@ def run(jobs: Sequence[Job], at_once: int = 1, on_done: Optional[Callable[[Job],
           if number == len(job.commands):
             settle(job, f'done before{_told(on_done, job)}')
           else:
-            running.append(_start(job, number, at_once))
+            running.append(_start(job, number, min(at_once, len(running) + len(waiting) + 1)))
         for each in list(running):
           if each.process.poll() is None:
             continue
@@ -105,10 +107,11 @@ def run(jobs: Sequence[Job], at_once: int = 1, on_done: Optional[Callable[[Job],
             continue
           _note(each.job, each.number + 1)
           if each.number + 1 < len(each.job.commands):
-            running.append(_start(each.job, each.number + 1, at_once))
+            running.append(_start(each.job, each.number + 1, min(at_once, len(running) + len(waiting) + 1)))
           else:
             settle(each.job, f'done{_told(on_done, each.job)}')
-        bar.set_postfix_str(', '.join(f'{each.job.name} {_progress(each)}' for each in running))
+        bar.set_postfix_str(', '.join(f'{each.job.name} {_progress(each)}' for each in running), refresh=False)
+        bar.update(0)
         time.sleep(_POLL_SECONDS)
     finally:
       _end(running)
@@ -119,13 +122,13 @@ def _told(on_done: Optional[Callable[[Job], str]], job: Job) -> str:
   return f', {on_done(job)}' if on_done else ''
 
 
-def _start(job: Job, number: int, at_once: int) -> _Running:
-  """Starts a command of a job; its output goes to the job's log."""
+def _start(job: Job, number: int, beside: int) -> _Running:
+  """Starts a command of a job, one of `beside` at a time; its output goes to the job's log."""
   _note(job, number)
   log = open(os.path.join(job.folder, LOG), 'a', encoding='utf-8')
   environment = dict(os.environ)
-  if at_once > 1:
-    threads = str(max((os.cpu_count() or 1) // at_once, 1))
+  if beside > 1:
+    threads = str(max((os.cpu_count() or 1) // beside, 1))
     environment.update(TF_NUM_INTRAOP_THREADS=threads, TF_NUM_INTEROP_THREADS=threads, OMP_NUM_THREADS=threads)
   process = subprocess.Popen([sys.executable, '-m', *job.commands[number]], stdout=log, stderr=subprocess.STDOUT,
                              stdin=subprocess.DEVNULL, env=environment)
