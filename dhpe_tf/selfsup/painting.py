@@ -50,17 +50,23 @@ def choose_lights(skins: Skins, seed: tf.Tensor, new_light: float) -> shading.Li
 
 def _carried_detail(skins: Skins, visible: rasterizer.Visible, faces: np.ndarray, alpha: tf.Tensor) -> tf.Tensor:
   """The detail of the skin at each new pixel, [B, S, S, 1] for display: 1 where the old pictures do not show it."""
-  height, width = alpha.shape[1:3]
+  visible = _one_a_pixel(visible)
   attributes = tf.concat([crop_view.crop_to_pixels(skins.place, skins.detail.shape[1]), skins.seen[..., None]], -1)
   values = rasterizer.interpolate(visible, attributes, faces)
   points = _bilinear(skins.detail[..., 0], visible.image, values[:, :2])
   # Well seen or not at all: half-seen skin lies at the rim, where the picture is half background.
-  points = 1 + tf.clip_by_value(2 * values[:, 2] - 1, 0., 1.) * (points - 1)
+  excess = tf.clip_by_value(2 * values[:, 2] - 1, 0., 1.) * (points - 1)
   pixel = render.coarse_pixels(visible, _SAMPLES)
-  total = tf.math.unsorted_segment_sum(tf.stack([points, tf.ones_like(points)], -1), pixel,
-                                       tf.shape(alpha)[0] * height * width)
-  ratio = tf.where(total[:, 1] > 0, total[:, 0] / tf.maximum(total[:, 1], 1.), 1.)
-  return tf.reshape(ratio, [-1, height, width, 1])
+  return 1 + tf.reshape(tf.math.unsorted_segment_sum(excess, pixel, tf.size(alpha)), tf.shape(alpha))
+
+
+def _one_a_pixel(visible: rasterizer.Visible) -> rasterizer.Visible:
+  """Of the points of each pixel the one at its top left, if something is seen there; the others differ little."""
+  width = visible.image_shape[2]
+  row, column = visible.pixel // width, visible.pixel % width
+  chosen = tf.where((row % _SAMPLES == 0) & (column % _SAMPLES == 0))[:, 0]
+  points = {name: tf.gather(value, chosen) for name, value in visible._asdict().items() if name != 'image_shape'}
+  return visible._replace(**points)
 
 
 def _bilinear(images: tf.Tensor, index: tf.Tensor, at_px: tf.Tensor) -> tf.Tensor:
