@@ -15,6 +15,7 @@ from dhpe_tf.rendering import crop_view, rasterizer, shading
 
 _LUMA = (0.299, 0.587, 0.114)
 _EPSILON = 1e-6
+_LEAST_EVIDENCE = 0.1  # of the neighbours, in units of `trust`, below which those farther away are asked
 # How much less likely light is that changes twice from one side to the other.
 _UNEVENNESS = 5.
 _DARKEST = 0.2  # least light, where 1 is its mean: keeps deep shadows from becoming white skin
@@ -130,7 +131,7 @@ class SkinReader:
     prior = self._light_prior * np.diag([1.] * 4 + [_UNEVENNESS] * 5).astype(np.float32)
     normal = tf.matmul(weighted, basis, transpose_a=True) + prior
     right = tf.reduce_sum(weighted * target[..., None], axis=1)
-    coefficients = tf.linalg.solve(normal, right[..., None]) + tf.one_hot([0], basis.shape[-1])[0][:, None]
+    coefficients = tf.linalg.solve(normal, right[..., None]) + tf.one_hot(0, basis.shape[-1])[:, None]
     length = tf.norm(coefficients[:, 1:], axis=1, keepdims=True)
     limited = coefficients[:, 1:] * tf.minimum(1., self._most_contrast / tf.maximum(length, _EPSILON))
     return tf.tile(tf.concat([coefficients[:, :1], limited], axis=1), [1, 1, 3])
@@ -140,10 +141,10 @@ class SkinReader:
     weight = evidence[..., None]
     total = tf.maximum(tf.reduce_sum(weight, axis=1, keepdims=True), _EPSILON)
     result = tf.reduce_sum(weight * values, axis=1, keepdims=True) / total
-    packed = tf.concat([weight * values, weight], axis=-1)
+    packed, least = tf.concat([weight * values, weight], axis=-1), _LEAST_EVIDENCE * self._trust
     for kernel in reversed(self._kernels):
       smooth = tf.einsum('uv,bvc->buc', kernel, packed)
-      result = (smooth[..., :3] + 0.1 * self._trust * result) / (smooth[..., 3:] + 0.1 * self._trust)
+      result = (smooth[..., :3] + least * result) / (smooth[..., 3:] + least)
     return (packed[..., :3] + self._trust * result) / (weight + self._trust)
 
 
