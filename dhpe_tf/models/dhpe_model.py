@@ -23,6 +23,7 @@ class DhpeModel(tf.keras.Model):
     feature_net: images -> features; the F of Eqs. 2 and 13.
     mesh_regressor: one round's offset of the parameters.
     pose_refiner: one round's offset of the 2D joints, or None.
+    to_parameters: what the regressor adds up [B, 63] -> parameters; `invert` leads back.
     hand: parameters [B, 63] -> the hand in crop space (layers.PosedHand).
     silhouette: vertices in crop space -> mask (layers.Silhouette).
     objective: losses and figures.
@@ -35,6 +36,7 @@ class DhpeModel(tf.keras.Model):
     self.feature_net = parts['feature_net']
     self.mesh_regressor = parts['mesh_regressor']
     self.pose_refiner = parts['pose_refiner']
+    self.to_parameters = parts['to_parameters']
     self.hand = parts['hand']
     self.silhouette = parts['silhouette']
     self.objective = objective

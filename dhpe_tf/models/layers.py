@@ -1,4 +1,5 @@
 """Keras layers between the networks: reading heat maps, starting parameters, posing the hand, drawing its mask."""
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -64,6 +65,12 @@ class EstimateToParameters(tf.keras.layers.Layer):
     """Converts."""
     scale = self._unit * tf.exp(tf.clip_by_value(inputs[:, _SCALE:_SCALE + 1], -_MAX_LOG_SCALE, _MAX_LOG_SCALE))
     return tf.concat([inputs[:, :_SCALE], scale, inputs[:, _SCALE + 1:]], axis=-1)
+
+  def invert(self, h: tf.Tensor) -> tf.Tensor:
+    """The regressor's sum [B, 63] that means parameters h [B, 63]; their scale must be above zero."""
+    limit = math.exp(_MAX_LOG_SCALE)
+    entry = tf.math.log(tf.clip_by_value(h[:, _SCALE:_SCALE + 1] / self._unit, 1 / limit, limit))
+    return tf.concat([h[:, :_SCALE], entry, h[:, _SCALE + 1:]], axis=-1)
 
 
 class PosedHand(tf.keras.layers.Layer):

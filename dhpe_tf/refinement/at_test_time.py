@@ -73,12 +73,8 @@ def refine_by_steps(model: DhpeModel, images: tf.Tensor, steps: Sequence[int]) -
 
 def _own_evidence(images: tf.Tensor, outputs: dict[str, tf.Tensor]) -> Evidence:
   """What the model's own outputs say of the images."""
-  rounds = outputs['joints_2d_rounds']
   confidence = joint_confidence(tf.reduce_max(outputs['heatmaps'], axis=[1, 2]))
-  # On held-out pictures the mean of heat maps and refined joints lay nearer to the truth than any of them. A refiner is
-  # applied to what it saw in the last round, so that its first target is the model's own last answer.
-  return Evidence(images, outputs['features'], tf.reduce_mean(rounds, axis=1), confidence, outputs['parameters'],
-                  unrefined_joints_2d=rounds[:, max(rounds.shape[1] - 2, 0)])
+  return Evidence(images, outputs['features'], outputs['joints_2d_rounds'], confidence, outputs['parameters'])
 
 
 def _posed(model: DhpeModel, h: tf.Tensor) -> dict[str, tf.Tensor]:

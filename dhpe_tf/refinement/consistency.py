@@ -16,24 +16,23 @@ class Evidence(NamedTuple):
 
   Attributes:
     images: `[B, S, S, 3]` in 0..1; features: `[B, F]` of the whole images.
-    joints_2d: `[B, 21, 2]` crop space, what the model takes for the 2D joints; joints_weight: `[B, 21]`.
+    joints_2d_rounds: `[B, R, 21, 2]` crop space, the 2D joints of the heat maps and after each refiner, whose mean
+      counts; joints_weight: `[B, 21]`.
     known_joints_2d, known_joints_weight: alike, from the caller; where its weight is above zero a known joint counts
       and the estimated one does not. None where there are none.
     known_mask: `[B, M, M]` in 0..1 at the size of the model's masks, known_mask_weight: `[B]`; or None.
     start: `[B, 63]` parameters at the start.
-    unrefined_joints_2d: `[B, 21, 2]` what the refiner is given when it refines the 2D joints anew; None for joints_2d.
   """
 
   images: tf.Tensor
   features: tf.Tensor
-  joints_2d: tf.Tensor
+  joints_2d_rounds: tf.Tensor
   joints_weight: tf.Tensor
   start: tf.Tensor
   known_joints_2d: Optional[tf.Tensor] = None
   known_joints_weight: Optional[tf.Tensor] = None
   known_mask: Optional[tf.Tensor] = None
   known_mask_weight: Optional[tf.Tensor] = None
-  unrefined_joints_2d: Optional[tf.Tensor] = None
 
 
 @gin.configurable(module='refinement', denylist=['model', 'evidence'])
@@ -46,7 +45,7 @@ class Consistency:
 
   def __init__(self, model: DhpeModel, evidence: Evidence, joints: float = 1.0, feature: float = 0.0,
                mask: float = 1.0, laplacian: float = 0.05, pose_prior: float = 0.02, shape_prior: float = 1e-4,
-               stay: float = 2e-3, refine_joints: bool = False):
+               stay: float = 2e-3, refine_joints: bool = True):
     """Keeps model and evidence.
 
     Args:
@@ -60,9 +59,8 @@ class Consistency:
       pose_prior: weight of joint angles beyond the limits, as far as they are more so than at the start.
       shape_prior: weight of the squared shape coefficients, as far as they are larger than at the start.
       stay: weight of the squared change of pose and rotation since the start.
-      refine_joints: whether the 2D joints are refined anew in each step by the model's refiner, as in the paper; False
-        holds those of the first estimate. On held-out pictures the former left errors as they were: a refiner that was
-        trained for few steps agrees with whatever mesh it is shown.
+      refine_joints: whether the last round's 2D joints are refined anew in each step, as in the paper; False holds
+        those of the first estimate.
     """
     self._model, self._evidence = model, evidence
     self._weights = {'joints': joints, 'feature': feature, 'mask': mask if evidence.known_mask is not None else 0.0,
@@ -92,13 +90,18 @@ class Consistency:
   def joints_target(self, h: tf.Tensor, hand: dict) -> tuple[tf.Tensor, tf.Tensor]:
     """The 2D joints `[B, 21, 2]` that the mesh is drawn to and their weights `[B, 21]`; no gradient passes."""
     evidence = self._evidence
-    joints, weights = evidence.joints_2d, evidence.joints_weight
+    rounds, weights = evidence.joints_2d_rounds, evidence.joints_weight
     if self._refine_joints:
-      joints = joints if evidence.unrefined_joints_2d is None else evidence.unrefined_joints_2d
+      before_last = rounds[:, -2]
       offset = self._model.pose_refiner({
-          'parameters': h, 'features': evidence.features, 'joints_3d': tf.reshape(hand['joints_3d'], [-1, 63]),
-          'joints_2d': tf.reshape(joints, [-1, 42])})
-      joints = joints + tf.reshape(offset, [-1, 21, 2])
+          # In the model too, the refiner sees the regressor's sum, whose scale is a logarithm.
+          'parameters': self._model.to_parameters.invert(h), 'features': evidence.features,
+          'joints_3d': tf.reshape(hand['joints_3d'], [-1, 63]),
+          'joints_2d': tf.reshape(before_last, [-1, 42])})
+      anew = before_last + tf.reshape(offset, [-1, 21, 2])
+      rounds = tf.concat([rounds[:, :-1], anew[:, None]], axis=1)
+    # On held-out pictures the mean lay nearer to the truth than the heat maps' joints or any refined ones.
+    joints = tf.reduce_mean(rounds, axis=1)
     if evidence.known_joints_2d is not None:
       known = evidence.known_joints_weight
       joints = tf.where(known[..., None] > 0, evidence.known_joints_2d, joints)

@@ -187,3 +187,12 @@ def test_two_replicas_step_like_one():
     '''
   done = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True)
   assert done.returncode == 0, done.stderr[-3000:]
+
+
+def test_the_regressors_sum_and_the_parameters_lead_to_each_other(model):
+  estimate = tf.random.stateless_normal([3, 63], [1, 2])
+  h = model.to_parameters(estimate)
+  # Only the scale is another: a multiple of the mean hand's, above zero.
+  unit = model.to_parameters(tf.zeros([1, 63]))[0, 59]
+  np.testing.assert_allclose(h[:, 59], unit * tf.exp(estimate[:, 59]), rtol=1e-5)
+  np.testing.assert_allclose(model.to_parameters.invert(h), estimate, atol=1e-5)
