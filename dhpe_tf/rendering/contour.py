@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from dhpe_tf.errors import UserError
+from dhpe_tf.geometry import meshes
 from dhpe_tf.rendering import ranges
 
 
@@ -66,6 +67,27 @@ class Pieces(NamedTuple):
   offset: tf.Tensor
 
 
+class _Rows(NamedTuple):
+  """One entry for every contour edge and every row of pixels it crosses; R of them in all.
+
+  Attributes:
+    origin: int32 [R, 2], the edge, and the row counted through the batch.
+    left, right: [R], least and greatest x of the part, pixels.
+    length: [R], the part of the edge's own length that lies in the row.
+    from_left: [R], place along the edge (0 at its upper end, 1 at its lower) at `left`.
+    signed_length: [R], what is added to it from `left` to `right`.
+    there: bool [R], or None if all entries are there.
+  """
+
+  origin: tf.Tensor
+  left: tf.Tensor
+  right: tf.Tensor
+  length: tf.Tensor
+  from_left: tf.Tensor
+  signed_length: tf.Tensor
+  there: Optional[tf.Tensor]
+
+
 def contour_topology(faces: np.ndarray) -> ContourTopology:
   """Edges of a closed, consistently oriented mesh, with the faces on their two sides.
 
@@ -81,19 +103,15 @@ def contour_topology(faces: np.ndarray) -> ContourTopology:
   faces = np.asarray(faces, np.int32)
   if faces.ndim != 2 or faces.shape[1] != 3:
     raise UserError(f'faces of a silhouette: expected [F, 3], got {list(faces.shape)}')
-  half_edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
-  face_ids = np.tile(np.arange(len(faces), dtype=np.int32), 3)
-  forward = half_edges[:, 0] < half_edges[:, 1]
-  runs, ids = [], []
-  for side, ends in ((forward, half_edges), (~forward, half_edges[:, ::-1])):
-    order = np.lexsort(ends[side].T[::-1])
-    runs.append(ends[side][order])
-    ids.append(face_ids[side][order])
-  unique = len(np.unique(runs[0], axis=0))
-  if not (len(runs[0]) == len(runs[1]) == unique and np.array_equal(*runs)):
+  try:
+    edges, sides = meshes.edge_faces(faces)
+    closed = np.all(sides >= 0)
+  except ValueError:
+    closed = False
+  if not closed:
     raise UserError('faces of a silhouette: the mesh is open or not consistently oriented; close it first '
                     '(HandModel.closed_faces, geometry.meshes.cap_boundary)')
-  return ContourTopology(faces, runs[0], np.stack(ids, axis=-1))
+  return ContourTopology(faces, edges.astype(np.int32), sides.astype(np.int32))
 
 
 def find_contour(vertices_px: tf.Tensor, topology: ContourTopology,
@@ -140,39 +158,23 @@ def find_pieces(contour: ContourEdges, height: int, width: int, budget: Optional
   Returns:
     `Pieces`; those above, below and on the right of the image are left out, all on its left in one row are one piece.
   """
-  dtype = contour.top.dtype
-  x, y = contour.top[:, 0], contour.top[:, 1]
-  dx, dy = contour.delta[:, 0], contour.delta[:, 1]
-  first_row = tf.cast(tf.floor(tf.clip_by_value(y, 0, height)), tf.int64)
-  row_end = tf.cast(tf.math.ceil(tf.clip_by_value(y + dy, 0, height)), tf.int64)
-  edge, row, row_there = ranges.expand(first_row, row_end, budget)
-
-  table = tf.gather(tf.stack([x, y, dx, 1 / dy], axis=-1), edge)
-  x, y, dx, per_dy = tf.unstack(table, axis=-1)
-  row_top = tf.cast(row, dtype)
-  start = tf.maximum((row_top - y) * per_dy, 0)
-  stop = tf.minimum((row_top + 1 - y) * per_dy, 1)
-  x_start, x_stop = x + start * dx, x + stop * dx
-  left, right = tf.minimum(x_start, x_stop), tf.maximum(x_start, x_stop)
-  first_column = tf.cast(tf.floor(tf.clip_by_value(left, -1, width)), tf.int64)
-  column_end = tf.cast(tf.floor(tf.clip_by_value(right, -1, width - 1)), tf.int64) + 1
-  if row_there is not None:
-    column_end = tf.where(row_there, column_end, -1)
+  rows = _find_rows(contour, height, budget)
+  left, right = rows.left, rows.right
+  first = tf.cast(tf.floor(tf.clip_by_value(left, -1, width)), tf.int64)
+  end = tf.cast(tf.floor(tf.clip_by_value(right, -1, width - 1)), tf.int64) + 1
+  if rows.there is not None:
+    end = tf.where(rows.there, end, -1)
   # Columns are counted from one on, so that the column -1 left of the image does not make packed numbers negative.
-  span, column, there = ranges.expand(first_column + 1, column_end + 1, budget)
+  span, column, there = ranges.expand(first + 1, end + 1, budget)
   column = tf.cast(column, tf.int32) - 1
 
-  # In a row, place along the edge is linear in x: from the end where x is least, backward if the edge runs left.
-  length, per_width = stop - start, tf.math.reciprocal_no_nan(right - left)
-  upright = tf.cast(left >= right, dtype)
-  from_left = tf.where(dx < 0, stop, start)
-  signed_length = tf.where(dx < 0, -length, length)
-  table = tf.gather(tf.stack([left, right, length, per_width, upright, from_left, signed_length], axis=-1), span)
-  left, right, length, per_width, upright, from_left, signed_length = tf.unstack(table, axis=-1)
-  rows = tf.stack([tf.cast(edge, tf.int32), tf.gather(contour.image, edge) * height + tf.cast(row, tf.int32)], axis=1)
-  edge, row = tf.unstack(tf.gather(rows, span), axis=1)
+  # What all pixels of a row share is worked out once a row.
+  per_width, upright = tf.math.reciprocal_no_nan(right - left), tf.cast(left >= right, left.dtype)
+  table = tf.stack([left, right, rows.length, per_width, upright, rows.from_left, rows.signed_length], axis=-1)
+  left, right, length, per_width, upright, from_left, signed_length = tf.unstack(tf.gather(table, span), axis=-1)
+  edge, row = tf.unstack(tf.gather(rows.origin, span), axis=1)
   # Signs are multiplied where tf.where, ten times as slow, would do.
-  cell, beside = tf.cast(column, dtype), tf.cast(column < 0, dtype)
+  cell, beside = tf.cast(column, left.dtype), tf.cast(column < 0, left.dtype)
   low, high = tf.maximum(left, cell - beside * 2.**30), tf.minimum(right, cell + 1)
   middle = (low + high) / 2
   pieces = Pieces(
@@ -184,3 +186,24 @@ def find_pieces(contour: ContourEdges, height: int, width: int, budget: Optional
     pieces = pieces._replace(**{name: tf.where(there, getattr(pieces, name), 0) for name in (
         'length', 'middle', 'offset')})
   return pieces
+
+
+def _find_rows(contour, height, budget):
+  """Cuts the contour edges into the parts that lie in one row of pixels each: `_Rows`."""
+  x, y = contour.top[:, 0], contour.top[:, 1]
+  dx, dy = contour.delta[:, 0], contour.delta[:, 1]
+  first = tf.cast(tf.floor(tf.clip_by_value(y, 0, height)), tf.int64)
+  end = tf.cast(tf.math.ceil(tf.clip_by_value(y + dy, 0, height)), tf.int64)
+  edge, row, there = ranges.expand(first, end, budget)
+
+  table = tf.gather(tf.stack([x, y, dx, 1 / dy], axis=-1), edge)
+  x, y, dx, per_dy = tf.unstack(table, axis=-1)
+  row_top = tf.cast(row, y.dtype)
+  start = tf.maximum((row_top - y) * per_dy, 0)
+  stop = tf.minimum((row_top + 1 - y) * per_dy, 1)
+  x_start, x_stop = x + start * dx, x + stop * dx
+  # In a row, place along the edge is linear in x: from the end where x is least, backward if the edge runs left.
+  leftward, length = dx < 0, stop - start
+  origin = tf.stack([tf.cast(edge, tf.int32), tf.gather(contour.image, edge) * height + tf.cast(row, tf.int32)], axis=1)
+  return _Rows(origin, tf.minimum(x_start, x_stop), tf.maximum(x_start, x_stop), length,
+               tf.where(leftward, stop, start), tf.where(leftward, -length, length), there)

@@ -88,8 +88,7 @@ def list_triangle_fragments(corners: tf.Tensor, image: tf.Tensor, image_size: tu
   """
   height, _ = image_size
   y = corners[:, 1::3]
-  first = _first_centre(tf.reduce_min(y, axis=1), height)
-  end = _last_centre(tf.reduce_max(y, axis=1), height) + 1
+  first, end = ranges.centres_within(tf.reduce_min(y, axis=1), tf.reduce_max(y, axis=1), height)
   if drawn is not None:
     end = tf.where(drawn, end, 0)
   source, row, row_there = ranges.expand(first, end, budget)
@@ -111,16 +110,6 @@ def list_triangle_fragments(corners: tf.Tensor, image: tf.Tensor, image_size: tu
   return Fragments(pixel + tf.cast(column, tf.int32), source, tf.where(inside, depth, np.inf))
 
 
-def _first_centre(low, size):
-  """Index of the first pixel whose centre is at or after `low`, at least 0."""
-  return tf.cast(tf.math.ceil(tf.clip_by_value(low, 0, size + 1) - .5), tf.int64)
-
-
-def _last_centre(high, size):
-  """Index of the last pixel whose centre is at or before `high`, at most size - 1; -1 or less if there is none."""
-  return tf.cast(tf.floor(tf.clip_by_value(high, -1, size) - .5), tf.int64)
-
-
 def _cut_into_rows(corners, source, image, row, image_size):
   """`_Rows` of triangles source [R], corners [R, 9] of images [R], in pixel rows int64 [R]."""
   height, width = image_size
@@ -138,8 +127,7 @@ def _cut_into_rows(corners, source, image, row, image_size):
   right = functools.reduce(tf.maximum, (tf.where(crossed, crossing, -np.inf) for crossed, crossing in crossings))
   # The span's ends are only candidates: they are widened by more than their rounding, the edge functions decide.
   slack = 1e-3 + 1e-6 * tf.maximum(tf.maximum(tf.abs(xi), tf.abs(xj)), tf.abs(xk))
-  first = _first_centre(left - slack, width)
-  end = _last_centre(right + slack, width) + 1
+  first, end = ranges.centres_within(left - slack, right + slack, width)
 
   start = tf.cast(first, corners.dtype) + .5
   at_first = [c - s * start for c, s in zip(constant, slope)]

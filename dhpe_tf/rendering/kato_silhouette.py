@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from dhpe_tf.rendering import crop_view, rasterizer
-from dhpe_tf.rendering.ranges import expand_ranges
+from dhpe_tf.rendering.ranges import centres_within, expand_ranges
 
 # Keeps the slope of a pixel centre that lies on an edge finite; pixels.
 _LEAST_DISTANCE = 1e-3
@@ -105,7 +105,7 @@ def _find_crossings(vertices, faces, seen):
   edges = np.stack([faces, np.roll(faces, -1, axis=1), np.roll(faces, -2, axis=1)], axis=-1).reshape(-1, 3)
   corners = tf.reshape(tf.gather(vertices, edges, axis=1), [-1, 6])
   low, high = tf.minimum(corners[:, 1], corners[:, 3]), tf.maximum(corners[:, 1], corners[:, 3])
-  first, end = _centres(low, high, height)
+  first, end = centres_within(low, high, height)
   number, row = expand_ranges(first, tf.where(high > low, end, 0))
   x0, y0, x1, y1, x2, y2 = tf.unstack(tf.gather(corners, number), axis=1)
   number, row = tf.cast(number, tf.int32), tf.cast(row, tf.int32)
@@ -124,13 +124,6 @@ def _find_crossings(vertices, faces, seen):
   # An outline: the edge's own face is seen on the inner side, nothing on the outer.
   outline = (_at(seen, every.row, inner, -2) == every.face) & (_at(seen, every.row, inner + side, -1) == -1)
   return _Crossings(*(tf.boolean_mask(value, outline) for value in every))
-
-
-def _centres(low, high, size):
-  """First pixel with its centre in low .. high and the one after the last, of 0 .. size - 1: int64."""
-  limit = tf.cast(size, low.dtype)
-  return (tf.cast(tf.math.ceil(tf.clip_by_value(low, 0, limit + 1) - .5), tf.int64),
-          tf.cast(tf.floor(tf.clip_by_value(high, -1, limit) - .5), tf.int64) + 1)
 
 
 def _at(values, row, column, beyond):

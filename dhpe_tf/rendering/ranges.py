@@ -1,5 +1,5 @@
 """Enumeration: from many ranges of integers to one flat list, as long as it turns out or of a fixed length for XLA."""
-from typing import Optional
+from typing import Optional, Union
 
 import tensorflow as tf
 
@@ -70,6 +70,23 @@ def expand_ranges(starts: tf.Tensor, limits: tf.Tensor) -> tuple[tf.Tensor, tf.T
   packed = tf.raw_ops.RaggedRange(
       starts=starts + tag, limits=tf.maximum(limits, starts) + tag, deltas=tf.ones([], tf.int64)).rt_dense_values
   return tf.bitwise.right_shift(packed, _TAG_SHIFT), tf.bitwise.bitwise_and(packed, (1 << _TAG_SHIFT) - 1)
+
+
+def centres_within(low: tf.Tensor, high: tf.Tensor, size: Union[int, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+  """The pixels of a row (or column) whose centres lie in intervals.
+
+  Args:
+    low: [N], pixels; may be infinite, not NaN.
+    high: [N].
+    size: number of pixels.
+
+  Returns:
+    (int64 [N] the first, at least 0; int64 [N] one beyond the last, at most `size`; not above the first if none).
+  """
+  size = tf.cast(size, low.dtype)
+  first = tf.math.ceil(tf.clip_by_value(low, 0, size + 1) - .5)
+  last = tf.floor(tf.clip_by_value(high, -1, size) - .5)
+  return tf.cast(first, tf.int64), tf.cast(last, tf.int64) + 1
 
 
 def list_true(flags: tf.Tensor, budget: Optional[Budget] = None) -> tuple[tf.Tensor, Optional[tf.Tensor]]:

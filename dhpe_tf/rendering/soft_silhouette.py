@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from dhpe_tf.rendering import crop_view
-from dhpe_tf.rendering.ranges import expand_ranges
+from dhpe_tf.rendering.ranges import centres_within, expand_ranges
 
 # How many pixels of how many images are worked on at a time.
 _PIXELS_AT_ONCE = 60_000
@@ -165,8 +165,8 @@ def _find_touches(corners, faces, height, width, variance, tail):
   """`_Touches` of triangles [K, 3, 2], `faces` to an image."""
   dtype, reach = corners.dtype, float(np.sqrt(tail * variance))
   y = corners[..., 1]
-  triangle, row = expand_ranges(_first(tf.reduce_min(y, axis=1) - reach, height),
-                                _last(tf.reduce_max(y, axis=1) + reach, height) + 1)
+  triangle, row = expand_ranges(*centres_within(
+      tf.reduce_min(y, axis=1) - reach, tf.reduce_max(y, axis=1) + reach, height))
   # What is constant in a row is worked out once a row.
   table = tf.gather(tf.reshape(_edge_table(corners), [-1, 15]), triangle)
   x0, y0, ux, uy, length = (list(tf.unstack(table, axis=1)[k::5]) for k in range(5))
@@ -175,7 +175,7 @@ def _find_touches(corners, faces, height, width, variance, tail):
   dx, dy = ([u * n for u, n in zip(unit, length)] for unit in (ux, uy))
   left, right = _span(x0, down, dx, dy, reach)
   first_inside, last_inside = _span(x0, down, dx, dy, 0)
-  span, column = expand_ranges(_first(left, width), _last(right, width) + 1)
+  span, column = expand_ranges(*centres_within(left, right, width))
 
   # In units of the blur: distance to the edge's line, place along the edge and its length are linear in x.
   unit = float(1 / np.sqrt(variance))
@@ -184,9 +184,22 @@ def _find_touches(corners, faces, height, width, variance, tail):
   scaled = [unit * n for values in (uy, ux, length) for n in values]
   table = tf.stack([*beside, *along, *scaled, first_inside, last_inside, centre], axis=1)
   columns = tf.unstack(tf.gather(table, span), axis=1)
-  beside, along, uy, ux, length = (columns[3 * k:3 * k + 3] for k in range(5))
   x = tf.cast(column, dtype) + .5
-  zero, squares = tf.zeros([], dtype), []
+  exponent, slot = _nearest_edge(columns, x)
+  triangle = tf.cast(triangle, tf.int32)
+  origins = tf.stack([triangle * 3, (triangle // faces * height + tf.cast(row, tf.int32)) * width], axis=1)
+  edge, pixel = tf.unstack(tf.gather(origins, span), axis=1)
+  return _Touches(pixel + tf.cast(column, tf.int32), edge + slot, exponent, x, columns[17])
+
+
+def _nearest_edge(columns, x):
+  """+-d^2 / sigma [N] of pixels at x [N], and which of the face's edges is nearest, int32 [N].
+
+  `columns` are those of the table of a face in a row, 18 of [N]: of each of the three edges the distance to its line
+  and the place along it, both at x = 0, the slopes of the two and the edge's length; where the inside begins and ends.
+  """
+  beside, along, uy, ux, length = (columns[3 * k:3 * k + 3] for k in range(5))
+  zero, squares = tf.zeros([], x.dtype), []
   for k in range(3):
     place = along[k] + x * ux[k]
     beyond = place - tf.minimum(tf.maximum(place, zero), length[k])
@@ -196,19 +209,7 @@ def _find_touches(corners, faces, height, width, variance, tail):
   least = tf.minimum(squares[0], squares[1])
   slot = tf.maximum(tf.cast(squares[1] < squares[0], tf.int32), 2 * tf.cast(squares[2] < least, tf.int32))
   inside = tf.sign(tf.minimum(x - columns[15], columns[16] - x))
-  exponent = inside * tf.minimum(least, squares[2])
-  triangle = tf.cast(triangle, tf.int32)
-  origins = tf.stack([triangle * 3, (triangle // faces * height + tf.cast(row, tf.int32)) * width], axis=1)
-  edge, pixel = tf.unstack(tf.gather(origins, span), axis=1)
-  return _Touches(pixel + tf.cast(column, tf.int32), edge + slot, exponent, x, columns[17])
-
-
-def _first(low, size):
-  return tf.cast(tf.math.ceil(tf.clip_by_value(low, 0, size + 1) - .5), tf.int64)
-
-
-def _last(high, size):
-  return tf.cast(tf.floor(tf.clip_by_value(high, -1, size) - .5), tf.int64)
+  return inside * tf.minimum(least, squares[2]), slot
 
 
 def _span(x0, down, dx, dy, reach):
