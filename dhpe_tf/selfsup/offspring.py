@@ -28,7 +28,7 @@ class Offspring:
 
   def __init__(self, hand_model: HandModel, image_size: int, start_epoch: int = 20, seeds_per_batch: int = 4,
                instances_per_seed: int = 3, shape_sigma: float = 3., rotation_rad: float = math.pi,
-               scale: float = 0.15, shift: float = 0.08, with_parameters: bool = True):
+               scale: float = 0.15, shift: float = 0.08, limit_pose: bool = True, with_parameters: bool = True):
     """Prepares the drawing.
 
     Args:
@@ -43,6 +43,7 @@ class Offspring:
         lost.
       scale: the crop's side is multiplied by up to exp(+-scale).
       shift: the crop moves by up to this share of its side in x and in y.
+      limit_pose: whether joints that a prediction bends beyond their limits are bent back to them; poses stay else.
       with_parameters: whether pose and shape are labels too.
 
     Raises:
@@ -54,7 +55,7 @@ class Offspring:
     self.active = False
     self._start_epoch, self._seeds_per_batch, self._instances = start_epoch, seeds_per_batch, instances_per_seed
     self._vary = variation.Variation(hand_model, shape_sigma, rotation_rad, scale, shift)
-    self._with_parameters = with_parameters
+    self._limit_pose, self._with_parameters = limit_pose, with_parameters
     self._hand_model, self._size = hand_model, image_size
     self._layer = mano_layer.ManoLayer(hand_model)
     self._mean = parameters.mean_parameters(hand_model)
@@ -111,6 +112,8 @@ class Offspring:
     skins = self._skins.read(parents['image'], vertices, tf.where(masked, parents['mask'], 1.))
     seeds, skins, weight = tf.nest.map_structure(
         lambda x: tf.repeat(x, self._instances, axis=0), (seeds, skins, weight))
+    if self._limit_pose:
+      seeds = seeds._replace(pose=variation.within_limits(seeds.pose, self._hand_model))
     hands = self._vary(seeds, vary_seed)
     rgb, alpha = painting.paint(hands.vertices, self._hand_model.closed_faces, skins, self._size, light_seed)
     new = self._labels(hands)

@@ -11,7 +11,7 @@ _ABSURD = 100.  # crop units; beyond it nothing can be drawn
 
 @gin.configurable(module='selfsup', denylist=['parents', 'results', 'hand_model'])
 def plausible(parents: dict, results: dict, hand_model: HandModel, least_size: float = 0.4, most_outside: float = 0.3,
-              most_excess: float = 1., least_iou: float = 0.5) -> tf.Tensor:
+              most_excess: float = 30., least_iou: float = 0.5) -> tf.Tensor:
   """Tells hands from what a model predicts where it fails.
 
   Args:

@@ -5,12 +5,13 @@ import tensorflow as tf
 
 from dhpe_tf.data import augmentation
 from dhpe_tf.geometry import rotations
-from dhpe_tf.hand import mano_layer, skeletons
+from dhpe_tf.hand import anatomy, joint_angles, mano_layer, skeletons
 from dhpe_tf.hand.hand_model import NUM_SHAPE, HandModel
 from dhpe_tf.hand.parameters import HandParameters
 
 # The side of a crop in units of the larger side of the box around the joints (`crops.crop_from_joints`).
 _CROP_MARGIN = 1.5
+_TOLERATED_EXCESS = 1e-6  # radians squared: rounding
 
 
 class Hands(NamedTuple):
@@ -75,6 +76,17 @@ class Variation:
     camera = tf.concat([rotation, scale, shift - scale * middle], axis=-1)
     hand = self._layer(pose, shape, camera)
     return Hands(pose, shape, camera, hand['vertices'], hand['keypoints'])
+
+
+def within_limits(pose: tf.Tensor, hand_model: HandModel) -> tf.Tensor:
+  """Poses [B, 45] whose joints beyond their limits are bent back to them; others are left exactly as they are.
+
+  Nothing in the paper's objective sees a twist that moves no joint, so what a model predicts is full of them.
+  """
+  low, high = tf.unstack(tf.constant(joint_angles.limits(), pose.dtype), axis=-1)
+  angles = tf.clip_by_value(joint_angles.pose_to_angles(pose, hand_model), low, high)
+  beyond = anatomy.limit_penalty(pose, hand_model) > _TOLERATED_EXCESS
+  return tf.where(beyond[:, None], joint_angles.angles_to_pose(angles, hand_model), pose)
 
 
 def axis_turns(angles: tf.Tensor) -> tf.Tensor:

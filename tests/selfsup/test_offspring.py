@@ -176,6 +176,7 @@ def test_pictures_differ_under_random_appearance(seeds):
     ('pose', lambda x: 3 * np.ones_like(x)),
     ('mask', lambda x: np.roll(x, SIZE // 2))])
 def test_implausible_seeds_are_left_out(seeds, name, change):
+  gin.parse_config(['selfsup.plausible.most_excess = 1.0'])
   batch, results = seeds
   spoilt = {**results, name: np.concatenate([change(np.array(results[name][:1])), results[name][1:]])}
   spoilt = {key: tf.constant(value) for key, value in spoilt.items()}

@@ -3,7 +3,7 @@ import numpy as np
 import tensorflow as tf
 
 from dhpe_tf.geometry import rotations
-from dhpe_tf.hand import anatomy, skeletons
+from dhpe_tf.hand import anatomy, joint_angles, skeletons
 from dhpe_tf.hand.hand_model import load_hand_model
 from dhpe_tf.selfsup import variation
 
@@ -55,3 +55,18 @@ def test_draws_are_uniform_turns_of_each_axis():
   assert np.all(np.abs(angles) < 0.3 + 1e-5)
   np.testing.assert_allclose(np.mean(np.abs(angles), axis=0), np.full(3, 0.15), atol=0.01)
   np.testing.assert_allclose(np.corrcoef(angles.T), np.eye(3), atol=0.08)
+
+
+def test_joints_come_back_to_their_limits():
+  model = load_hand_model()
+  inside = tf.constant(anatomy.sample_poses(4, 0), tf.float32)
+  np.testing.assert_array_equal(variation.within_limits(inside, model), inside)
+  angles = joint_angles.pose_to_angles(inside, model).numpy()
+  angles[:, 3, 2] += 0.7  # one twist beyond its limit
+  outside = joint_angles.angles_to_pose(tf.constant(angles), model)
+  assert np.all(anatomy.limit_penalty(outside, model) > 0.05)
+  back = variation.within_limits(outside, model)
+  np.testing.assert_allclose(anatomy.limit_penalty(back, model), np.zeros(4), atol=1e-6)
+  # The other joints have not moved.
+  others = np.delete(np.arange(45).reshape(15, 3), 3, axis=0).ravel()
+  np.testing.assert_allclose(back.numpy()[:, others], inside.numpy()[:, others], atol=1e-4)
