@@ -4,7 +4,9 @@
 
 Writes the report as JSON, a table beside it (.md) and a plot of the PCK curves (.png): 3D errors of keypoints under
 three named alignments, 2D errors, mask IoU; in comparison the answer that is always the mean hand of --baseline_split,
-and with --refine_steps=10,50 the model's answers after so many steps of test-time refinement.
+and with --refine_steps=10,50 the model's answers after so many steps of test-time refinement. Images are also measured
+by kind: side, occlusion, size, view, near to or far from the hands of --baseline_split. Each of --protocols has a plot
+of its own, <report>_<protocol>.png, with published areas under the curve and the runs of --compare.
 """
 from absl import flags
 
@@ -24,35 +26,43 @@ flags.DEFINE_list('protocols', [], 'Named protocols to measure by as well: crop,
                   'ho3d.', flag_values=_FLAGS)
 flags.DEFINE_list('refine_steps', [], 'Numbers of steps of refinement to measure as well; the paper takes 50.',
                   flag_values=_FLAGS)
+flags.DEFINE_list('compare', [], 'Reports (.json) of other runs to draw in the same plots.', flag_values=_FLAGS)
 flags.mark_flags_as_required(['model_dir', 'data', 'report'], _FLAGS)
 
 
 def main(argv: list[str]) -> None:
   """Evaluates."""
   del argv
-  from dhpe_tf.evaluation import measurements, metric_space, protocols, reports
+  from dhpe_tf.evaluation import measurements, metric_space, protocols, reports, slices
   from dhpe_tf.training.settings import TrainSettings
   from dhpe_tf.training.trained import load_trained
 
   steps = _refine_steps()
   for name in _FLAGS.protocols:
     protocols.get(name)
+  others = reports.read_curves(_FLAGS.compare)
   model = load_trained(_FLAGS.model_dir, _FLAGS.gin_param)
   settings = TrainSettings()
   found, labels = measurements.collect_several(_answers(model, steps), settings.records(_FLAGS.data, _FLAGS.split),
                                                f'{_FLAGS.data} {_FLAGS.split}', _FLAGS.limit)
   answers = dict(zip(['model', *(f'{number} steps of refinement' for number in steps)], found))
   count = len(found[0].mask)
+  training = {}
   if _FLAGS.baseline_split:
-    mean = measurements.mean_hand(settings.records(_FLAGS.data, _FLAGS.baseline_split), count,
-                                  f'{_FLAGS.data} {_FLAGS.baseline_split}')
-    answers['mean training hand'] = mean
+    training = measurements.collect_labels(settings.records(_FLAGS.data, _FLAGS.baseline_split),
+                                           f'{_FLAGS.data} {_FLAGS.baseline_split}')
+    answers['mean training hand'] = measurements.mean_hand(training, count)
   header = {'model_dir': _FLAGS.model_dir, 'data': _FLAGS.data, 'split': _FLAGS.split, 'images': count}
-  measured = {name: measurements.measure(answer, labels) for name, answer in answers.items()}
-  by_protocol = {protocol: {name: metric_space.evaluate(protocol, answer, labels) for name, answer in answers.items()}
-                 for protocol in _FLAGS.protocols}
-  reports.write(_FLAGS.report, header, measured, by_protocol)
-  print(reports.table(header, measured, by_protocol))
+  kinds = slices.assign(labels, training)
+  report = reports.Report(
+      header, {name: measurements.measure(answer, labels) for name, answer in answers.items()},
+      {name: slices.measure(answer, labels, kinds) for name, answer in answers.items()},
+      {protocol: {name: metric_space.evaluate(protocol, answer, labels) for name, answer in answers.items()}
+       for protocol in _FLAGS.protocols},
+      {protocol: {name: metric_space.curves(protocol, answer, labels, measurements.THRESHOLDS_M)
+                  for name, answer in answers.items()} for protocol in _FLAGS.protocols})
+  reports.write(_FLAGS.report, report, others)
+  print(reports.table(report))
 
 
 def _refine_steps() -> list[int]:

@@ -153,7 +153,8 @@ def to_instance(record: dict, image_size: int, seed: 'tf.Tensor | None' = None) 
       'joints_3d_m': joints_3d_m, 'joints_3d_weight': valid_3d,
       'pose': record['hand/pose'], 'shape': record['hand/shape'], 'parameters_weight': record['hand/has_parameters'],
       'crop_center_px': crop.center_px, 'crop_side_px': crop.side_px, 'intrinsics': intrinsics,
-      'root_depth_m': root_depth_m, 'is_left': is_left, 'id': record['image/id'],
+      'root_depth_m': root_depth_m, 'is_left': is_left, 'visibility': record['hand/visibility'] * valid_2d,
+      'id': record['image/id'],
   }
 
 

@@ -11,8 +11,8 @@ from dhpe_tf.hand import skeletons
 from dhpe_tf.metrics import pck, pose_error, segmentation
 
 CROP_PX = 256  # 2D errors are given for a crop of this side
-# Labels that place a prediction in the camera's space; named protocols want them.
-PLACEMENT = ('crop_center_px', 'intrinsics', 'root_depth_m')
+# Labels that not every data set has: what places a prediction in the camera's space, and what sorts images.
+OPTIONAL = ('crop_center_px', 'intrinsics', 'root_depth_m', 'is_left', 'visibility')
 LABELS = ('joints_2d', 'joints_2d_weight', 'joints_3d_m', 'joints_3d_weight', 'mask', 'mask_weight', 'crop_side_px')
 PCK_THRESHOLDS_MM = (10, 20, 30, 40, 50)
 THRESHOLDS_M = pck.THRESHOLDS_M['full']
@@ -54,7 +54,7 @@ def collect(run: Callable[[tf.Tensor], dict], batches: Iterable[dict], what: str
     show_progress: show a bar.
 
   Returns:
-    The predictions, and the labels by name, each [N, ...]: `LABELS`, and `PLACEMENT` as far as the batches have it.
+    The predictions, and the labels by name, each [N, ...]: `LABELS`, and `OPTIONAL` as far as the batches have it.
 
   Raises:
     UserError: there is no image.
@@ -72,7 +72,7 @@ def collect_several(run: Callable[[tf.Tensor], Sequence[dict]], batches: Iterabl
     for batch in batches:
       size = batch['mask'].shape[1]
       predictions.append([_to_predictions(outputs, size) for outputs in run(batch['image'])])
-      labels.append({name: batch[name].numpy() for name in (*LABELS, *PLACEMENT) if name in LABELS or name in batch})
+      labels.append({name: batch[name].numpy() for name in (*LABELS, *OPTIONAL) if name in LABELS or name in batch})
       count += len(batch['image'])
       bar.update(len(batch['image']))
       if limit is not None and count >= limit:
@@ -91,23 +91,25 @@ def _to_predictions(outputs: dict, mask_size: int) -> Predictions:
       outputs['joints_3d'].numpy())
 
 
-def mean_hand(batches: Iterable[dict], count: int, what: str, limit: int = 4000) -> Predictions:
-  """The baseline that always answers the mean hand of the training images: of joints about the root, 2D joints, masks.
-
-  Args:
-    batches: of the input pipeline, not augmented.
-    count: images to answer.
-    what: names the data in errors.
-    limit: most images to average.
-
-  Returns:
-    `count` times the same.
-  """
+def collect_labels(batches: Iterable[dict], what: str, limit: int = 4000) -> dict[str, np.ndarray]:
+  """The labels of batches, not augmented, of the input pipeline; see `collect`."""
   def stand_in(images):
     zero = tf.zeros([len(images), 21, 3])
     return {'joints_3d': zero, 'joints_2d': zero[..., :2], 'camera': tf.ones([len(images), 8]),
             'mask': tf.zeros(images.shape[:3])}
-  labels = collect(stand_in, batches, what, limit)[1]
+  return collect(stand_in, batches, what, limit)[1]
+
+
+def mean_hand(labels: dict[str, np.ndarray], count: int) -> Predictions:
+  """The baseline that always answers the mean hand of the training images: of joints about the root, 2D joints, masks.
+
+  Args:
+    labels: of the training images, see `collect_labels`.
+    count: images to answer.
+
+  Returns:
+    `count` times the same.
+  """
   joints = labels['joints_3d_m'] - labels['joints_3d_m'][:, skeletons.ROOT, None]
   valid = labels['joints_3d_weight'] * labels['joints_3d_weight'][:, skeletons.ROOT, None]
   means = (_weighted_mean(joints, valid), _weighted_mean(labels['joints_2d'], labels['joints_2d_weight']),

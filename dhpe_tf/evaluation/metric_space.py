@@ -24,6 +24,18 @@ def evaluate(protocol: str, predictions: Predictions, labels: dict[str, np.ndarr
   Raises:
     UserError: unknown protocol, nothing labelled that it counts, or no camera for a protocol that needs one.
   """
+  return protocols.evaluate(*_comparable(protocol, predictions, labels))
+
+
+def curves(protocol: str, predictions: Predictions, labels: dict[str, np.ndarray],
+           thresholds_m: np.ndarray) -> dict[str, np.ndarray]:
+  """The PCK curve [T] over thresholds in metres by alignment; arguments and errors as of `evaluate`."""
+  return protocols.curves(*_comparable(protocol, predictions, labels), thresholds_m)
+
+
+def _comparable(protocol: str, predictions: Predictions,
+                labels: dict[str, np.ndarray]) -> tuple[protocols.Protocol, dict, dict]:
+  """A protocol as far as the labels allow it, predictions and truth in its units."""
   chosen = protocols.get(protocol)
   placed = _has_cameras(labels)
   if 'none' in chosen.alignments and not (placed.all() and predictions.joints_crop is not None):
@@ -34,10 +46,11 @@ def evaluate(protocol: str, predictions: Predictions, labels: dict[str, np.ndarr
       'joints_2d_px': crops.from_crop(tf.constant(labels['joints_2d']), crop).numpy(),
       'joints_2d_valid': labels['joints_2d_weight'], 'crop_side_px': labels['crop_side_px'],
       'mask': labels['mask'], 'mask_valid': labels['mask_weight'],
+      **({'visibility': labels['visibility']} if 'visibility' in labels else {}),
   }
   found = {'joints_3d_m': joints_m(predictions, labels), 'mask': predictions.mask,
            'joints_2d_px': crops.from_crop(tf.constant(predictions.joints_2d, crop.side_px.dtype), crop).numpy()}
-  return protocols.evaluate(chosen, found, truth)
+  return chosen, found, truth
 
 
 def joints_m(predictions: Predictions, labels: dict[str, np.ndarray]) -> np.ndarray:

@@ -7,6 +7,8 @@ import numpy as np
 from dhpe_tf.files import atomic_path
 from dhpe_tf.visualization.mesh_files import PathLike
 
+_NAME_HEIGHT = 0.023  # of a level's name, in shares of keypoints
+
 
 class Line(NamedTuple):
   """A line to plot: x `[N]`, y `[N]`, and half the height of a band about it `[N]`, or None."""
@@ -16,7 +18,8 @@ class Line(NamedTuple):
   spread: Optional[np.ndarray] = None
 
 
-def plot_pck(path: PathLike, thresholds_mm: np.ndarray, curves: Mapping[str, np.ndarray], title: str = '') -> None:
+def plot_pck(path: PathLike, thresholds_mm: np.ndarray, curves: Mapping[str, np.ndarray], title: str = '',
+             levels: Optional[Mapping[str, float]] = None, levels_range_mm: tuple[float, float] = (20, 50)) -> None:
   """Plots the share of keypoints within a distance against the distance.
 
   Args:
@@ -24,6 +27,9 @@ def plot_pck(path: PathLike, thresholds_mm: np.ndarray, curves: Mapping[str, np.
     thresholds_mm: [T].
     curves: by name, each [T] in 0..1; names that end alike after the last ', ' share a color.
     title: of the plot.
+    levels: mean heights of other curves over a range, by name, drawn as thin lines: of curves that are
+      known by the area under them alone.
+    levels_range_mm: the range.
 
   Raises:
     UserError: the file cannot be written.
@@ -39,12 +45,22 @@ def plot_pck(path: PathLike, thresholds_mm: np.ndarray, curves: Mapping[str, np.
     owner, _, kind = name.rpartition(', ')
     axes.plot(thresholds_mm, curve, label=name, color=f'C{kinds.index(kind)}',
               linestyle=('-', '--', ':', '-.')[owners.index(owner) % 4])
+  _draw_levels(axes, levels or {}, levels_range_mm)
   axes.set(xlabel='error threshold (mm)', ylabel='PCK: share of keypoints within it', ylim=(0, 1),
            xlim=(thresholds_mm[0], thresholds_mm[-1]), title=title)
   axes.grid(alpha=0.3)
   figure.legend(fontsize='small', loc='outside lower center', ncols=2)
   with atomic_path(path) as temporary:
     figure.savefig(temporary, format='png')
+
+
+def _draw_levels(axes, levels: Mapping[str, float], range_mm: tuple[float, float]) -> None:
+  """Thin lines over a range, named on their left, the names from top to bottom without overlap."""
+  below = np.inf
+  for name, height in sorted(levels.items(), key=lambda entry: -entry[1]):
+    below = min(height, 1 - _NAME_HEIGHT / 2, below - _NAME_HEIGHT)
+    axes.plot([range_mm[0] - 1, *range_mm], [below, height, height], color='0.45', linewidth=0.8, linestyle=':')
+    axes.annotate(name, (range_mm[0] - 1, below), fontsize=6, ha='right', va='center', color='0.35')
 
 
 def plot_lines(path: PathLike, panels: Mapping[str, Mapping[str, Line]], x_label: str, columns: int = 3) -> None:

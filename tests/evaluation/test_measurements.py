@@ -1,11 +1,9 @@
-import json
-
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from dhpe_tf.errors import UserError
-from dhpe_tf.evaluation import measurements, reports
+from dhpe_tf.evaluation import measurements
 
 N, S = 6, 8
 
@@ -93,24 +91,9 @@ def test_collects_in_metres_and_at_the_labels_size():
 def test_mean_hand():
   labels = make_labels()
   labels['joints_3d_weight'][0, 5] = 0.
-  mean = measurements.mean_hand(batches(labels), 2, 'test')
+  mean = measurements.mean_hand(measurements.collect_labels(batches(labels), 'test'), 2)
   assert mean.mask.shape == (2, S, S) and mean.joints_3d_m.shape == (2, 21, 3)
   relative = labels['joints_3d_m'] - labels['joints_3d_m'][:, 9:10]
   np.testing.assert_allclose(mean.joints_3d_m[1, 5], relative[1:, 5].mean(0), atol=1e-6)
   np.testing.assert_allclose(mean.joints_3d_m[0, 6], relative[:, 6].mean(0), atol=1e-6)
   np.testing.assert_allclose(mean.joints_2d[0], labels['joints_2d'].mean(0), atol=1e-6)
-
-
-def test_report_files(tmp_path):
-  labels = make_labels()
-  measured = {'model': measurements.measure(perfect(labels), labels),
-              'mean training hand': measurements.measure(measurements.mean_hand(batches(labels), N, 'test'), labels)}
-  reports.write(str(tmp_path / 'r.json'), {'data': 'records', 'images': N}, measured)
-  report = json.loads((tmp_path / 'r.json').read_text())
-  assert set(report['how']['alignment']) == set(report['results']['model']['joints_3d']) == set(measurements.ALIGNMENTS)
-  text = (tmp_path / 'r.md').read_text()
-  assert '| model | root+scale | 0.00 |' in text and 'mean training hand | PA' in text
-  assert (tmp_path / 'r.png').read_bytes().startswith(b'\x89PNG')
-  measured = {'model': {'joints_3d': None, 'joints_2d': None, 'mask': None}}
-  reports.write(str(tmp_path / 'empty.json'), {}, measured)
-  assert '| model | - | - | - | - | - |' in (tmp_path / 'empty.md').read_text()

@@ -1,11 +1,10 @@
-import json
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from dhpe_tf.errors import UserError
-from dhpe_tf.evaluation import measurements, metric_space, protocols, reports
+from dhpe_tf.evaluation import measurements, metric_space, protocols
 from dhpe_tf.geometry import cameras, crops
 
 N, S = 4, 8
@@ -59,17 +58,3 @@ def test_absolute_places_need_a_camera():
   alone = protocols.Protocol('alone', '', ('none',), ('full',))
   with pytest.raises(UserError, match='1 images have no camera'):
     metric_space._without_absolute(alone, 1)
-
-
-def test_report_states_definitions(tmp_path):
-  predictions, labels = _scene()
-  by_protocol = {name: {'model': metric_space.evaluate(name, predictions, labels)} for name in ('zb-rhd', 'freihand')}
-  measured = {'model': measurements.measure(predictions, labels)}
-  report = reports.write(str(tmp_path / 'r.json'), {'data': 'x'}, measured, by_protocol)
-  with open(tmp_path / 'r.json', encoding='utf-8') as file:
-    assert json.load(file) == report
-  entry = report['protocols']['zb-rhd']
-  assert entry['results']['model']['auc_zb/root_bone']['value'] == pytest.approx(1.)
-  assert any(known['method'] == 'Baek et al. 2019' for known in entry['published_auc_20_50'])
-  text = (tmp_path / 'r.md').read_text()
-  assert '| auc_zb/root_bone | 1.000 |' in text and 'area under the PCK curve from 21.05 to 50.00 mm' in text
