@@ -43,7 +43,7 @@ def main(argv: list[str]) -> None:
   from dhpe_tf.selfsup.offspring import Offspring
   from dhpe_tf.visualization import overlay
   predict, hand, size = _load()
-  breeder = Offspring(hand, size, start_epoch=0)
+  breeder = Offspring(hand, size, start_epoch=0, seeds_per_batch=1)  # even if the training had none
   breeder.begin_epoch(0)
   breed = tf.function(breeder.breed, autograph=False)
   dataset = input_pipeline.build_dataset([(_FLAGS.records, _FLAGS.split, 1.0)], batch_size=1, image_size=size,
