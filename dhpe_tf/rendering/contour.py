@@ -28,18 +28,20 @@ class ContourTopology(NamedTuple):
 
 
 class ContourEdges(NamedTuple):
-  """The contour edges of a batch of images, each oriented downward in its image; K of them in all.
+  """The contour edges of a batch of images, K of them in all; each runs from its first vertex to its second.
 
   Attributes:
-    top: [K, 2], upper end, pixels.
-    delta: [K, 2], lower end minus upper end; delta[:, 1] >= 0.
-    winding: [K], 1 where the mesh lies on the right of the edge, -1 where on the left.
+    x, y: [K], first end, pixels.
+    dx, dy: [K], second end minus first end.
+    winding: [K], 1 where the mesh lies on the right of an edge that runs down the image, -1 where on the left.
     image: int32 [K], index in the batch.
-    vertices: int32 [K, 2], upper and lower end as rows of the flattened [V * B] vertices.
+    vertices: int32 [K, 2], the ends as rows of the flattened [V * B] vertices.
   """
 
-  top: tf.Tensor
-  delta: tf.Tensor
+  x: tf.Tensor
+  y: tf.Tensor
+  dx: tf.Tensor
+  dy: tf.Tensor
   winding: tf.Tensor
   image: tf.Tensor
   vertices: tf.Tensor
@@ -55,7 +57,8 @@ class Pieces(NamedTuple):
     row: int32 [P], pixel row counted through the batch: image * height + y.
     column: int32 [P], -1 .. width - 1.
     length: [P], the part of the edge's own length that lies in the pixel.
-    middle: [P], the middle of that part: 0 at the edge's upper end, 1 at its lower end.
+    middle: [P], the middle of that part: 0 at the edge's first end, 1 at its second.
+    rise: [P], what the part adds to the winding of all that is on its right in its row: +- its height in pixels.
     offset: [P], where in the pixel the middle lies: 0 at its left side, 1 at its right.
   """
 
@@ -64,6 +67,7 @@ class Pieces(NamedTuple):
   column: tf.Tensor
   length: tf.Tensor
   middle: tf.Tensor
+  rise: tf.Tensor
   offset: tf.Tensor
 
 
@@ -74,8 +78,9 @@ class _Rows(NamedTuple):
     origin: int32 [R, 2], the edge, and the row counted through the batch.
     left, right: [R], least and greatest x of the part, pixels.
     length: [R], the part of the edge's own length that lies in the row.
-    from_left: [R], place along the edge (0 at its upper end, 1 at its lower) at `left`.
+    from_left: [R], place along the edge (0 at its first end, 1 at its second) at `left`.
     signed_length: [R], what is added to it from `left` to `right`.
+    rise: [R], as of `Pieces`.
     there: bool [R], or None if all entries are there.
   """
 
@@ -85,6 +90,7 @@ class _Rows(NamedTuple):
   length: tf.Tensor
   from_left: tf.Tensor
   signed_length: tf.Tensor
+  rise: tf.Tensor
   there: Optional[tf.Tensor]
 
 
@@ -128,8 +134,8 @@ def find_contour(vertices_px: tf.Tensor, topology: ContourTopology,
   """
   batch = tf.shape(vertices_px)[1]
   corner = [tf.gather(vertices_px, topology.faces[:, k]) for k in range(3)]
-  a, b = corner[1] - corner[0], corner[2] - corner[0]
-  front = a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0] > 0  # [F, B]
+  (ax, ay), (bx, by) = (tf.unstack(other - corner[0], axis=-1) for other in corner[1:])
+  front = ax * by > ay * bx  # [F, B]
   first, second = (tf.gather(front, topology.edge_faces[:, k]) for k in range(2))
   kept, there = ranges.list_true(tf.reshape(tf.not_equal(first, second), [-1]), budget)
   edge, image = kept // batch, kept % batch
@@ -139,11 +145,8 @@ def find_contour(vertices_px: tf.Tensor, topology: ContourTopology,
   if there is not None:
     winding = tf.where(there, winding, 0)
     ends = tf.where(there[:, tf.newaxis, tf.newaxis], ends, 0)
-  downward = (ends[:, 0, 1] <= ends[:, 1, 1])[:, tf.newaxis]
-  top, bottom = tf.where(downward, ends[:, 0], ends[:, 1]), tf.where(downward, ends[:, 1], ends[:, 0])
-  return ContourEdges(
-      top, bottom - top, tf.where(downward[:, 0], winding, -winding), image,
-      tf.where(downward, vertices, vertices[:, ::-1]))
+  x, y, x1, y1 = tf.unstack(tf.reshape(ends, [-1, 4]), axis=1)
+  return ContourEdges(x, y, x1 - x, y1 - y, winding, image, vertices)
 
 
 def find_pieces(contour: ContourEdges, height: int, width: int, budget: Optional[ranges.Budget] = None) -> Pieces:
@@ -160,8 +163,8 @@ def find_pieces(contour: ContourEdges, height: int, width: int, budget: Optional
   """
   rows = _find_rows(contour, height, budget)
   left, right = rows.left, rows.right
-  first = tf.cast(tf.floor(tf.clip_by_value(left, -1, width)), tf.int64)
-  end = tf.cast(tf.floor(tf.clip_by_value(right, -1, width - 1)), tf.int64) + 1
+  first = tf.cast(tf.floor(ranges.clip(left, -1, width)), tf.int64)
+  end = tf.cast(tf.floor(ranges.clip(right, -1, width - 1)), tf.int64) + 1
   if rows.there is not None:
     end = tf.where(rows.there, end, -1)
   # Columns are counted from one on, so that the column -1 left of the image does not make packed numbers negative.
@@ -170,40 +173,42 @@ def find_pieces(contour: ContourEdges, height: int, width: int, budget: Optional
 
   # What all pixels of a row share is worked out once a row.
   per_width, upright = tf.math.reciprocal_no_nan(right - left), tf.cast(left >= right, left.dtype)
-  table = tf.stack([left, right, rows.length, per_width, upright, rows.from_left, rows.signed_length], axis=-1)
-  left, right, length, per_width, upright, from_left, signed_length = tf.unstack(tf.gather(table, span), axis=-1)
+  table = tf.stack([left, right, rows.length, per_width, upright, rows.from_left, rows.signed_length,
+                    rows.rise], axis=-1)
+  left, right, length, per_width, upright, from_left, signed_length, rise = tf.unstack(tf.gather(table, span), axis=-1)
   edge, row = tf.unstack(tf.gather(rows.origin, span), axis=1)
   # Signs are multiplied where tf.where, ten times as slow, would do.
   cell, beside = tf.cast(column, left.dtype), tf.cast(column < 0, left.dtype)
   low, high = tf.maximum(left, cell - beside * 2.**30), tf.minimum(right, cell + 1)
-  middle = (low + high) / 2
+  part, middle = (high - low) * per_width + upright, (low + high) / 2
   pieces = Pieces(
       edge=edge, row=row, column=column,
-      length=((high - low) * per_width + upright) * length,
+      length=part * length, rise=part * rise,
       middle=from_left + ((middle - left) * per_width + upright / 2) * signed_length,
       offset=(middle - cell) * (1 - beside) + beside)
   if there is not None:
     pieces = pieces._replace(**{name: tf.where(there, getattr(pieces, name), 0) for name in (
-        'length', 'middle', 'offset')})
+        'length', 'middle', 'rise', 'offset')})
   return pieces
 
 
 def _find_rows(contour, height, budget):
   """Cuts the contour edges into the parts that lie in one row of pixels each: `_Rows`."""
-  x, y = contour.top[:, 0], contour.top[:, 1]
-  dx, dy = contour.delta[:, 0], contour.delta[:, 1]
-  first = tf.cast(tf.floor(tf.clip_by_value(y, 0, height)), tf.int64)
-  end = tf.cast(tf.math.ceil(tf.clip_by_value(y + dy, 0, height)), tf.int64)
+  end_y = contour.y + contour.dy
+  first = tf.cast(tf.floor(ranges.clip(tf.minimum(contour.y, end_y), 0, height)), tf.int64)
+  end = tf.cast(tf.math.ceil(ranges.clip(tf.maximum(contour.y, end_y), 0, height)), tf.int64)
   edge, row, there = ranges.expand(first, end, budget)
 
-  table = tf.gather(tf.stack([x, y, dx, 1 / dy], axis=-1), edge)
-  x, y, dx, per_dy = tf.unstack(table, axis=-1)
-  row_top = tf.cast(row, y.dtype)
-  start = tf.maximum((row_top - y) * per_dy, 0)
-  stop = tf.minimum((row_top + 1 - y) * per_dy, 1)
-  x_start, x_stop = x + start * dx, x + stop * dx
+  table = tf.stack([contour.x, contour.y, contour.dx, 1 / contour.dy, contour.winding * contour.dy], axis=-1)
+  x, y, dx, per_dy, rise = tf.unstack(tf.gather(table, edge), axis=-1)
+  # Places along the edge where it enters the row from above and from below. A level edge has infinite 1 / dy.
+  above = tf.cast(row, y.dtype) - y
+  upper, lower = (ranges.clip(tf.math.multiply_no_nan(per_dy, down), 0, 1) for down in (above, above + 1))
+  x_upper, x_lower = x + upper * dx, x + lower * dx
+  signed = lower - upper
+  length = tf.abs(signed)
   # In a row, place along the edge is linear in x: from the end where x is least, backward if the edge runs left.
-  leftward, length = dx < 0, stop - start
+  leftward = x_lower < x_upper
   origin = tf.stack([tf.cast(edge, tf.int32), tf.gather(contour.image, edge) * height + tf.cast(row, tf.int32)], axis=1)
-  return _Rows(origin, tf.minimum(x_start, x_stop), tf.maximum(x_start, x_stop), length,
-               tf.where(leftward, stop, start), tf.where(leftward, -length, length), there)
+  return _Rows(origin, tf.minimum(x_upper, x_lower), tf.maximum(x_upper, x_lower), length,
+               tf.where(leftward, lower, upper), tf.where(leftward, -signed, signed), rise * length, there)

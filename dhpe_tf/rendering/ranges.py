@@ -68,7 +68,7 @@ def expand_ranges(starts: tf.Tensor, limits: tf.Tensor) -> tuple[tf.Tensor, tf.T
   # One op does it: the index of the range rides in the upper bits of the counted number.
   tag = tf.bitwise.left_shift(tf.range(tf.size(starts, out_type=tf.int64)), _TAG_SHIFT)
   packed = tf.raw_ops.RaggedRange(
-      starts=starts + tag, limits=tf.maximum(limits, starts) + tag, deltas=tf.ones([], tf.int64)).rt_dense_values
+      starts=starts + tag, limits=limits + tag, deltas=tf.ones([], tf.int64)).rt_dense_values
   return tf.bitwise.right_shift(packed, _TAG_SHIFT), tf.bitwise.bitwise_and(packed, (1 << _TAG_SHIFT) - 1)
 
 
@@ -84,9 +84,14 @@ def centres_within(low: tf.Tensor, high: tf.Tensor, size: Union[int, tf.Tensor])
     (int64 [N] the first, at least 0; int64 [N] one beyond the last, at most `size`; not above the first if none).
   """
   size = tf.cast(size, low.dtype)
-  first = tf.math.ceil(tf.clip_by_value(low, 0, size + 1) - .5)
-  last = tf.floor(tf.clip_by_value(high, -1, size) - .5)
+  first = tf.math.ceil(clip(low, 0, size + 1) - .5)
+  last = tf.floor(clip(high, -1, size) - .5)
   return tf.cast(first, tf.int64), tf.cast(last, tf.int64) + 1
+
+
+def clip(x: tf.Tensor, low: Union[float, tf.Tensor], high: Union[float, tf.Tensor]) -> tf.Tensor:
+  """tf.clip_by_value to scalar bounds, in one operation where that takes two."""
+  return tf.raw_ops.ClipByValue(t=x, clip_value_min=tf.cast(low, x.dtype), clip_value_max=tf.cast(high, x.dtype))
 
 
 def list_true(flags: tf.Tensor, budget: Optional[Budget] = None) -> tuple[tf.Tensor, Optional[tf.Tensor]]:

@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from dhpe_tf.rendering import crop_view
-from dhpe_tf.rendering.ranges import centres_within, expand_ranges
+from dhpe_tf.rendering.ranges import centres_within, clip, expand_ranges
 
 # How many pixels of how many images are worked on at a time.
 _PIXELS_AT_ONCE = 60_000
@@ -156,11 +156,6 @@ def _edge_table(corners):
   return tf.concat([corners, delta / length, length], axis=-1)
 
 
-def _clip(x):
-  """Clips to 0 .. 1 in one operation, where tf.clip_by_value takes two."""
-  return tf.raw_ops.ClipByValue(t=x, clip_value_min=tf.zeros([], x.dtype), clip_value_max=tf.ones([], x.dtype))
-
-
 def _find_touches(corners, faces, height, width, variance, tail):
   """`_Touches` of triangles [K, 3, 2], `faces` to an image."""
   dtype, reach = corners.dtype, float(np.sqrt(tail * variance))
@@ -220,7 +215,7 @@ def _span(x0, down, dx, dy, reach):
   lefts, rights = [], []
   for k in range(3):
     per_dy = tf.math.reciprocal_no_nan(dy[k])
-    one, two = (_clip((down[k] + side) * per_dy) for side in (-reach, reach))
+    one, two = (clip((down[k] + side) * per_dy, 0, 1) for side in (-reach, reach))
     # An edge beyond the band (or level in it, whose ends are those of others) does not count.
     beyond = (tf.minimum(down[k], down[k] - dy[k]) > reach) | (tf.maximum(down[k], down[k] - dy[k]) < -reach)
     ends = x0[k] + one * dx[k], x0[k] + two * dx[k]
