@@ -133,10 +133,11 @@ def _running_sum(values, columns):
   if columns <= _AT_ONCE:
     return tf.matmul(values, tf.constant(np.triu(np.ones([columns] * 2)), values.dtype))
   blocks = tf.reshape(values, [-1, _BLOCK])
-  within = tf.reshape(tf.matmul(blocks, tf.constant(np.triu(np.ones([_BLOCK, _BLOCK])), values.dtype)), [-1, columns])
-  sums = tf.reshape(tf.matmul(blocks, tf.ones([_BLOCK, 1], values.dtype)), [-1, columns // _BLOCK])
-  following = np.repeat(np.triu(np.ones([columns // _BLOCK] * 2), 1), _BLOCK, axis=1)
-  return within + tf.matmul(sums, tf.constant(following, values.dtype))
+  within = tf.matmul(blocks, tf.constant(np.triu(np.ones([_BLOCK, _BLOCK])), values.dtype))
+  sums = tf.reshape(within[:, -1], [-1, columns // _BLOCK])
+  before = tf.matmul(sums, tf.constant(np.triu(np.ones([columns // _BLOCK] * 2), 1), values.dtype))
+  # The addition is in place: the fewer arrays of the image's size are alive at one time, the less memory it takes.
+  return tf.reshape(within + tf.reshape(before, [-1, 1]), [-1, columns])
 
 
 @functools.lru_cache(maxsize=16)
