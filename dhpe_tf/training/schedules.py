@@ -5,6 +5,7 @@ import gin
 import tensorflow as tf
 
 from dhpe_tf.errors import UserError
+from dhpe_tf.training import averaging
 
 
 @gin.configurable
@@ -54,7 +55,7 @@ class Cosine(tf.keras.optimizers.schedules.LearningRateSchedule):
 
 @gin.configurable
 def build_optimizer(total_steps: int, schedule: Callable = cosine, name: str = 'adam', weight_decay: float = 0.,
-                    clip_norm: float = 0.) -> tf.keras.optimizers.Optimizer:
+                    clip_norm: float = 0., averaging_decay: float = 0.) -> tf.keras.optimizers.Optimizer:
   """Builds the optimizer.
 
   Args:
@@ -63,18 +64,24 @@ def build_optimizer(total_steps: int, schedule: Callable = cosine, name: str = '
     name: 'adam', 'sgd' (momentum 0.9) or 'rmsprop'.
     weight_decay: decoupled decay of all weights per step, times the learning rate; 0 for none.
     clip_norm: largest global norm of the gradient (after the sum over replicas); 0 for no limit.
+    averaging_decay: share of the weights' moving average that each step keeps, 0.99 or 0.999 say; 0 for no average.
+      Evaluations, checkpoints and exports then hold the averaged weights (see training/averaging.py).
 
   Raises:
-    UserError: unknown name.
+    UserError: unknown name, or a decay outside [0, 1).
   """
+  if name not in ('adam', 'sgd', 'rmsprop'):
+    raise UserError(f'build_optimizer.name is {name!r}; it must be adam, sgd or rmsprop.')
+  if not 0. <= averaging_decay < 1.:
+    raise UserError(f'build_optimizer.averaging_decay is {averaging_decay}; it must be at least 0 and below 1.')
+  if averaging_decay and not weight_decay and averaging.has_addons():
+    return averaging.addons_optimizer(name, averaging_decay, schedule(total_steps), clip_norm or None)
   options = {'learning_rate': schedule(total_steps), 'weight_decay': weight_decay or None,
-             'global_clipnorm': clip_norm or None}
+             'global_clipnorm': clip_norm or None, 'use_ema': averaging_decay > 0, 'ema_momentum': averaging_decay}
   # Compiling the update adds seconds to each start on a CPU, and is the step function's own choice elsewhere.
   options['jit_compile'] = False
   if name == 'adam':
     return tf.keras.optimizers.Adam(**options)
   if name == 'sgd':
     return tf.keras.optimizers.SGD(momentum=0.9, **options)
-  if name == 'rmsprop':
-    return tf.keras.optimizers.RMSprop(**options)
-  raise UserError(f'build_optimizer.name is {name!r}; it must be adam, sgd or rmsprop.')
+  return tf.keras.optimizers.RMSprop(**options)

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from dhpe_tf.errors import UserError
 from dhpe_tf.files import atomic_path
-from dhpe_tf.training import initial_weights
+from dhpe_tf.training import averaging, initial_weights
 from dhpe_tf.training.callbacks import Scalars
 from dhpe_tf.training.checkpoints import Checkpoints, has_checkpoint
 from dhpe_tf.training.progress import Bar, Progress, format_logs
@@ -54,8 +54,8 @@ class Trainer:
     with self._strategy.scope():
       if getattr(self.model, 'optimizer', None) is None:
         self.model.compile(optimizer=settings.build_optimizer(self._total_steps), jit_compile=False)
-      if hasattr(self.model.optimizer, 'build'):
-        self.model.optimizer.build(self.model.trainable_variables)
+      averaging.create_state(self.model.optimizer, self.model.trainable_variables)
+    self._averages = averaging.Averages(self.model.optimizer, self.model.trainable_variables)
     self._progress = Progress()
     several = 'MultiWorker' in type(self._strategy).__name__
     self._checkpoints = Checkpoints(
@@ -64,6 +64,9 @@ class Trainer:
         every_steps=settings.checkpoint_steps or (self._steps_per_epoch if several else 0),
         every_minutes=settings.checkpoint_minutes)
     self._restored = self._checkpoints.restore()
+    if self._restored:
+      # Checkpoints are written with the averaged weights in the model's place.
+      self._averages.swap()
     self._eval_data = None if settings.eval_steps == 0 else self._distribute_eval()
     self._train_function = self._compile(self.model.train_step)
     self._eval_function = self._compile(self.model.test_step)
@@ -97,7 +100,7 @@ class Trainer:
         logs = self._run_epoch(after_first_step)
         after_first_step = None
       self._callbacks.on_train_end()
-      self._checkpoints.save(self._global_step())
+      self._save(self._global_step())
       self._checkpoints.close()
       if not self._stop:
         self._mark_final(logs)
@@ -130,7 +133,7 @@ class Trainer:
       if after_first_step:
         after_first_step = after_first_step()
       if self._checkpoints.due(step):
-        self._checkpoints.save(step)
+        self._save(step)
       if self._stop:
         return logs
       before = batch
@@ -139,7 +142,8 @@ class Trainer:
   def _end_epoch(self, epoch: int, logs: dict[str, float]) -> dict[str, float]:
     if self._eval_data is not None and ((epoch + 1) % self._settings.eval_every == 0
                                         or epoch + 1 == self._settings.epochs):
-      logs = {**logs, **self._evaluate()}
+      with self._averages.in_use():
+        logs = {**logs, **self._evaluate()}
     self._progress.epoch.assign(epoch + 1)
     self._progress.step.assign(0)
     self._callbacks.on_epoch_end(epoch, logs)
@@ -160,6 +164,10 @@ class Trainer:
         return
     raise UserError(f'the training data end after {done + number} of {self._steps_per_epoch} batches; '
                     'lower train.steps_per_epoch or make more records.')
+
+  def _save(self, step: int) -> None:
+    with self._averages.in_use():
+      self._checkpoints.save(step)
 
   def _evaluate(self) -> dict[str, float]:
     self._callbacks.on_test_begin()
