@@ -44,6 +44,9 @@ def _files(name):
 
 def _settings(name, record_set):
   configuration.load(_files(name))
+  if name.startswith('baselines/'):  # they have none of these networks, and are small
+    yield from (f'RECORDS = {record_set!r}', *_SMALL[-4:])
+    return
   bound = configuration._read(gin.config_str())[0]
   given = {str(binding) for binding in bound}
   yield from _SMALL

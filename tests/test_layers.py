@@ -17,7 +17,7 @@ LAYERS = (
     {'models'},
     {'refinement', 'selfsup', 'baselines'},
     {'training', 'evaluation', 'serving'},
-    {'train', 'evaluate', 'export', 'predict', 'quickstart', 'ablate'},
+    {'train', 'evaluate', 'evaluate_baselines', 'export', 'predict', 'quickstart', 'ablate'},
 )
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}
 

@@ -63,15 +63,18 @@ def collect(run: Callable[[tf.Tensor], dict], batches: Iterable[dict], what: str
   return predictions, labels
 
 
-def collect_several(run: Callable[[tf.Tensor], Sequence[dict]], batches: Iterable[dict], what: str,
-                    limit: Optional[int] = None,
-                    show_progress: bool = True) -> tuple[list[Predictions], dict[str, np.ndarray]]:
-  """As `collect`, for what gives several answers to each image: `run` returns one dict of outputs an answer."""
+def collect_several(run: Callable[[Any], Sequence[dict]], batches: Iterable[dict], what: str,
+                    limit: Optional[int] = None, show_progress: bool = True,
+                    whole_batch: bool = False) -> tuple[list[Predictions], dict[str, np.ndarray]]:
+  """As `collect`, for what gives several answers to each image: `run` returns one dict of outputs an answer.
+
+  With `whole_batch` it is given the batch, labels included, for what answers from known 2D joints or masks.
+  """
   predictions, labels, count = [], [], 0
   with tqdm(desc=what, unit='image', disable=not show_progress) as bar:
     for batch in batches:
       size = batch['mask'].shape[1]
-      predictions.append([_to_predictions(outputs, size) for outputs in run(batch['image'])])
+      predictions.append([_to_predictions(outputs, size) for outputs in run(batch if whole_batch else batch['image'])])
       labels.append({name: batch[name].numpy() for name in (*LABELS, *OPTIONAL) if name in LABELS or name in batch})
       count += len(batch['image'])
       bar.update(len(batch['image']))

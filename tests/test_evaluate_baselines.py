@@ -1,0 +1,54 @@
+import json
+
+import gin
+import pytest
+
+from dhpe_tf import command_line, evaluate_baselines, train
+from tests.data import records
+
+
+def call(module, *arguments):
+  try:
+    return command_line.call(module.main, [module.__name__, *arguments], module._FLAGS)
+  finally:
+    gin.clear_config()
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory):
+  folder = tmp_path_factory.mktemp('baselines')
+  for split, count in (('train', 6), ('eval', 3)):
+    records.write(str(folder / 'records'), count, split)
+  assert call(train, '--gin_file=baselines/pose_prior.gin', f'--model_dir={folder}/pose_prior',
+              '--gin_param=train.epochs = 1', '--gin_param=pose_prior.hand_dense = (16,)',
+              f'--gin_param=RECORDS = "{folder}/records"', '--gin_param=train.steps_per_epoch = 2',
+              '--gin_param=build_dataset.batch_size = 2') == 0
+  return folder
+
+
+def test_report(folder):
+  assert call(evaluate_baselines, f'--data={folder}/records', f'--report={folder}/fits.json', '--image_size=32',
+              '--methods=particle_swarm,levenberg_marquardt,pose_prior', f'--pose_prior={folder}/pose_prior',
+              '--batch_size=3', '--gin_param=swarm.generations = 2', '--gin_param=least_squares.iterations = 3',
+              '--gin_param=levenberg_marquardt.scouting = 1', '--gin_param=particle_swarm.particles = 8') == 0
+  report = json.loads((folder / 'fits.json').read_text())
+  methods = ['particle_swarm', 'levenberg_marquardt', 'pose_prior']
+  assert list(report['results']) == methods and report['images'] == 3 and report['joints_from'] == 'truth'
+  assert list(report['processor_ms_per_image']) == methods and min(report['processor_ms_per_image'].values()) > 0
+  for name in methods:
+    assert report['results'][name]['joints_3d']['PA']['epe_mean_mm'] > 0
+  # Lifting answers no mask, and its 2D joints are those it was given.
+  assert report['results']['pose_prior']['mask'] is None and report['results']['pose_prior']['joints_2d'] is None
+  assert report['results']['levenberg_marquardt']['joints_2d']['mean_px_of_256_crop'] > 0
+  assert 'pose_prior | root+scale' in (folder / 'fits.md').read_text()
+
+
+@pytest.mark.parametrize('arguments, message', [
+    (['--methods=genetic'], "there is no 'genetic'"),
+    (['--methods=pose_prior'], 'give --pose_prior'),
+    (['--methods=levenberg_marquardt', '--joints_from={folder}/pose_prior'], 'gives no 2D joints and mask'),
+])
+def test_errors(folder, capsys, arguments, message):
+  assert call(evaluate_baselines, f'--data={folder}/records', f'--report={folder}/none.json',
+              *(argument.format(folder=folder) for argument in arguments)) == 1
+  assert message in capsys.readouterr().err and not (folder / 'none.json').exists()
