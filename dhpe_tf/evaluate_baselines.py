@@ -62,8 +62,9 @@ def main(argv: list[str]) -> None:
   cost = {name: 1000 * sum(t for t, _ in times) / sum(n for _, n in times) for name, times in taken.items()}
   header = {'data': _FLAGS.data, 'split': _FLAGS.split, 'joints_from': _FLAGS.joints_from, 'images': len(found[0].mask),
             'processor_ms_per_image': {name: round(value, 2) for name, value in cost.items()}}
-  reports.write(_FLAGS.report, header, measured)
-  print(reports.table(header, measured))
+  report = reports.Report(header, measured)
+  reports.write(_FLAGS.report, report)
+  print(reports.table(report))
 
 
 def _load_lifting():
@@ -102,7 +103,7 @@ def _evidence():
     return lambda batch: (Evidence(*(batch[name] for name in (
         'joints_2d', 'joints_2d_weight', 'mask', 'mask_weight'))), []), batches
   model = load_trained(_FLAGS.joints_from, [*_FLAGS.gin_param, f'build_dataset.batch_size = {_FLAGS.batch_size}'])
-  if not {'joints_2d_rounds', 'heatmaps', 'mask'} <= set(model.output_names):
+  if not {'joints_2d_rounds', 'heatmaps', 'mask'} <= set(model.output):
     raise UserError(f'--joints_from={_FLAGS.joints_from}: the model of this training gives no 2D joints and mask')
   estimate = tf.function(lambda images: model(images, training=False), autograph=False, reduce_retracing=True)
 

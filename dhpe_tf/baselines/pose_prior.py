@@ -122,7 +122,7 @@ def _stream(maps: tf.Tensor, widths: Sequence[int], dense: Sequence[int], dropou
   return tf.keras.layers.Dense(outputs, kernel_initializer=small, name=f'{name}_out')(x)
 
 
-@gin.configurable(module='baselines')
+@gin.configurable('lifting', module='baselines')
 def pose_prior(hand_widths: Sequence[int] = (32, 64, 128), hand_dense: Sequence[int] = (512, 512),
                view_widths: Sequence[int] = (64, 128, 256), view_dense: Sequence[int] = (256, 128),
                dropout: float = 0.2) -> PosePrior:
