@@ -50,6 +50,7 @@ TEST = [
     *SERVING,
     'pytest',
     'ruff',
+    'scikit-image',  # another answer to the alignments of the metrics
     'trimesh',  # reads back the mesh files we write
 ]
 
@@ -62,6 +63,7 @@ GIN_PACKAGES = {
     'dhpe_tf.gin': 'gin',
     'dhpe_tf.gin.models': 'gin/models',
     'dhpe_tf.gin.ablations': 'gin/ablations',
+    'dhpe_tf.gin.pretraining': 'gin/pretraining',
 }
 
 setup(

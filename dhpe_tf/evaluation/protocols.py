@@ -58,11 +58,11 @@ PROTOCOLS = {protocol.name: protocol for protocol in (
     Protocol('paper-do', 'Fingertips of Dexter+Object, as Baek et al. 2019 count them. Their alignment is not '
              'known, so both of those in use without a root keypoint are given.',
              ('centroid', 'centroid_scale'), ('std', 'zb', 'full'), keypoints=skeletons.TIPS),
-    Protocol('freihand', 'The FreiHAND challenge. Its own Procrustes alignment may mirror, this one does not.',
-             ('none', 'procrustes'), ('full',), root=WRIST),
-    Protocol('ho3d', 'The HO-3D challenge. Its own Procrustes alignment may mirror, this one does not.',
-             ('none', 'root_bone', 'procrustes'), ('full',), root=WRIST, truth_used='crop from the true 2D keypoints; '
-             'true depth of the wrist'),
+    Protocol('freihand', 'The FreiHAND challenge. Its own Procrustes alignment may mirror; the other may not.',
+             ('none', 'procrustes_mirror', 'procrustes'), ('full',), root=WRIST),
+    Protocol('ho3d', 'The HO-3D challenge. Its own Procrustes alignment may mirror; the other may not.',
+             ('none', 'root_bone', 'procrustes_mirror', 'procrustes'), ('full',), root=WRIST,
+             truth_used='crop from the true 2D keypoints; true depth of the wrist'),
 )}
 
 ALIGNMENTS = {
@@ -74,7 +74,10 @@ ALIGNMENTS = {
     'centroid_scale': 'moving the centroid of the counted keypoints onto the true one and scaling the mean distance '
                       'from it to the true one',
     'procrustes': 'the least-squares similarity transform (Procrustes, without reflection)',
+    'procrustes_mirror': 'the least-squares similarity transform, a reflection allowed',
 }
+
+_PROCRUSTES = {'procrustes': False, 'procrustes_mirror': True}  # alignment -> whether it may mirror
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -116,9 +119,10 @@ def evaluate(protocol: Union[str, Protocol], predictions: Arrays, truth: Arrays,
     if not valid.any():
       raise UserError(f'protocol {protocol.name}: no sample has the 3D labels that it counts')
     found = measures.keypoints_3d(errors, valid, protocol.ranges, describe(protocol, alignment))
-    if alignment in ('none', 'procrustes') and _have('vertices_m', predictions, truth):
+    if (alignment == 'none' or alignment in _PROCRUSTES) and _have('vertices_m', predictions, truth):
       points, goal = _labelled('vertices', predictions['vertices_m'], truth['vertices_m'], truth)
-      points = pose_error.align_procrustes(points, goal) if alignment == 'procrustes' else points
+      if alignment in _PROCRUSTES:
+        points = pose_error.align_procrustes(points, goal, mirror=_PROCRUSTES[alignment])
       found.update(measures.vertices(
           points, goal, f'after {ALIGNMENTS[alignment]} of the vertices; given: {protocol.truth_used}'))
     result.update({f'{name}/{alignment}': measure for name, measure in found.items()})
@@ -198,11 +202,11 @@ def _usable(protocol: Protocol, alignment: str, valid: np.ndarray) -> np.ndarray
   """Samples `[N]` that have the labels which the alignment needs."""
   if alignment.startswith('centroid'):
     return valid[:, list(protocol.keypoints)].sum(1) >= 2
-  needed = {'none': (), 'procrustes': ()}.get(alignment, (protocol.root,))
+  needed = () if alignment == 'none' or alignment in _PROCRUSTES else (protocol.root,)
   needed += protocol.bone if alignment == 'root_bone' else ()
   needed += (MIDDLE_MCP,) if protocol.first_keypoint == 'palm' and 0 in needed else ()
   # Three points fix a rotation.
-  return valid[:, list(needed)].all(1) & ((alignment != 'procrustes') | (valid.sum(1) >= 3))
+  return valid[:, list(needed)].all(1) & ((alignment not in _PROCRUSTES) | (valid.sum(1) >= 3))
 
 
 def _labelled(name: str, predictions: np.ndarray, truth: np.ndarray, labels: Arrays) -> tuple[np.ndarray, np.ndarray]:
@@ -221,7 +225,7 @@ def _align(protocol: Protocol, alignment: str, points: np.ndarray, goal: np.ndar
     return pose_error.align_root_bone(points, goal, protocol.root, protocol.bone)
   if alignment == 'root_scale':
     return pose_error.align_root_scale(points, goal, protocol.root, valid)
-  return pose_error.align_procrustes(points, goal, valid)
+  return pose_error.align_procrustes(points, goal, valid, mirror=_PROCRUSTES[alignment])
 
 
 def describe(protocol: Protocol, alignment: str) -> str:

@@ -102,14 +102,15 @@ def align_centroid(predictions: np.ndarray, truth: np.ndarray, valid: Optional[n
 
 
 def align_procrustes(predictions: np.ndarray, truth: np.ndarray, valid: Optional[np.ndarray] = None,
-                     scale: bool = True) -> np.ndarray:
-  """The similarity transform of each prediction that is nearest to the truth by least squares, without reflection.
+                     scale: bool = True, mirror: bool = False) -> np.ndarray:
+  """The similarity transform of each prediction that is nearest to the truth by least squares.
 
   Args:
     predictions: `[N, K, D]`.
     truth: `[N, K, D]`.
     valid: `[N, K]`, keypoints above zero determine the transform; None takes all.
     scale: False allows rotation and translation only.
+    mirror: allows a reflection, as the evaluation code of FreiHAND and HO-3D does, which takes any orthogonal matrix.
 
   Returns:
     `[N, K, D]` in the frame of the truth. The error after it is what papers call PA-MPJPE or PA-MPVPE.
@@ -121,7 +122,8 @@ def align_procrustes(predictions: np.ndarray, truth: np.ndarray, valid: Optional
   left, values, right = np.linalg.svd(np.einsum('nk,nki,nkj->nij', weights, moved, goal))
   # Umeyama 1991: turn the weakest axis where the best orthogonal matrix would mirror.
   signs = np.ones_like(values)
-  signs[:, -1] = np.where(np.linalg.det(left) * np.linalg.det(right) < 0, -1., 1.)
+  if not mirror:
+    signs[:, -1] = np.where(np.linalg.det(left) * np.linalg.det(right) < 0, -1., 1.)
   rotation = np.einsum('nij,nj,njk->nik', left, signs, right)
   factor = np.ones(len(values))
   if scale:
