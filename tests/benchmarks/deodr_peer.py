@@ -1,8 +1,9 @@
 """The peer process of the renderer's benchmark; runs in an environment with deodr, and without dhpe_tf.
 
 Reads a JSON request a line, {"file": npz of vertices [N, V, 3] and faces, "size": int, "what": "hard", "antialiased" or
-"both" (forward + backward), "batch": int, "calls": int}, and answers with the milliseconds of each call, as a JSON
-list. DEODR draws one image at a time; finding the silhouette edges of each view is part of its work, as it is of ours.
+"both" (forward + backward), "batch": int, "calls": int, "clock": "wall" or "cpu"}, and answers with the milliseconds of
+each call, as a JSON list. DEODR draws one image at a time; finding the silhouette edges of each view is part of its
+work, as it is of ours.
 """
 import json
 import sys
@@ -43,12 +44,12 @@ def main():
         loaded[request['file']] = faces, vertices, deodr.TriMesh(faces, vertices[0])
     faces, vertices, mesh = loaded[request['file']]
     views = vertices[:request['batch']]
-    times = []
+    times, clock = [], time.process_time if request['clock'] == 'cpu' else time.perf_counter
     for k in range(request['calls'] + 1):
-      start = time.perf_counter()
+      start = clock()
       _draw(faces, views, mesh, request['size'], request['what'])
       if k:
-        times.append(1000 * (time.perf_counter() - start))
+        times.append(1000 * (clock() - start))
     print(json.dumps(times), file=answers, flush=True)
 
 

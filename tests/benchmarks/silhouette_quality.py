@@ -11,6 +11,7 @@ from tests.rendering import scenes
 from tests.rendering.fitting import HandFitting
 
 
+@functools.cache
 def accuracy(method: str, setting: str, count: int) -> tuple[float, float]:
   """(mean error of the boundary pixels against 256 samples, median IoU of (> 0.5) with the hard mask)."""
   faces, views = rendering_views.faces(), rendering_views.hand_views(setting, count, seed=1)

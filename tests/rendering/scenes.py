@@ -104,3 +104,22 @@ def brute_force_depth(vertices_px, faces, size, perspective=False):
       depth = 1 / (weights / z).sum(axis=0) if perspective else (weights * z).sum(axis=0)
     depths[f] = np.where(inside, depth, np.inf)
   return depths
+
+
+def brute_force_soft(vertices, faces, size, sigma):
+  """1 - prod(1 - sigmoid(+-d^2 / sigma)) over all faces, for every pixel: [H, W]; sigma as of `soft_silhouette`."""
+  height, width = size
+  x, y = np.meshgrid(np.arange(width) + .5, np.arange(height) + .5)
+  point = np.stack([x, y], axis=-1)
+  uncovered = np.zeros(size)
+  for face in vertices[faces][..., :2]:
+    distances, crosses = [], []
+    for a, b in zip(face, np.roll(face, -1, axis=0)):
+      d = b - a
+      t = np.clip((point - a) @ d / max(d @ d, 1e-300), 0, 1)
+      distances.append(((point - a - t[..., np.newaxis] * d)**2).sum(axis=-1))
+      crosses.append(d[0] * (y - a[1]) - d[1] * (x - a[0]))
+    inside = np.all(np.array(crosses) > 0, axis=0) | np.all(np.array(crosses) < 0, axis=0)
+    exponent = np.where(inside, 1, -1) * np.min(distances, axis=0) / (sigma * (max(size) / 2)**2)
+    uncovered -= np.logaddexp(0, exponent)
+  return 1 - np.exp(uncovered)

@@ -7,31 +7,12 @@ from tests.gradients import assert_gradients_match
 from tests.rendering import scenes
 
 
-def _brute_force(vertices, faces, size, sigma):
-  """1 - prod(1 - sigmoid(+-d^2 / sigma)) over all faces, for every pixel."""
-  height, width = size
-  x, y = np.meshgrid(np.arange(width) + .5, np.arange(height) + .5)
-  point = np.stack([x, y], axis=-1)
-  uncovered = np.zeros(size)
-  for face in vertices[faces][..., :2]:
-    distances, crosses = [], []
-    for a, b in zip(face, np.roll(face, -1, axis=0)):
-      d = b - a
-      t = np.clip((point - a) @ d / max(d @ d, 1e-300), 0, 1)
-      distances.append(((point - a - t[..., np.newaxis] * d)**2).sum(axis=-1))
-      crosses.append(d[0] * (y - a[1]) - d[1] * (x - a[0]))
-    inside = np.all(np.array(crosses) > 0, axis=0) | np.all(np.array(crosses) < 0, axis=0)
-    exponent = np.where(inside, 1, -1) * np.min(distances, axis=0) / (sigma * (max(size) / 2)**2)
-    uncovered -= np.logaddexp(0, exponent)
-  return 1 - np.exp(uncovered)
-
-
 @pytest.mark.parametrize('size, sigma', [((24, 32), 1e-3), ((40, 30), 1e-4), ((1, 1), 1e-2)])
 def test_equals_brute_force(size, sigma):
   for name, (vertices, faces) in {'sphere': scenes.icosphere(1), 'torus': scenes.torus()}.items():
     views = scenes.posed(vertices, size, 3, seed=1, fill=.4)
     views[1, :, 0] += size[1] / 2  # partly outside
-    expected = np.stack([_brute_force(view, faces, size, sigma) for view in views])
+    expected = np.stack([scenes.brute_force_soft(view, faces, size, sigma) for view in views])
     got = soft_silhouette(views, faces, size, sigma=sigma).numpy()
     np.testing.assert_allclose(got, expected, atol=3e-6, err_msg=name)
     single = soft_silhouette(views.astype(np.float32), faces, size, sigma=sigma)
