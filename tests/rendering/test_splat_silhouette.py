@@ -37,6 +37,16 @@ def test_the_mask_and_the_direction_of_its_gradient(descent):
   assert np.sum((moved - 1)**2) < np.sum((mask - 1)**2)
 
 
+def test_beside_the_image_and_alone_or_in_a_batch(descent):
+  views = scenes.posed(scenes.icosphere(1)[0], (12, 20), 2, seed=1).astype(np.float32)
+  views[0, :, 0] += 60
+  mask, gradient = descent(views)
+  assert not mask[0].numpy().any() and not gradient[0].numpy().any()
+  one_mask, one_gradient = descent(views[1:])
+  np.testing.assert_allclose(one_mask[0], mask[1], atol=1e-6)
+  np.testing.assert_allclose(one_gradient[0], gradient[1], rtol=1e-4, atol=1e-4 * np.abs(gradient[1]).max())
+
+
 def test_a_broken_mesh_is_empty_and_alone_in_that(descent):
   views = scenes.posed(scenes.icosphere(1)[0], (12, 20), 2, seed=1).astype(np.float32)
   views[0, 3, 1] = np.nan
