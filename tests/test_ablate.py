@@ -1,7 +1,10 @@
+import json
+
 import pytest
 
 from dhpe_tf import ablate, command_line
 from dhpe_tf.training import jobs
+from tests.data import records
 
 
 @pytest.fixture
@@ -66,3 +69,40 @@ def test_what_starts_from_a_failure_is_left_out(started, tmp_path, capsys):
 def test_a_misspelt_setting_is_found_before_anything_runs(started, tmp_path, capsys):
   assert call(*write_variants(tmp_path, wrong='train.epoch = 2')) == 1
   assert 'epoch' in capsys.readouterr().err and not started
+
+
+@pytest.mark.slow
+def test_two_variants_from_start_to_table(tmp_path, capfd):
+  for split, count in (('train', 6), ('eval', 3)):
+    records.write(str(tmp_path / 'records'), count, split)
+  text = '''
+include 'models/tiny.gin'
+RECORDS = ''
+train/build_dataset.sources = [(%RECORDS, 'train', 1.0)]
+eval/build_dataset.sources = [(%RECORDS, 'eval', 1.0)]
+build_dataset.image_size = %IMAGE_SIZE
+build_dataset.batch_size = 2
+dhpe.build_model.rounds = 1
+train.epochs = 2
+train.steps_per_epoch = 2
+'''
+  (tmp_path / 'full.gin').write_text(text)
+  (tmp_path / 'constant.gin').write_text("include 'full.gin'\ndhpe.Objective.gated = False\n")
+  (tmp_path / 'broken.gin').write_text("include 'full.gin'\nbuild_optimizer.name = 'newton'\n")
+  (tmp_path / 'start.gin').write_text("dhpe.Objective.gated = True\nbuild_optimizer.name = 'adam'\n")
+  output = tmp_path / 'out'
+  arguments = [f'--gin_file={tmp_path}/{name}.gin' for name in ('full', 'constant', 'broken')]
+  arguments += [f'--start_file={tmp_path}/start.gin', f'--records={tmp_path}/records', f'--output={output}',
+                '--seeds=1', '--refine_steps=2', '--jobs=2']
+  assert call(*arguments) == 1
+  error = capfd.readouterr().err
+  assert 'broken, seed 0' in error and "it must be adam, sgd or rmsprop" in error
+  table = (output / 'table.md').read_text()
+  assert [line.split('|')[1].strip() for line in table.splitlines()[4:]] == ['full', 'full', 'constant', 'constant']
+  kept = json.loads((output / 'results.json').read_text())
+  assert set(kept[0]['results']) == {'0', '2'}
+  assert {'pck.png', 'gate.png', 'refinement.png'} <= {path.name for path in output.iterdir()}
+  # Again, without the broken one: nothing is left to do.
+  before = {path: path.stat().st_mtime_ns for path in output.rglob('log.txt')}
+  assert call(*(each for each in arguments if 'broken' not in each)) == 0
+  assert before == {path: path.stat().st_mtime_ns for path in output.rglob('log.txt')}
