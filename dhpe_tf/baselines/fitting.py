@@ -64,7 +64,7 @@ def levenberg_marquardt(hand_model: HandModel, views: Sequence[Sequence[float]] 
   Args:
     hand_model: a right hand.
     views: turns (axis-angle about the camera's axes) of the upright hand to start from.
-    joints_sigma: of the 2D joints, crop units (0.01 is 1.3 px of a crop of 256).
+    joints_sigma: of the 2D joints, crop units (0.01 is 1.3 px of a crop of 256); for a network's joints more, as 0.1.
     angle_sigma: of the angles about the mean pose, radians.
     shape_sigma: of the shape coefficients.
     limit_sigma: of angles beyond the limits, radians.
@@ -88,7 +88,8 @@ def levenberg_marquardt(hand_model: HandModel, views: Sequence[Sequence[float]] 
     return tf.concat([tf.reshape(error, [-1, 42]), (angles - mean) * (prior / angle_sigma),
                       shape * (prior / shape_sigma), beyond * (prior / limit_sigma)], axis=1)
 
-  def fit(joints_2d, joints_weight, *_):
+  def fit(joints_2d, joints_weight, mask=None, mask_weight=None):
+    del mask, mask_weight
     starts = space.starts(joints_2d, joints_weight, views)
     batch, number = tf.shape(starts)[0], len(views)
     weight = tf.cast(joints_weight, dtype)[..., None]
