@@ -55,7 +55,7 @@ def main(argv: list[str]) -> None:
     jobs.commands_done(job)
   # A killed run then ends its trainings in good order too.
   signal.signal(signal.SIGTERM, signal.default_int_handler)
-  faults = jobs.run(list(starts.values()), _FLAGS.jobs)
+  faults = jobs.run(list(starts.values()), _FLAGS.jobs) if starts else {}
   ready = [job for job, start in variants.items() if not start or start.name not in faults]
   done = []
 
