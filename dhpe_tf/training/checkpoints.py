@@ -56,12 +56,12 @@ class Checkpoints:
     self._every_steps = every_steps
     self._every_minutes = every_minutes
     self._saved_at = time.monotonic()
-    folder = os.path.join(model_dir, FOLDER) + _worker_suffix()
+    folder = os.path.join(model_dir, FOLDER) + worker_suffix()
     checkpoint = tf.train.Checkpoint(model=model, optimizer=model.optimizer, progress=progress,
                                      random=_random_states(model), layers=layers_by_name(model))
     self._manager = tf.train.CheckpointManager(checkpoint, folder, max_to_keep=keep)
     # All workers read what the first one wrote; the others only write aside, as tf.distribute demands.
-    self._reader = self._manager if not _worker_suffix() else tf.train.CheckpointManager(
+    self._reader = self._manager if not worker_suffix() else tf.train.CheckpointManager(
         checkpoint, os.path.join(model_dir, FOLDER), max_to_keep=keep)
 
   def restore(self) -> Optional[str]:
@@ -96,7 +96,7 @@ class Checkpoints:
     """
     try:
       architecture = os.path.join(self.model_dir, ARCHITECTURE)
-      if not _worker_suffix() and not os.path.exists(architecture):
+      if not worker_suffix() and not os.path.exists(architecture):
         with atomic_path(architecture) as path, open(path, 'w', encoding='utf-8') as file:
           json.dump(describe_architecture(self._model), file)
       self._manager.save(checkpoint_number=step, check_interval=False)
@@ -108,7 +108,7 @@ class Checkpoints:
 
   def close(self) -> None:
     """Removes what this worker wrote aside."""
-    if _worker_suffix():
+    if worker_suffix():
       remove(self._manager.directory)
 
 
@@ -151,18 +151,18 @@ def layers_by_name(model: tf.keras.Model) -> dict[str, tf.keras.layers.Layer]:
   return {layer.name: layer for layer in model.layers}
 
 
+def worker_suffix() -> str:
+  """Empty for the first worker (and without workers), '_worker<index>' for the others."""
+  task = json.loads(os.environ.get('TF_CONFIG') or '{}').get('task', {})
+  first = not task or task.get('type') == 'chief' or (task.get('type') == 'worker' and task.get('index', 0) == 0)
+  return '' if first else f'_worker{task["index"]}'
+
+
 def _random_states(model: tf.keras.Model) -> list[tf.random.Generator]:
   """The generators of dropout and the like, which Keras 2 leaves out of checkpoints."""
   generators = (getattr(layer, '_random_generator', None) for layer in model.submodules)
   states = (getattr(generator, '_generator', None) for generator in generators)
   return [state for state in states if isinstance(state, tf.random.Generator)]
-
-
-def _worker_suffix() -> str:
-  """Empty for the first worker (and without workers), '_worker<index>' for the others."""
-  task = json.loads(os.environ.get('TF_CONFIG') or '{}').get('task', {})
-  first = not task or task.get('type') == 'chief' or (task.get('type') == 'worker' and task.get('index', 0) == 0)
-  return '' if first else f'_worker{task["index"]}'
 
 
 def _remove_unfinished(folder: str) -> None:

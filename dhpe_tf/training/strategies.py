@@ -1,4 +1,5 @@
 """tf.distribute strategies by name."""
+import json
 import os
 
 import tensorflow as tf
@@ -21,20 +22,41 @@ def build_strategy(name: str = 'auto', tpu: str = '') -> tf.distribute.Strategy:
     UserError: unknown name, or what it needs is not there.
   """
   if name == 'auto':
-    several = len(tf.config.list_logical_devices('GPU')) > 1
-    name = 'multi_worker' if 'TF_CONFIG' in os.environ else 'mirrored' if several else 'one'
+    # Asking for devices would start TensorFlow, and workers must be joined before that.
+    name = 'multi_worker' if os.environ.get('TF_CONFIG') else 'mirrored' if _several_gpus() else 'one'
   if name == 'one':
     return tf.distribute.get_strategy()
   if name == 'mirrored':
     kind = 'GPU' if tf.config.list_logical_devices('GPU') else 'CPU'
     return tf.distribute.MirroredStrategy([device.name for device in tf.config.list_logical_devices(kind)])
   if name == 'multi_worker':
-    if 'TF_CONFIG' not in os.environ:
-      raise UserError("strategy 'multi_worker' needs the environment variable TF_CONFIG (cluster and task); set it.")
-    return tf.distribute.MultiWorkerMirroredStrategy()
+    return _multi_worker_strategy()
   if name == 'tpu':
     return _tpu_strategy(tpu)
   raise UserError(f'train.strategy is {name!r}; it must be one of {", ".join(NAMES)}.')
+
+
+def _several_gpus() -> bool:
+  return len(tf.config.list_logical_devices('GPU')) > 1
+
+
+def _multi_worker_strategy() -> tf.distribute.Strategy:
+  example = '{"cluster": {"worker": ["host1:2222", "host2:2222"]}, "task": {"type": "worker", "index": 0}}'
+  text = os.environ.get('TF_CONFIG')
+  if not text:
+    raise UserError(f"strategy 'multi_worker' needs the environment variable TF_CONFIG, such as {example}; set it.")
+  try:
+    config = json.loads(text)
+    task = config['task']
+    config['cluster'][task['type']][int(task['index'])]
+  except (ValueError, TypeError, KeyError, IndexError) as error:
+    raise UserError(f'TF_CONFIG is {text!r}, which names no task of a cluster ({type(error).__name__}: {error}); '
+                    f'it must look like {example}.') from error
+  try:
+    return tf.distribute.MultiWorkerMirroredStrategy()
+  except (RuntimeError, ValueError, tf.errors.OpError) as error:
+    raise UserError(f'TF_CONFIG is {text!r}, but its workers could not be joined: {str(error).splitlines()[0]}; '
+                    'see that each worker is started in a process of its own and its port is free.') from error
 
 
 def _tpu_strategy(tpu: str) -> tf.distribute.Strategy:

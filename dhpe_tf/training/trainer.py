@@ -12,7 +12,7 @@ from dhpe_tf.errors import UserError
 from dhpe_tf.files import atomic_path
 from dhpe_tf.training import averaging, initial_weights
 from dhpe_tf.training.callbacks import Scalars
-from dhpe_tf.training.checkpoints import Checkpoints, has_checkpoint
+from dhpe_tf.training.checkpoints import Checkpoints, has_checkpoint, worker_suffix
 from dhpe_tf.training.progress import Bar, Progress, format_logs
 from dhpe_tf.training.settings import TrainSettings
 from dhpe_tf.training.strategies import build_strategy
@@ -40,11 +40,12 @@ class Trainer:
     self._settings = settings
     self._model_dir = model_dir
     self._stop = False
+    # First of all: workers must be joined before TensorFlow has run anything.
+    self._strategy = build_strategy(settings.strategy, settings.tpu)
     tf.keras.utils.set_random_seed(settings.seed)
     # Random layers then keep their state in variables, which checkpoints hold.
     tf.keras.backend.experimental.enable_tf_random_generator()
     tf.keras.mixed_precision.set_global_policy(settings.precision)
-    self._strategy = build_strategy(settings.strategy, settings.tpu)
     self._steps_per_epoch = _count_steps(settings)
     self._total_steps = settings.epochs * self._steps_per_epoch
     with self._strategy.scope():
@@ -234,7 +235,8 @@ class Trainer:
     return self._distribute(dataset)
 
   def _build_callbacks(self) -> tf.keras.callbacks.CallbackList:
-    log_dir = os.path.join(self._model_dir, LOGS)
+    # A curve of its own for each worker: two writers of one would show each point twice.
+    log_dir = os.path.join(self._model_dir, LOGS) + worker_suffix()
     callbacks = [Scalars(log_dir, self._settings.log_steps)]
     built = [build(self.model, self._settings, log_dir) for build in self._settings.callbacks]
     callbacks += [callback for callback in built if callback is not None]

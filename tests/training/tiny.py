@@ -5,6 +5,7 @@ Run as a program it trains in `argv[1]` and, if `argv[2]` is given, kills itself
 import os
 import signal
 import sys
+import threading
 
 import gin
 import numpy as np
@@ -71,14 +72,17 @@ def settings(**changes):
 
 
 class KillAt(tf.keras.callbacks.Callback):
-  """Ends the process as a power cut would, right after a step and before what follows it."""
+  """Ends the process as a power cut would, right after a step and before what follows it, or some seconds later."""
 
-  def __init__(self, step):
+  def __init__(self, step, delay=0.):
     super().__init__()
     self._step = step
+    self._delay = delay
 
   def on_train_batch_end(self, batch, logs=None):
-    if batch == self._step:
+    if batch == self._step and self._delay:
+      threading.Timer(self._delay, os.kill, (os.getpid(), signal.SIGKILL)).start()
+    elif batch == self._step:
       os.kill(os.getpid(), signal.SIGKILL)
 
 
