@@ -80,10 +80,12 @@ class KillAt(tf.keras.callbacks.Callback):
     self._delay = delay
 
   def on_train_batch_end(self, batch, logs=None):
-    if batch == self._step and self._delay:
+    if batch < self._step:
+      return
+    if self._delay:
       threading.Timer(self._delay, os.kill, (os.getpid(), signal.SIGKILL)).start()
-    elif batch == self._step:
-      os.kill(os.getpid(), signal.SIGKILL)
+      return
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 if __name__ == '__main__':
