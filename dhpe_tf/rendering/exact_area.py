@@ -9,6 +9,7 @@ mesh covers (too large only where folds overlap within one partly covered pixel)
 import functools
 from typing import Union
 
+import gin
 import numpy as np
 import tensorflow as tf
 
@@ -140,6 +141,10 @@ def _running_sum(values, columns):
   return tf.reshape(within + tf.reshape(before, [-1, 1]), [-1, columns])
 
 
+def _for_faces(faces: Union[np.ndarray, tf.Tensor]) -> ExactAreaSilhouette:
+  return _cached(np.ascontiguousarray(faces, np.int32).tobytes())
+
+
 @functools.lru_cache(maxsize=16)
 def _cached(data: bytes) -> ExactAreaSilhouette:
   return ExactAreaSilhouette(np.frombuffer(data, np.int32).reshape(-1, 3))
@@ -157,4 +162,27 @@ def exact_area_silhouette(vertices_px: tf.Tensor, faces: Union[np.ndarray, tf.Te
   Returns:
     [B, height, width] in 0 .. 1.
   """
-  return _cached(np.ascontiguousarray(faces, np.int32).tobytes())(vertices_px, image_size)
+  return _for_faces(faces)(vertices_px, image_size)
+
+
+@gin.configurable(module='rendering')
+def exact_area_within_budget(vertices_px: tf.Tensor, faces: Union[np.ndarray, tf.Tensor], image_size: tuple[int, int],
+                             edges: int = 512, pieces_per_row: int = 64) -> tf.Tensor:
+  """`exact_area_silhouette` in lists of fixed length where the batch is of a fixed size, for XLA (jit_compile=True).
+
+  Args:
+    vertices_px: [B, V, 2 or 3], pixels. Where B is not static, as while Keras builds a model, nothing has a budget.
+    faces: int [F, 3] of a closed mesh.
+    image_size: (height, width) in pixels.
+    edges: contour edges allowed an image, on average over the batch.
+    pieces_per_row: (contour edge, pixel) pairs allowed a row of pixels, likewise.
+
+  Returns:
+    [B, height, width] in 0 .. 1; all NaN if there are more, so that a training stops and names the batch.
+
+  Raises:
+    UserError: the mesh is open or not consistently oriented.
+  """
+  if vertices_px.shape[0] is None:
+    return exact_area_silhouette(vertices_px, faces, image_size)
+  return _for_faces(faces).within_budget(vertices_px, image_size, edges, pieces_per_row * image_size[0])[0]
