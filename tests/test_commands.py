@@ -59,7 +59,8 @@ def test_training_shows_pictures(trained):
   events = [event for path in glob.glob(f'{trained}/logs/eval/*')
             for event in tf.compat.v1.train.summary_iterator(path)]
   tags = {value.tag for event in events for value in event.summary.value}
-  assert {'results', 'mesh_VERTEX', 'mesh_FACE', 'loss', 'iou'} <= tags
+  assert {'results', 'mesh_VERTEX', 'mesh_FACE', 'pck', 'auc_0_50mm'} <= tags
+  assert {'loss', 'iou', 'gate_open', 'feature_spread'} <= tags
 
 
 def test_a_training_cut_off_ends_with_the_same_weights(folder, trained):

@@ -1,6 +1,6 @@
 """Plots of measurements."""
 from collections.abc import Mapping
-from typing import NamedTuple, Optional
+from typing import Any, NamedTuple, Optional
 
 import numpy as np
 
@@ -34,6 +34,23 @@ def plot_pck(path: PathLike, thresholds_mm: np.ndarray, curves: Mapping[str, np.
   Raises:
     UserError: the file cannot be written.
   """
+  figure = _pck_figure(thresholds_mm, curves, title, levels or {}, levels_range_mm)
+  with atomic_path(path) as temporary:
+    figure.savefig(temporary, format='png')
+
+
+def draw_pck(thresholds_mm: np.ndarray, curves: Mapping[str, np.ndarray], title: str = '') -> np.ndarray:
+  """The plot of `plot_pck` as a picture, uint8 [H, W, 3]."""
+  from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+  canvas = FigureCanvasAgg(_pck_figure(thresholds_mm, curves, title, {}, (0, 0)))
+  canvas.draw()
+  return np.array(canvas.buffer_rgba())[..., :3]
+
+
+def _pck_figure(thresholds_mm: np.ndarray, curves: Mapping[str, np.ndarray], title: str, levels: Mapping[str, float],
+                levels_range_mm: tuple[float, float]) -> Any:
+  """The figure of `plot_pck`."""
   from matplotlib.figure import Figure
 
   # Figure without pyplot: no window system and no global state.
@@ -45,13 +62,12 @@ def plot_pck(path: PathLike, thresholds_mm: np.ndarray, curves: Mapping[str, np.
     owner, _, kind = name.rpartition(', ')
     axes.plot(thresholds_mm, curve, label=name, color=f'C{kinds.index(kind)}',
               linestyle=('-', '--', ':', '-.')[owners.index(owner) % 4])
-  _draw_levels(axes, levels or {}, levels_range_mm)
+  _draw_levels(axes, levels, levels_range_mm)
   axes.set(xlabel='error threshold (mm)', ylabel='PCK: share of keypoints within it', ylim=(0, 1),
            xlim=(thresholds_mm[0], thresholds_mm[-1]), title=title)
   axes.grid(alpha=0.3)
   figure.legend(fontsize='small', loc='outside lower center', ncols=2)
-  with atomic_path(path) as temporary:
-    figure.savefig(temporary, format='png')
+  return figure
 
 
 def _draw_levels(axes, levels: Mapping[str, float], range_mm: tuple[float, float]) -> None:

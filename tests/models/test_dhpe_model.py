@@ -196,3 +196,16 @@ def test_the_regressors_sum_and_the_parameters_lead_to_each_other(model):
   unit = model.to_parameters(tf.zeros([1, 63]))[0, 59]
   np.testing.assert_allclose(h[:, 59], unit * tf.exp(estimate[:, 59]), rtol=1e-5)
   np.testing.assert_allclose(model.to_parameters.invert(h), estimate, atol=1e-5)
+
+
+def test_joint_training_does_not_collapse_the_features(batch):
+  """Eq. 2 alone is content with constant features; with the other terms they must stay apart."""
+  model = build('dhpe.Objective.gated = False')
+  assert 'feature' in model.objective.weights
+  model.compile(optimizer=tf.keras.optimizers.Adam(2e-3, jit_compile=False))
+  step = tf.function(model.train_step)
+  spread = []
+  for _ in range(60):
+    model.reset_metrics()
+    spread.append(float(step(batch)['feature_spread']))
+  assert min(spread) > spread[0] / 2
