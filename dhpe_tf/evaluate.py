@@ -26,6 +26,8 @@ flags.DEFINE_list('protocols', [], 'Named protocols to measure by as well: crop,
                   'ho3d.', flag_values=_FLAGS)
 flags.DEFINE_list('refine_steps', [], 'Numbers of steps of refinement to measure as well; the paper takes 50.',
                   flag_values=_FLAGS)
+flags.DEFINE_enum('root_depth', 'truth', ['truth', 'fitted'], 'Depth at which the named protocols turn crops into '
+                  'metres: the true one, or that at which the predicted hand has its size.', flag_values=_FLAGS)
 flags.DEFINE_list('compare', [], 'Reports (.json) of other runs to draw in the same plots.', flag_values=_FLAGS)
 flags.mark_flags_as_required(['model_dir', 'data', 'report'], _FLAGS)
 
@@ -57,9 +59,10 @@ def main(argv: list[str]) -> None:
   report = reports.Report(
       header, {name: measurements.measure(answer, labels) for name, answer in answers.items()},
       {name: slices.measure(answer, labels, kinds) for name, answer in answers.items()},
-      {protocol: {name: metric_space.evaluate(protocol, answer, labels) for name, answer in answers.items()}
+      {protocol: {name: metric_space.evaluate(protocol, answer, labels, _FLAGS.root_depth)
+                  for name, answer in answers.items()}
        for protocol in _FLAGS.protocols},
-      {protocol: {name: metric_space.curves(protocol, answer, labels, measurements.THRESHOLDS_M)
+      {protocol: {name: metric_space.curves(protocol, answer, labels, measurements.THRESHOLDS_M, _FLAGS.root_depth)
                   for name, answer in answers.items()} for protocol in _FLAGS.protocols})
   reports.write(_FLAGS.report, report, others)
   print(reports.table(report))

@@ -25,6 +25,8 @@ flags.DEFINE_list('box', None, 'Square around the hand as left,top,width,height 
 flags.DEFINE_enum('side', 'right', ['right', 'left'], 'Which hand, in an unmirrored photograph.', flag_values=_FLAGS)
 flags.DEFINE_list('intrinsics', None, 'Camera as fx,fy,cx,cy in pixels; results are then placed before the camera.',
                   flag_values=_FLAGS)
+flags.DEFINE_float('root_depth_m', None, 'Depth of the middle knuckle in metres where it is known, with --intrinsics; '
+                   'without it the hand has the size that its shape says.', lower_bound=1e-3, flag_values=_FLAGS)
 flags.DEFINE_integer('refine_steps', 0, 'Steps of test-time refinement; the paper takes 50.', lower_bound=0,
                      flag_values=_FLAGS)
 flags.mark_flags_as_required(['model', 'input', 'output'], _FLAGS)
@@ -37,6 +39,8 @@ def main(argv: list[str]) -> None:
   intrinsics = _numbers('intrinsics', 'fx,fy,cx,cy')
   if intrinsics and min(intrinsics[:2]) <= 0.:
     raise UserError(f'--intrinsics={",".join(_FLAGS.intrinsics)}: the focal lengths fx and fy must be positive.')
+  if _FLAGS.root_depth_m and not intrinsics:
+    raise UserError('--root_depth_m needs --intrinsics: without a camera nothing is placed.')
   from tqdm import tqdm
 
   from dhpe_tf.serving import prediction
@@ -49,7 +53,8 @@ def main(argv: list[str]) -> None:
     try:
       if stem in written:
         raise UserError(f'{path}: its results would replace those of {written[stem]}; rename one of them.')
-      prediction.predict_file(predictor, path, _FLAGS.output, box, _FLAGS.side, intrinsics, _FLAGS.refine_steps)
+      prediction.predict_file(predictor, path, _FLAGS.output, box, _FLAGS.side, intrinsics, _FLAGS.refine_steps,
+                              _FLAGS.root_depth_m)
       written[stem] = path
     except UserError as error:
       faults.append(str(error))

@@ -42,7 +42,7 @@ class Hand(NamedTuple):
 
 def predict(predictor: Predictor, picture: np.ndarray, box: Optional[Sequence[float]] = None, side: str = 'right',
             intrinsics: Optional[Sequence[float]] = None, name: str = 'image', view_size: int = 384,
-            refine_steps: int = 0) -> Hand:
+            refine_steps: int = 0, root_depth_m: Optional[float] = None) -> Hand:
   """Finds the hand in a box of a picture.
 
   Args:
@@ -55,6 +55,7 @@ def predict(predictor: Predictor, picture: np.ndarray, box: Optional[Sequence[fl
     name: what error messages call the picture.
     view_size: side of `Hand.crop_image` in pixels.
     refine_steps: steps of test-time refinement.
+    root_depth_m: depth of the middle knuckle where that is known, with intrinsics.
 
   Raises:
     UserError: the box lies outside the picture or is empty, or the model cannot be refined.
@@ -72,7 +73,8 @@ def predict(predictor: Predictor, picture: np.ndarray, box: Optional[Sequence[fl
   if intrinsics is not None:
     fx, fy, cx, cy = intrinsics
     matrix = cameras.make_intrinsics(tf.constant([[fx, fy]], tf.float32), tf.constant([[cx, cy]], tf.float32))
-    values = results.place(values, crop, matrix)
+    depth = None if root_depth_m is None else tf.constant([root_depth_m], tf.float32)
+    values = results.place(values, crop, matrix, depth)
   depth = outputs['vertices'][..., 2:]
   vertices_crop = tf.concat([crops.to_crop(values['vertices_px'], crop), depth], axis=-1)
   return Hand(side, box, crops.extract(batch, crop, view_size)[0].numpy(), vertices_crop[0].numpy(),
@@ -114,14 +116,15 @@ def describe(hand: Hand, joint_order: Sequence[str], image: str, size: tuple[int
 
 
 def predict_file(predictor: Predictor, path: str, output_dir: str, box: Optional[Sequence[float]] = None,
-                 side: str = 'right', intrinsics: Optional[Sequence[float]] = None, refine_steps: int = 0) -> Hand:
+                 side: str = 'right', intrinsics: Optional[Sequence[float]] = None, refine_steps: int = 0,
+                 root_depth_m: Optional[float] = None) -> Hand:
   """Writes `<stem>_overlay.png`, `<stem>.obj` and `<stem>.json` for a picture file; see `predict`.
 
   Raises:
     UserError: the file is no picture, the box does not fit, or a result cannot be written.
   """
   picture = image_files.read_image(path)
-  hand = predict(predictor, picture, box, side, intrinsics, path, refine_steps=refine_steps)
+  hand = predict(predictor, picture, box, side, intrinsics, path, refine_steps=refine_steps, root_depth_m=root_depth_m)
   stem = os.path.join(output_dir, os.path.splitext(os.path.basename(path))[0])
   panels = overlay.draw_panels(hand.crop_image, hand.vertices_crop, hand.joints_crop, hand.faces)
   overlay.write_png(f'{stem}_overlay.png', panels)

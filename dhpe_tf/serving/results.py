@@ -3,6 +3,8 @@
 The model sees right hands only. The crop of a left hand is mirrored on the way in, and x is mirrored back here. The
 mirrored mesh turns inside out, so whoever draws or writes it reverses the order of each face's corners.
 """
+from typing import Optional
+
 import tensorflow as tf
 
 from dhpe_tf.geometry import cameras, crops
@@ -65,19 +67,24 @@ def in_picture(outputs: dict[str, tf.Tensor], crop: crops.Crop, is_left: tf.Tens
       **{name: outputs[name] for name in ('score', 'pose', 'shape', 'camera')}}
 
 
-def place(results: dict[str, tf.Tensor], crop: crops.Crop, intrinsics: tf.Tensor) -> dict[str, tf.Tensor]:
+def place(results: dict[str, tf.Tensor], crop: crops.Crop, intrinsics: tf.Tensor,
+          root_depth_m: Optional[tf.Tensor] = None) -> dict[str, tf.Tensor]:
   """Moves root-relative results to their place before the camera.
 
-  The depth is the one at which the hand, with the size that its shape coefficients say, fills as much of the crop.
+  Where the depth is not given it is the one at which the hand, with the size that its shape coefficients say, fills as
+  much of the crop. Where it is given, the hand gets the size that fills as much of the crop there.
 
   Args:
     results: of `in_picture`.
     crop: `[B]`.
     intrinsics: `[B, 3, 3]`.
+    root_depth_m: `[B]`, or None.
 
   Returns:
     `results` with 'joints_3d_m' and 'vertices_m' in the camera's frame.
   """
-  depth = 2. * cameras.focal_length(intrinsics) / (results['camera'][:, 4] * crop.side_px)
+  fitted = 2. * cameras.focal_length(intrinsics) / (results['camera'][:, 4] * crop.side_px)
+  depth = fitted if root_depth_m is None else root_depth_m
+  growth = (depth / fitted)[:, None, None]
   root = cameras.unproject(results['joints_2d_px'][:, ROOT, None], depth[:, None], intrinsics)
-  return {**results, 'joints_3d_m': results['joints_3d_m'] + root, 'vertices_m': results['vertices_m'] + root}
+  return {**results, **{name: results[name] * growth + root for name in ('joints_3d_m', 'vertices_m')}}

@@ -45,6 +45,18 @@ def test_scale_comes_from_crop_and_true_depth():
   np.testing.assert_allclose(lengths[0] / lengths[1], 2., rtol=.2)
 
 
+def test_fitted_depth_gives_the_hand_its_own_size():
+  predictions, labels = _scene()
+  small = predictions._replace(joints_3d_m=predictions.joints_3d_m * .8)
+  found = metric_space.joints_m(small, labels, 'fitted')
+  # The scene is seen in perspective, the fit reads x and y as weak perspective: near, not equal.
+  np.testing.assert_allclose(found[:, 9, 2] / labels['root_depth_m'], .8, rtol=.1)
+  whole = metric_space.joints_m(predictions, labels, 'fitted')
+  np.testing.assert_allclose(whole[:, 9, 2], labels['root_depth_m'], rtol=.1)
+  measured = metric_space.evaluate('zb-rhd', small, labels, 'fitted')
+  assert 'root depth fitted' in measured['epe_mean/root_bone'].definition
+
+
 def test_images_without_camera_keep_their_own_size():
   predictions, labels = _scene((True, False, True, True))
   found = metric_space.joints_m(predictions, labels)

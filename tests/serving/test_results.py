@@ -48,6 +48,15 @@ def test_placed_before_the_camera_the_root_projects_to_its_pixel(outputs):
   np.testing.assert_allclose(500. / depth, outputs['camera'][:, 4] * CROP.side_px / 2, rtol=1e-4)
 
 
+def test_at_a_given_depth_the_hand_fills_as_much_of_the_crop(outputs):
+  intrinsics = cameras.make_intrinsics(tf.constant([[500., 500.]] * 2), tf.constant([[40., 30.]] * 2))
+  found = results.in_picture(outputs, CROP, NONE_LEFT)
+  fitted, given = (results.place(found, CROP, intrinsics, depth) for depth in (None, tf.constant([.3, 2.])))
+  np.testing.assert_allclose(given['joints_3d_m'][:, 9, 2], [.3, 2.], rtol=1e-5)
+  pixels = [cameras.project_pinhole(placed['vertices_m'], intrinsics) for placed in (fitted, given)]
+  np.testing.assert_allclose(*pixels, rtol=1e-3)
+
+
 def test_score_is_the_mean_peak():
   heatmaps = np.zeros([1, 4, 4, 2], np.float32)
   heatmaps[0, 1, 2], heatmaps[0, 3, 3] = [0.5, 0.], [0.2, 1.7]
