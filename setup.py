@@ -54,6 +54,12 @@ TEST = [
     'trimesh',  # reads back the mesh files we write
 ]
 
+BENCHMARK = [
+    # The hand layer's peer. DEODR, the renderer's, wants NumPy 2: its benchmark makes a virtual environment for it.
+    'smplx==0.1.28',
+    'torch',
+]
+
 BEAM = [
     'apache-beam>=2.60,<3',  # converters as pipelines, on one machine or many
 ]
@@ -63,6 +69,7 @@ GIN_PACKAGES = {
     'dhpe_tf.gin': 'gin',
     'dhpe_tf.gin.models': 'gin/models',
     'dhpe_tf.gin.ablations': 'gin/ablations',
+    'dhpe_tf.gin.baselines': 'gin/baselines',
     'dhpe_tf.gin.pretraining': 'gin/pretraining',
 }
 
@@ -78,5 +85,5 @@ setup(
     package_dir=GIN_PACKAGES,
     package_data={'dhpe_tf.hand': ['assets/*'], **{package: ['*.gin'] for package in GIN_PACKAGES}},
     install_requires=INSTALL_REQUIRES,
-    extras_require={'test': TEST, 'serving': SERVING, 'beam': BEAM},
+    extras_require={'test': TEST, 'serving': SERVING, 'beam': BEAM, 'benchmark': BENCHMARK},
 )

@@ -71,7 +71,7 @@ def main(_):
   with tempfile.TemporaryDirectory() as folder:
     path = write_pickle(os.path.join(folder, 'MANO_RIGHT.pkl'), mano_like_model())
     layer = ManoLayer(load_hand_model(path))
-    python = peers.environment(_VENV.value, PACKAGES)
+    python = peers.here_or_in(_VENV.value, ['smplx', 'torch'], PACKAGES)
     script = os.path.join(os.path.dirname(__file__), 'smplx_peer.py')
     peer = peers.Peer(python, script, [path, str(_THREADS.value), _CLOCK.value])
     print(f'{"batch":>5} {"what":<20} {"ours":>9} {"ours, XLA":>10} {"smplx":>9}   {"ratio":>6} {"target":>6}'

@@ -2,6 +2,7 @@
 
 Ours and the peer's calls take turns within one run, so that whatever else the machine does falls on both.
 """
+import importlib.util
 import json
 import os
 import subprocess
@@ -28,6 +29,12 @@ def environment(folder: str, packages: list[str]) -> str:
   with open(marker, 'w', encoding='utf-8') as file:
     file.write(wanted)
   return python
+
+
+def here_or_in(folder: str, modules: list[str], packages: list[str]) -> str:
+  """This Python if it has the modules, as the extra [benchmark] installs them, or else that of `environment`."""
+  found = all(importlib.util.find_spec(name) for name in modules)
+  return sys.executable if found else environment(folder, packages)
 
 
 class Peer:
