@@ -145,7 +145,7 @@ def find_contour(vertices_px: tf.Tensor, topology: ContourTopology,
   if there is not None:
     winding = tf.where(there, winding, 0)
     ends = tf.where(there[:, tf.newaxis, tf.newaxis], ends, 0)
-  x, y, x1, y1 = tf.unstack(tf.reshape(ends, [-1, 4]), axis=1)
+  x, y, x1, y1 = ranges.columns_of(tf.reshape(ends, [-1, 4]))
   return ContourEdges(x, y, x1 - x, y1 - y, winding, image, vertices)
 
 
@@ -173,10 +173,9 @@ def find_pieces(contour: ContourEdges, height: int, width: int, budget: Optional
 
   # What all pixels of a row share is worked out once a row.
   per_width, upright = tf.math.reciprocal_no_nan(right - left), tf.cast(left >= right, left.dtype)
-  table = tf.stack([left, right, rows.length, per_width, upright, rows.from_left, rows.signed_length,
-                    rows.rise], axis=-1)
-  left, right, length, per_width, upright, from_left, signed_length, rise = tf.unstack(tf.gather(table, span), axis=-1)
-  edge, row = tf.unstack(tf.gather(rows.origin, span), axis=1)
+  table = ranges.table_of([left, right, rows.length, per_width, upright, rows.from_left, rows.signed_length, rows.rise])
+  left, right, length, per_width, upright, from_left, signed_length, rise = ranges.columns_of(tf.gather(table, span))
+  edge, row = ranges.columns_of(tf.gather(rows.origin, span))
   # Signs are multiplied where tf.where, ten times as slow, would do.
   cell, beside = tf.cast(column, left.dtype), tf.cast(column < 0, left.dtype)
   low, high = tf.maximum(left, cell - beside * 2.**30), tf.minimum(right, cell + 1)
@@ -199,8 +198,8 @@ def _find_rows(contour, height, budget):
   end = tf.cast(tf.math.ceil(ranges.clip(tf.maximum(contour.y, end_y), 0, height)), tf.int64)
   edge, row, there = ranges.expand(first, end, budget)
 
-  table = tf.stack([contour.x, contour.y, contour.dx, 1 / contour.dy, contour.winding * contour.dy], axis=-1)
-  x, y, dx, per_dy, rise = tf.unstack(tf.gather(table, edge), axis=-1)
+  table = ranges.table_of([contour.x, contour.y, contour.dx, 1 / contour.dy, contour.winding * contour.dy])
+  x, y, dx, per_dy, rise = ranges.columns_of(tf.gather(table, edge))
   # Places along the edge where it enters the row from above and from below. A level edge has infinite 1 / dy.
   above = tf.cast(row, y.dtype) - y
   upper, lower = (ranges.clip(tf.math.multiply_no_nan(per_dy, down), 0, 1) for down in (above, above + 1))
@@ -209,6 +208,6 @@ def _find_rows(contour, height, budget):
   length = tf.abs(signed)
   # In a row, place along the edge is linear in x: from the end where x is least, backward if the edge runs left.
   leftward = x_lower < x_upper
-  origin = tf.stack([tf.cast(edge, tf.int32), tf.gather(contour.image, edge) * height + tf.cast(row, tf.int32)], axis=1)
+  origin = ranges.table_of([tf.cast(edge, tf.int32), tf.gather(contour.image, edge) * height + tf.cast(row, tf.int32)])
   return _Rows(origin, tf.minimum(x_upper, x_lower), tf.maximum(x_upper, x_lower), length,
                tf.where(leftward, lower, upper), tf.where(leftward, -signed, signed), rise * length, there)

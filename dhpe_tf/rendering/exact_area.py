@@ -103,9 +103,9 @@ class ExactAreaSilhouette:
       active = (coverage > margin) & (coverage < 1 - margin) & (pieces.column >= 0)
       push = tf.where(active, tf.gather(tf.reshape(upstream, [-1]), where), 0) * pieces.length
       lower = push * pieces.middle
-      per_edge = tf.math.unsorted_segment_sum(tf.stack([push - lower, lower], axis=-1), pieces.edge,
+      per_edge = tf.math.unsorted_segment_sum(ranges.table_of([push - lower, lower]), pieces.edge,
                                               tf.shape(edges.winding)[0])
-      normal = tf.stack([-edges.winding * edges.dy, edges.winding * edges.dx], axis=-1)
+      normal = ranges.table_of([-edges.winding * edges.dy, edges.winding * edges.dx])
       ends = per_edge[:, :, tf.newaxis] * normal[:, tf.newaxis, :]
       total = tf.math.unsorted_segment_sum(tf.reshape(ends, [-1, 2]), tf.reshape(edges.vertices, [-1]),
                                            shape[0] * shape[1])

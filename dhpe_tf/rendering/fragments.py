@@ -97,7 +97,7 @@ def list_triangle_fragments(corners: tf.Tensor, image: tf.Tensor, image_size: tu
   if row_there is not None:
     rows = rows._replace(end=tf.where(row_there, rows.end, rows.first))
   span, column, there = ranges.expand(rows.first, rows.end, budget)
-  c0, c1, c2, s0, s1, s2, depth, slope, near, far, start = tf.unstack(tf.gather(rows.plane, span), axis=-1)
+  c0, c1, c2, s0, s1, s2, depth, slope, near, far, start = ranges.columns_of(tf.gather(rows.plane, span))
   x = tf.cast(column, corners.dtype) + .5
   edges = (c0 - s0 * x, c1 - s1 * x, c2 - s2 * x)
   low, high = (f(f(edges[0], edges[1]), edges[2]) for f in (tf.minimum, tf.maximum))
@@ -106,14 +106,14 @@ def list_triangle_fragments(corners: tf.Tensor, image: tf.Tensor, image_size: tu
   if there is not None:
     inside &= there
   depth = tf.minimum(tf.maximum(depth + slope * (x - start), near), far)
-  source, pixel = tf.unstack(tf.gather(rows.origin, span), axis=-1)
+  source, pixel = ranges.columns_of(tf.gather(rows.origin, span))
   return Fragments(pixel + tf.cast(column, tf.int32), source, tf.where(inside, depth, np.inf))
 
 
 def _cut_into_rows(corners, source, image, row, image_size):
   """`_Rows` of triangles source [R], corners [R, 9] of images [R], in pixel rows int64 [R]."""
   height, width = image_size
-  xi, yi, zi, xj, yj, zj, xk, yk, zk = tf.unstack(corners, axis=-1)
+  xi, yi, zi, xj, yj, zj, xk, yk, zk = ranges.columns_of(corners)
   centre = tf.cast(row, corners.dtype) + .5
   constant, slope, crossings = [], [], []
   # The edge opposite to i, to j (backwards: its sign is turned), to k.
@@ -134,10 +134,10 @@ def _cut_into_rows(corners, source, image, row, image_size):
   per_area = tf.math.reciprocal_no_nan(at_first[0] + at_first[1] + at_first[2])
   to_j, to_k = (zj - zi) * per_area, (zk - zi) * per_area
   pixel = (image * height + tf.cast(row, tf.int32)) * width
-  plane = tf.stack(constant + slope + [
+  plane = ranges.table_of(constant + slope + [
       zi + at_first[1] * to_j + at_first[2] * to_k, -(slope[1] * to_j + slope[2] * to_k),
-      tf.minimum(tf.minimum(zi, zj), zk), tf.maximum(tf.maximum(zi, zj), zk), start], axis=-1)
-  return _Rows(tf.stack([tf.cast(source, tf.int32), pixel], axis=-1), first, end, plane)
+      tf.minimum(tf.minimum(zi, zj), zk), tf.maximum(tf.maximum(zi, zj), zk), start])
+  return _Rows(ranges.table_of([tf.cast(source, tf.int32), pixel]), first, end, plane)
 
 
 def nearest(fragments: Fragments, pixels: tf.Tensor) -> tf.Tensor:

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from dhpe_tf.rendering import crop_view, rasterizer
-from dhpe_tf.rendering.ranges import centres_within, expand_ranges
+from dhpe_tf.rendering.ranges import centres_within, columns_of, expand_ranges, table_of
 
 # Keeps the slope of a pixel centre that lies on an edge finite; pixels.
 _LEAST_DISTANCE = 1e-3
@@ -92,7 +92,7 @@ def _slopes(vertices, faces, seen, upstream):
   outer = tf.where(crossings.side > 0, width - 1 - crossings.inner, crossings.inner)
   brighter, darker = tf.minimum(upstream, 0), tf.maximum(upstream, 0)
   total = _pull(crossings, 1, outer, seen, brighter) + _pull(crossings, 0, crossings.depth, seen, darker)
-  ends = tf.stack([total * (1 - crossings.place), total * crossings.place], axis=-1)
+  ends = table_of([total * (1 - crossings.place), total * crossings.place])
   shape = tf.shape(vertices)[:2]
   return tf.reshape(tf.math.unsorted_segment_sum(ends, crossings.ends, shape[0] * shape[1]), shape)
 
@@ -107,7 +107,7 @@ def _find_crossings(vertices, faces, seen):
   low, high = tf.minimum(corners[:, 1], corners[:, 3]), tf.maximum(corners[:, 1], corners[:, 3])
   first, end = centres_within(low, high, height)
   number, row = expand_ranges(first, tf.where(high > low, end, 0))
-  x0, y0, x1, y1, x2, y2 = tf.unstack(tf.gather(corners, number), axis=1)
+  x0, y0, x1, y1, x2, y2 = columns_of(tf.gather(corners, number))
   number, row = tf.cast(number, tf.int32), tf.cast(row, tf.int32)
   place = (tf.cast(row, dtype) + .5 - y0) / (y1 - y0)
   x = x0 + place * (x1 - x0)

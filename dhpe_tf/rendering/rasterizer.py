@@ -97,9 +97,9 @@ def _locate(vertices, faces, source, x, y, perspective):
   sides = tf.stack([corners[1] - corners[0], corners[2] - corners[0]])  # [2, F * B, 3]
   (ax, bx), (ay, by) = tf.unstack(sides[..., 0]), tf.unstack(sides[..., 1])
   per_area = tf.math.reciprocal_no_nan(ax * by - ay * bx)
-  planes = tf.stack([corners[0][:, 0], corners[0][:, 1], by * per_area, -bx * per_area, -ay * per_area, ax * per_area,
-                     *(corner[:, 2] for corner in corners)], axis=-1)
-  x0, y0, bx, by, cx, cy, z0, z1, z2 = tf.unstack(tf.gather(planes, source), axis=-1)
+  planes = ranges.table_of([corners[0][:, 0], corners[0][:, 1], by * per_area, -bx * per_area, -ay * per_area,
+                            ax * per_area, *(corner[:, 2] for corner in corners)])
+  x0, y0, bx, by, cx, cy, z0, z1, z2 = ranges.columns_of(tf.gather(planes, source))
   x, y = x - x0, y - y0
   b, c = _within(x * bx + y * by), _within(x * cx + y * cy)
   weights = (1 - b - c, b, c)
@@ -107,7 +107,7 @@ def _locate(vertices, faces, source, x, y, perspective):
     weights = [weight / z for weight, z in zip(weights, (z0, z1, z2))]
     total = tf.add_n(weights)
     weights = [weight / total for weight in weights]
-  return tf.stack(weights, axis=-1), weights[0] * z0 + weights[1] * z1 + weights[2] * z2
+  return ranges.table_of(weights), weights[0] * z0 + weights[1] * z1 + weights[2] * z2
 
 
 def _within(weight):
@@ -135,10 +135,10 @@ def interpolate(visible: Visible, attributes: tf.Tensor, faces: Union[np.ndarray
   corners = [tf.reshape(tf.gather(attributes, faces[:, k]), [-1, channels]) for k in range(3)]
   # One gather a pixel, of what belongs to its face, is several times faster than one for each corner.
   table = tf.concat([corners[0], corners[1] - corners[0], corners[2] - corners[0]], axis=1)
-  values = tf.unstack(tf.gather(table, visible.face * batch + visible.image), axis=1)
+  values = ranges.columns_of(tf.gather(table, visible.face * batch + visible.image))
   first, to_second, to_third = (values[k * channels:(k + 1) * channels] for k in range(3))
-  _, b, c = tf.unstack(visible.barycentrics, axis=1)
-  return tf.stack([x + b * y + c * z for x, y, z in zip(first, to_second, to_third)], axis=1)
+  _, b, c = ranges.columns_of(visible.barycentrics)
+  return ranges.table_of([x + b * y + c * z for x, y, z in zip(first, to_second, to_third)])
 
 
 def to_image(visible: Visible, values: tf.Tensor) -> tf.Tensor:

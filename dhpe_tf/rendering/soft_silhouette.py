@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from dhpe_tf.rendering import crop_view
-from dhpe_tf.rendering.ranges import centres_within, clip, expand_ranges
+from dhpe_tf.rendering.ranges import centres_within, clip, columns_of, expand_ranges, table_of
 
 # How many pixels of how many images are worked on at a time.
 _PIXELS_AT_ONCE = 60_000
@@ -138,13 +138,13 @@ def _push_ends(corners, touches, push):
   # The exponent's sign is that of the point: inside, moving the edge away from it covers it better.
   push = -tf.gather(push, touches.pixel) * tf.sigmoid(touches.exponent) * tf.sign(touches.exponent)
   edges = tf.gather(tf.reshape(_edge_table(corners), [-1, 5]), touches.edge)
-  x0, y0, ux, uy, length = tf.unstack(edges, axis=1)
+  x0, y0, ux, uy, length = columns_of(edges)
   right, down = touches.x - x0, touches.y - y0
   place = tf.minimum(tf.maximum(right * ux + down * uy, 0), length)
   push_x, push_y = push * (right - place * ux), push * (down - place * uy)
   far = place / length
   far_x, far_y = push_x * far, push_y * far
-  ends = tf.stack([push_x - far_x, push_y - far_y, far_x, far_y], axis=-1)
+  ends = table_of([push_x - far_x, push_y - far_y, far_x, far_y])
   return tf.reshape(tf.math.unsorted_segment_sum(ends, touches.edge, 3 * tf.shape(corners)[0]), [-1, 3, 4])
 
 
@@ -164,7 +164,8 @@ def _find_touches(corners, faces, height, width, variance, tail):
       tf.reduce_min(y, axis=1) - reach, tf.reduce_max(y, axis=1) + reach, height))
   # What is constant in a row is worked out once a row.
   table = tf.gather(tf.reshape(_edge_table(corners), [-1, 15]), triangle)
-  x0, y0, ux, uy, length = (list(tf.unstack(table, axis=1)[k::5]) for k in range(5))
+  edges = columns_of(table)
+  x0, y0, ux, uy, length = (edges[k::5] for k in range(5))
   centre = tf.cast(row, dtype) + .5
   down = [centre - v for v in y0]
   dx, dy = ([u * n for u, n in zip(unit, length)] for unit in (ux, uy))
@@ -177,13 +178,13 @@ def _find_touches(corners, faces, height, width, variance, tail):
   beside = [(down[k] * ux[k] + x0[k] * uy[k]) * unit for k in range(3)]
   along = [(down[k] * uy[k] - x0[k] * ux[k]) * unit for k in range(3)]
   scaled = [unit * n for values in (uy, ux, length) for n in values]
-  table = tf.stack([*beside, *along, *scaled, first_inside, last_inside, centre], axis=1)
-  columns = tf.unstack(tf.gather(table, span), axis=1)
+  table = table_of([*beside, *along, *scaled, first_inside, last_inside, centre])
+  columns = columns_of(tf.gather(table, span))
   x = tf.cast(column, dtype) + .5
   exponent, slot = _nearest_edge(columns, x)
   triangle = tf.cast(triangle, tf.int32)
-  origins = tf.stack([triangle * 3, (triangle // faces * height + tf.cast(row, tf.int32)) * width], axis=1)
-  edge, pixel = tf.unstack(tf.gather(origins, span), axis=1)
+  origins = table_of([triangle * 3, (triangle // faces * height + tf.cast(row, tf.int32)) * width])
+  edge, pixel = columns_of(tf.gather(origins, span))
   return _Touches(pixel + tf.cast(column, tf.int32), edge + slot, exponent, x, columns[17])
 
 
