@@ -87,7 +87,7 @@ def write(folder: str, runs: Sequence[Run], header: str) -> str:
   Raises:
     UserError: a file cannot be written.
   """
-  text = f'{header}\n\n{table(runs)}'
+  text = '\n'.join(part for part in (f'{header}\n', table(runs), differences(runs)) if part)
   contents = {'table.md': text, 'results.json': json.dumps(
       [{'name': run.name, 'seed': run.seed, 'results': run.results} for run in runs], indent=1)}
   for name, content in contents.items():
@@ -110,11 +110,32 @@ def table(runs: Sequence[Run]) -> str:
   return '\n'.join(lines) + '\n'
 
 
+def differences(runs: Sequence[Run]) -> str:
+  """As `table`, each figure less that of the first variant with the same seed and refinement.
+
+  What seeds, and starts that variants share, do to all variants alike is gone from these, so they vary less.
+  """
+  groups = _by_name(runs)
+  first, *others = groups
+  lines = [_row(f'variant less {first}', 'refinement', 'seeds', *COLUMNS), _row(*['---'] * (3 + len(COLUMNS)))]
+  base = {(run.seed, steps): result for run in groups[first] for steps, result in run.results.items()}
+  for name in others:
+    for steps in sorted({0, max(groups[name][0].results)}):
+      pairs = [(run.results[steps], base[run.seed, steps]) for run in groups[name]
+               if steps in run.results and (run.seed, steps) in base]
+      if pairs:
+        cells = [spread([take(one) - take(other) for one, other in pairs], f'+{form}')
+                 for take, form in COLUMNS.values()]
+        lines.append(_row(name, f'{steps} steps' if steps else 'none', str(len(pairs)), *cells))
+  return '\n'.join(lines) + '\n' if len(lines) > 2 else ''
+
+
 def spread(values: Sequence[float], form: str) -> str:
   """'mean ± standard deviation', the latter of a sample (n - 1); the value alone where there is only one."""
   if len(values) == 1:
     return f'{values[0]:{form}}'
-  return f'{np.mean(values):{form}} ± {np.std(values, ddof=1):{form}}'
+  deviation = np.std(values, ddof=1)
+  return f'{np.mean(values):{form}} ± {deviation:{form.lstrip("+")}}'
 
 
 def _by_name(runs: Sequence[Run]) -> dict[str, list[Run]]:
@@ -155,7 +176,7 @@ def _plot_history(path: str, runs: Sequence[Run]) -> None:
   """Held-out 3D error and the share of hands near enough for the gate against the epoch."""
   panels: dict[str, dict[str, curves.Line]] = {}
   for title, scalar in (('held-out 3D error while training, mm', 'error_3d_mm'),
-                        ('share of held-out hands near enough for the gate', 'joints_near')):
+                        ('share of hands near enough for the gate', 'joints_near')):
     for name, group in _by_name(runs).items():
       line = _common_line([run.history for run in group], scalar)
       if line is not None:

@@ -58,6 +58,14 @@ def test_table_shows_mean_and_spread_with_and_without_refinement(runs):
   assert '±' not in ablations.table(runs[:1])
 
 
+def test_differences_are_taken_seed_by_seed(runs):
+  rows = [[cell.strip() for cell in line.split('|')[1:-1]] for line in ablations.differences(runs).splitlines()]
+  # Each seed of the other variant is 10 mm worse, so nothing varies.
+  assert rows[2][:4] == ['other', 'none', '2', '+10.0 ± 0.0'] and rows[2][-1] == '+0.000 ± 0.000'
+  assert rows[3][:4] == ['other', '50 steps', '2', '+10.0 ± 0.0'] and len(rows) == 4
+  assert ablations.differences(runs[:2]) == ''
+
+
 def test_files(runs, tmp_path):
   text = ablations.write(str(tmp_path / 'out'), runs, 'How it was made.')
   assert (tmp_path / 'out' / 'table.md').read_text() == text and text.startswith('How it was made.\n\n| variant |')
