@@ -9,7 +9,8 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from dhpe_tf import command_line, evaluate, export, predict, train
+from dhpe_tf import evaluate, export, predict, train
+from tests.commands import call
 from tests.data import records
 
 CONFIG = """
@@ -23,13 +24,6 @@ dhpe.build_model.rounds = 1
 train.epochs = 1
 train.steps_per_epoch = 2
 """
-
-
-def call(module, *arguments):
-  try:
-    return command_line.call(module.main, [module.__name__, *arguments], module._FLAGS)
-  finally:
-    gin.clear_config()
 
 
 @pytest.fixture(scope='module')

@@ -1,17 +1,10 @@
 import json
 
-import gin
 import pytest
 
-from dhpe_tf import command_line, evaluate_baselines, train
+from dhpe_tf import evaluate_baselines, train
+from tests.commands import call
 from tests.data import records
-
-
-def call(module, *arguments):
-  try:
-    return command_line.call(module.main, [module.__name__, *arguments], module._FLAGS)
-  finally:
-    gin.clear_config()
 
 
 @pytest.fixture(scope='module')

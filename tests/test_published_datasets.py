@@ -1,11 +1,11 @@
 """From the folders of public datasets to a report, by the commands that gin/<dataset>.gin names, on small networks."""
 import json
 
-import gin
 import pytest
 
 from data_tools import convert_dexter_object, convert_rhd, convert_stb
-from dhpe_tf import command_line, evaluate, train
+from dhpe_tf import evaluate, train
+from tests.commands import call
 from tests.data_tools.readers import dexter_object_files, rhd_files, stb_files
 
 # The paper's networks take a GPU; these have the same parts.
@@ -20,13 +20,6 @@ RUNS = {
     'dexter_object': ({'RHD': 'rhd', 'STB': 'stb', 'DEXTER_OBJECT': 'dexter_object'}, 'dexter_object', 'paper-do',
                       ('epe_mean/centroid', 'epe_mean/centroid_scale')),
 }
-
-
-def call(module, *arguments):
-  try:
-    return command_line.call(module.main, [module.__name__, *arguments], module._FLAGS)
-  finally:
-    gin.clear_config()
 
 
 @pytest.fixture(scope='module')
