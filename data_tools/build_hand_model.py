@@ -7,11 +7,8 @@ writes hand_right.npz and PROVENANCE.md into dhpe_tf/hand/assets. The same wheel
 arrays. A network that was trained with one version of the hand needs that version.
 """
 import os
-import sys
 
 from absl import flags
-
-sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from data_tools.hand_building import model, source
 from dhpe_tf import command_line, files

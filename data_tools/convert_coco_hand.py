@@ -7,11 +7,8 @@
 OneHand10K does not say which hand a picture shows: --side says it for all of them, right by most.
 """
 import os
-import sys
 
 from absl import flags
-
-sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from data_tools import conversion
 from data_tools.readers import coco_hand

@@ -4,12 +4,8 @@
 
 Only fingertips are labelled.
 """
-import os
-import sys
 
 from absl import flags
-
-sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from data_tools import conversion
 from data_tools.readers import dexter_object

@@ -4,12 +4,8 @@
 
 --input holds training/, evaluation/ and the JSON files; evaluation labels are a download of their own.
 """
-import os
-import sys
 
 from absl import flags
-
-sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from data_tools import conversion
 from data_tools.readers import freihand

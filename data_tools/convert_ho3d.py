@@ -5,12 +5,8 @@
 --input holds train/, evaluation/, train.txt and evaluation.txt, and evaluation_xyz.json if you have it: without it
 evaluation pictures are labelled at the wrist alone, enough for a submission to the challenge.
 """
-import os
-import sys
 
 from absl import flags
-
-sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from data_tools import conversion
 from data_tools.readers import ho3d

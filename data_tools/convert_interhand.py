@@ -4,12 +4,8 @@
 
 The dataset's test split becomes the split eval.
 """
-import os
-import sys
 
 from absl import flags
-
-sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from data_tools import conversion
 from data_tools.readers import interhand

@@ -24,11 +24,10 @@ from collections.abc import Callable, Iterable, Iterator
 from absl import flags
 from tqdm import tqdm
 
-sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-
 from data_tools.readers import jsonl
 from dhpe_tf import command_line
 from dhpe_tf.errors import UserError
+from dhpe_tf.tasks.hand import label_lines
 
 _FLAGS = flags.FlagValues()
 flags.DEFINE_string('labels', None, 'the .jsonl file', flag_values=_FLAGS)
@@ -54,10 +53,12 @@ def main(argv: list[str]) -> None:
   del argv
   from dhpe_tf import configuration  # Imports TensorFlow, which command_line.run has silenced by now.
   from dhpe_tf.data import tfrecords
+  from dhpe_tf.tasks.hand.record import HAND_RECORD
 
   configuration.load([], _FLAGS.gin_param)
   problems: list[str] = []
-  labels = [label for label in _without(problems, jsonl.check, jsonl.read_labels(_FLAGS.labels)) if _wanted(label)]
+  checked = _without(problems, label_lines.check, label_lines.read_labels(_FLAGS.labels))
+  labels = [label for label in checked if _wanted(label)]
   if not labels:
     raise UserError(f'{_FLAGS.labels}: no label passes --sources and --min_score')
   groups = {label['group'] for label in labels}
@@ -71,7 +72,7 @@ def main(argv: list[str]) -> None:
       if chosen:
         records = _without(problems, functools.partial(jsonl.to_record, teacher=_FLAGS.teacher),
                            tqdm(chosen, desc=split, unit=' hands'))
-        counts[split] = tfrecords.write_split(folder, split, records, _FLAGS.shards)
+        counts[split] = tfrecords.write_split(folder, split, records, HAND_RECORD, _FLAGS.shards)
     tfrecords.write_json(os.path.join(folder, tfrecords.DATASET_FILE), {
         'converter': 'convert_jsonl', 'labels': os.path.basename(_FLAGS.labels), 'teacher': _FLAGS.teacher or None,
         'counts': counts, 'skipped': problems, 'eval_groups': sorted(held_out), 'min_score': _FLAGS.min_score,

@@ -6,12 +6,9 @@ MANO is licensed by its authors (https://mano.is.tue.mpg.de, non-commercial, no 
 keep the output to yourself as well. The npz has MANO's array names, with a keypoint regressor beside them.
 """
 import os
-import sys
 
 import numpy as np
 from absl import flags
-
-sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from dhpe_tf import command_line
 from dhpe_tf.errors import UserError

@@ -4,12 +4,8 @@
 
 The defaults are the choices of the paper: the hand with more mask pixels, keypoint 0 in the palm.
 """
-import os
-import sys
 
 from absl import flags
-
-sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from data_tools import conversion
 from data_tools.readers import base, rhd

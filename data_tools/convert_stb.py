@@ -4,12 +4,8 @@
 
 --input holds images/ and labels/. The defaults are both pictures of the stereo camera, with the palm as keypoint 0.
 """
-import os
-import sys
 
 from absl import flags
-
-sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from data_tools import conversion
 from data_tools.readers import stb

@@ -6,14 +6,11 @@ The same seed gives the same records. Backgrounds are made up; --backgrounds=FOL
 """
 import concurrent.futures
 import os
-import sys
 from collections.abc import Iterator
 
 import numpy as np
 from absl import flags
 from tqdm import tqdm
-
-sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from dhpe_tf import command_line
 from dhpe_tf.errors import UserError
@@ -40,8 +37,10 @@ def main(argv: list[str]) -> None:
   """Makes the record set."""
   del argv
   from dhpe_tf import configuration
-  from dhpe_tf.data import synthesis, tfrecords
+  from dhpe_tf.data import tfrecords
   from dhpe_tf.hand.hand_model import load_hand_model
+  from dhpe_tf.synthesis import hand_renderer as synthesis
+  from dhpe_tf.tasks.hand.record import HAND_RECORD
 
   configuration.load([], _FLAGS.gin_param)
   if not _FLAGS.train + _FLAGS.eval:
@@ -52,7 +51,7 @@ def main(argv: list[str]) -> None:
     count = _FLAGS[split].value
     if count:
       records = tqdm(_records(split, count, hand_model, renderer), split, count, unit=' hands')
-      tfrecords.write_split(_FLAGS.output, split, records, _FLAGS.shards)
+      tfrecords.write_split(_FLAGS.output, split, records, HAND_RECORD, _FLAGS.shards)
   tfrecords.write_json(os.path.join(_FLAGS.output, tfrecords.DATASET_FILE), {
       'tool': 'make_synthetic', 'seed': _FLAGS.seed, 'image_size': _FLAGS.image_size,
       'backgrounds': 'photographs' if _FLAGS.backgrounds else 'made up',
@@ -67,8 +66,8 @@ def _seed(split: str, *numbers: int) -> int:
 
 def _records(split: str, count: int, hand_model, renderer) -> Iterator[dict]:
   """Yields the records of a split; rendering and encoding overlap."""
-  from dhpe_tf.data.backgrounds import Backgrounds
   from dhpe_tf.rendering import texture
+  from dhpe_tf.synthesis.backgrounds import Backgrounds
 
   skins = texture.sample_skin(hand_model, _SKINS, _seed(split, 1))
   backgrounds = Backgrounds(_seed(split, 2), _FLAGS.backgrounds)
@@ -90,7 +89,8 @@ def _records(split: str, count: int, hand_model, renderer) -> Iterator[dict]:
 
 def _record(scenes, pictures, i: int, backgrounds, seed: tuple, name: str) -> dict:
   """One record of a batch; every other hand is made a left one by mirroring."""
-  from dhpe_tf.data import compositing, image_files
+  from dhpe_tf.data import image_files
+  from dhpe_tf.synthesis import compositing
   random = np.random.default_rng(seed)
   picture, mask, seen = compositing.compose(pictures.rgb[i], pictures.alpha[i], pictures.joints_px[i],
                                             pictures.seen[i], backgrounds, random)

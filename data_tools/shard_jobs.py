@@ -17,8 +17,9 @@ from tqdm import tqdm
 
 from data_tools.readers import base
 from dhpe_tf import command_line, files
-from dhpe_tf.data import statistics, tfrecords
+from dhpe_tf.data import tfrecords
 from dhpe_tf.errors import UserError
+from dhpe_tf.tasks.hand.record import HAND_RECORD
 
 _RESULT, _FAILURE, _JOB = '.result.json', '.failure.txt', 'job.json'
 # Pictures are compressed already: gzip would take most of the time for a few per cent of the size.
@@ -66,7 +67,7 @@ class SplitJobs:
       found = tqdm(found, desc=f'{self.split} {shard + 1}/{self.shards}', unit=' hands', total=len(keys),
                    file=sys.stderr, mininterval=1, leave=False)
     try:
-      gathered = tfrecords.write_shard(self.path(shard), found, _COMPRESSION_LEVEL)
+      gathered = tfrecords.write_shard(self.path(shard), found, HAND_RECORD, _COMPRESSION_LEVEL)
     except UserError as error:
       with open(self.path(shard) + _FAILURE, 'w', encoding='utf-8') as file:
         file.write(base.first_line(error))
@@ -97,15 +98,15 @@ class SplitJobs:
 
   def finish(self, root: str) -> tuple[int, list[str]]:
     """Makes the folder the split's; returns the number of records and what was skipped."""
-    gathered, skipped = statistics.RecordStatistics(), []
+    gathered, skipped = HAND_RECORD.new_statistics(), []
     for shard in range(self.shards):
       result = _read_json(self.path(shard) + _RESULT)
-      gathered.merge(statistics.RecordStatistics.from_state(result['statistics']))
+      gathered.merge(HAND_RECORD.new_statistics().load(result['statistics']))
       skipped += result['skipped']
     shards = {os.path.basename(self.path(shard)) for shard in range(self.shards)}
     for name in set(os.listdir(self.folder)) - shards:
       files.remove(os.path.join(self.folder, name))
-    tfrecords.adopt_split(root, self.split, self.folder, gathered)
+    tfrecords.adopt_split(root, self.split, self.folder, gathered, HAND_RECORD.schema)
     return gathered.count, skipped
 
 

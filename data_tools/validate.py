@@ -10,13 +10,10 @@ import os
 import sys
 from typing import Any, Optional
 
-import numpy as np
 from absl import flags
 from tqdm import tqdm
 
-sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-
-from data_tools.checks import base, counts
+from data_tools import counts
 from dhpe_tf import command_line
 from dhpe_tf.errors import UserError
 
@@ -25,18 +22,23 @@ flags.DEFINE_string('records', None, 'folder of the record set', flag_values=_FL
 flags.DEFINE_list('splits', None, 'splits to check; all by default', flag_values=_FLAGS)
 flags.DEFINE_string('report', None, 'JSON file for findings and numbers', flag_values=_FLAGS)
 flags.DEFINE_string('sheet', None, 'PNG file for a sheet of records with their labels drawn', flag_values=_FLAGS)
-flags.DEFINE_string('hand_model', None, 'MANO_RIGHT.pkl, where pose and shape belong to MANO', flag_values=_FLAGS)
-flags.DEFINE_float('tolerance_px', 1., 'largest distance of 2D labels from projected 3D labels', flag_values=_FLAGS)
-flags.DEFINE_integer('placement_records', 500, 'pictures a split to check the place of the labels in', lower_bound=0,
-                     flag_values=_FLAGS)
+command_line.define_configuration_flags(_FLAGS)
 flags.mark_flags_as_required(['records'], _FLAGS)
+
+TASK_COMMAND = 'validate'  # tasks add flags of their own
 _BATCH = 64
+_GROUP = 'group'  # the field that tells people or sessions apart, in tasks that have one
 
 
 def main(argv: list[str]) -> None:
   """Checks."""
-  del argv
-  report = validate(_FLAGS.records, _FLAGS.splits, _FLAGS.hand_model, _FLAGS.tolerance_px, _FLAGS.placement_records)
+  from dhpe_tf import configuration
+  from dhpe_tf.experiment import Experiment
+
+  configuration.load(_FLAGS.gin_file, _FLAGS.gin_param)
+  task = Experiment(method=None).task
+  options = command_line.task_flags(task.define_flags, 'validate', argv)
+  report = validate(task, _FLAGS.records, _FLAGS.splits, options)
   for split, found in report['splits'].items():
     print(f'{split}: {found["count"]} records')
     for title, result in found['checks'].items():
@@ -49,22 +51,20 @@ def main(argv: list[str]) -> None:
     from dhpe_tf.data import tfrecords
     tfrecords.write_json(_FLAGS.report, report)
   if _FLAGS.sheet:
-    _draw_sheet('train' if 'train' in report['splits'] else next(iter(report['splits'])))
+    _draw_sheet(task, 'train' if 'train' in report['splits'] else next(iter(report['splits'])))
   if report['problems']:
     raise UserError(f'{_FLAGS.records}: {report["problems"]} problems, see above')
   print(f'{_FLAGS.records}: no problem found')
 
 
-def validate(root: str, splits: Optional[list[str]] = None, model_path: Optional[str] = None, tolerance_px: float = 1.,
-             placement_records: int = 500) -> dict[str, Any]:
+def validate(task, root: str, splits: Optional[list[str]] = None, options: Any = None) -> dict[str, Any]:
   """Checks a record set.
 
   Args:
-    root: its folder.
+    task: says what a record is and what to check.
+    root: folder of the record set.
     splits: to check; None for all.
-    model_path: hand model of the records' pose and shape where it is not the built-in one.
-    tolerance_px: largest distance of 2D labels from projected 3D labels.
-    placement_records: number of pictures to check the place of the labels in.
+    options: parsed flags of the task; None for their defaults.
 
   Returns:
     `splits` (by name: `count` and `checks`, by title `findings` and `numbers`), `findings` on the whole set, and
@@ -80,41 +80,27 @@ def validate(root: str, splits: Optional[list[str]] = None, model_path: Optional
   about = _about(os.path.join(root, tfrecords.DATASET_FILE))
   groups: dict[str, set[bytes]] = {}
   report: dict[str, Any] = {'records': root, 'about': about, 'splits': {}}
+  options = command_line.task_flags(task.define_flags, TASK_COMMAND, ['validate']) if options is None else options
   for split in splits:
-    checks = _make_checks(about, model_path, tolerance_px, placement_records)
-    groups[split], count, sides = set(), 0, {}
+    checks = task.record_checks(about, options)
+    groups[split], count = set(), 0
     total = tfrecords.count(root, split)
     bar = tqdm(total=total, desc=split, unit=' records', file=sys.stderr, mininterval=1, leave=False)
-    for batch in tfrecords.read(root, split).batch(_BATCH).as_numpy_iterator():
+    for batch in tfrecords.read(root, split, task.record.schema).batch(_BATCH).as_numpy_iterator():
       for check in checks:
         check.add(batch)
-      groups[split].update(batch['group'].tolist())
-      count += len(batch['image/id'])
-      for side, number in zip(*np.unique(batch['hand/side'], return_counts=True)):
-        sides[side.decode()] = sides.get(side.decode(), 0) + int(number)
-      bar.update(len(batch['image/id']))
+      groups[split].update(batch[_GROUP].tolist() if _GROUP in batch else ())
+      size = len(next(iter(batch.values())))
+      count += size
+      bar.update(size)
     bar.close()
-    results = {'numbers of records and sides': {'findings': counts.findings(split, count, sides, about),
-                                                'numbers': {'sides': sides}}}
+    results = {'number of records': {'findings': counts.findings(split, count, about), 'numbers': {}}}
     results.update({check.title: {'findings': check.findings(), 'numbers': check.numbers()} for check in checks})
     report['splits'][split] = {'count': count, 'checks': results}
   report['findings'] = counts.shared_groups(groups)
   report['problems'] = len(report['findings']) + sum(
       len(result['findings']) for found in report['splits'].values() for result in found['checks'].values())
   return report
-
-
-def _make_checks(about: Optional[dict], model_path: Optional[str], tolerance_px: float,
-                 placement_records: int) -> list[base.Check]:
-  from data_tools.checks import anatomy, labels, pictures, placement
-  from dhpe_tf.hand import hand_model
-  options = (about or {}).get('options', {})
-  model = hand_model.load_hand_model(model_path)
-  if model_path is None and 'MANO' in str(options.get('parameters')):
-    model = None
-  return [labels.Values(), labels.Projection(tolerance_px), labels.Depth(),
-          anatomy.Bones('palm' if options.get('first_keypoint') == 'palm' else 'wrist'), anatomy.Side(),
-          anatomy.Parameters(model), pictures.Pictures(), pictures.Masks(), placement.Placement(placement_records)]
 
 
 def _about(path: str) -> Optional[dict]:
@@ -136,15 +122,13 @@ def _short(numbers: dict[str, Any]) -> str:
   return ', '.join(f'{name} {value}' for name, value in numbers.items() if len(str(value)) < 60)
 
 
-def _draw_sheet(split: str) -> None:
+def _draw_sheet(task, split: str) -> None:
   """Draws the first records of a split."""
   from data_tools import view_records
   from dhpe_tf.data import input_pipeline
-  from dhpe_tf.visualization import overlay
-  dataset = input_pipeline.build_dataset([(_FLAGS.records, split, 1.)], batch_size=1, image_size=160, training=False)
-  cells = [view_records.draw_cell(instance) for instance in dataset.unbatch().take(40).as_numpy_iterator()]
-  overlay.write_png(_FLAGS.sheet, view_records.sheet(cells, 8))
-  print(f'{_FLAGS.sheet}: {len(cells)} records of {split}')
+  dataset = input_pipeline.build_dataset(task, [(_FLAGS.records, split, 1.)], batch_size=1, image_size=160,
+                                         training=False)
+  print(f'{_FLAGS.sheet}: {view_records.draw_sheet(task, dataset, _FLAGS.sheet)} records of {split}')
 
 
 if __name__ == '__main__':

@@ -6,14 +6,8 @@ A row holds a picture with the predicted skeleton and mask, its offspring as the
 with their labels. --model takes an exported model instead. Seeds that a training would leave out say so; --plausible
 shows none of them.
 """
-import os
-import sys
-from collections.abc import Callable
-
 import numpy as np
 from absl import flags
-
-sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from data_tools import view_records
 from dhpe_tf import command_line
@@ -40,55 +34,53 @@ def main(argv: list[str]) -> None:
 
   from dhpe_tf.data import input_pipeline
   from dhpe_tf.errors import UserError
-  from dhpe_tf.selfsup.offspring import Offspring
-  from dhpe_tf.visualization import overlay
-  predict, hand, size = _load()
-  breeder = Offspring(hand, size, start_epoch=0, seeds_per_batch=1)  # even if the training had none
+  from dhpe_tf.methods.dhpe.selfsup.offspring import Offspring
+  from dhpe_tf.visualization import pictures
+  predictor = _load()
+  task, size = predictor.task, predictor.input_specs['image'].shape[1]
+  breeder = Offspring(task.hand_model, size, start_epoch=0, parents_per_batch=1)  # even if the training had none
   breeder.begin_epoch(0)
   breed = tf.function(breeder.breed, autograph=False)
-  dataset = input_pipeline.build_dataset([(_FLAGS.records, _FLAGS.split, 1.0)], batch_size=1, image_size=size,
+  dataset = input_pipeline.build_dataset(task, [(_FLAGS.records, _FLAGS.split, 1.0)], batch_size=1, image_size=size,
                                          training=False)
   rows, used = [], 0
   for number, parent in enumerate(dataset.shard(_FLAGS.stride, 0)):
-    results = predict(parent['image'])
+    results = predictor.answer({'image': parent['image']})
     new = breed(parent, results, tf.constant([_FLAGS.seed, number], tf.int64))
     plausible = bool(new.pop('instance_weight')[0] > 0)
     if plausible or not _FLAGS.plausible:
       used += plausible
-      rows.append(_row(parent, results, new, plausible))
+      rows.append(_row(task, parent, results, new, plausible))
     if len(rows) == _FLAGS.count:
       break
   if not rows:
     raise UserError(f'{_FLAGS.records} {_FLAGS.split}: no prediction is plausible; train longer or leave out '
                     '--plausible')
-  overlay.write_png(_FLAGS.output, view_records.sheet([cell for row in rows for cell in row], len(rows[0])))
+  pictures.write_png(_FLAGS.output, pictures.sheet([cell for row in rows for cell in row], len(rows[0])))
   print(f'{_FLAGS.output}: offspring of {len(rows)} predictions, {used} of which a training would take')
 
 
-def _load() -> tuple[Callable, object, int]:
-  """The function from images to outputs, its hand, and the side of its images."""
+def _load():
+  """The predictor, of the built-in hand."""
   from dhpe_tf import configuration
   from dhpe_tf.errors import UserError
-  from dhpe_tf.hand.hand_model import load_hand_model
-  from dhpe_tf.serving import predictor
-  from dhpe_tf.training.trained import load_trained
+  from dhpe_tf.inference import predictor
   if bool(_FLAGS.model_dir) == bool(_FLAGS.model):
     raise UserError('give --model_dir, of a training, or --model, an export, and not both')
   if _FLAGS.model_dir:
-    model = load_trained(_FLAGS.model_dir, _FLAGS.gin_param)
-    return (lambda images: model(images, training=False)), model.hand_model, model.inputs[0].shape[1]
+    return predictor.load(_FLAGS.model_dir, _FLAGS.gin_param)
   configuration.load(gin_params=_FLAGS.gin_param)
   folder = predictor.find_export(_FLAGS.model)
   if not folder:
     raise UserError(f'--model={_FLAGS.model} holds no exported model; export one by python -m dhpe_tf.export')
-  hand = load_hand_model()
-  if predictor.read_card(folder)['hand_model'].get('fingerprint', hand.fingerprint) != hand.fingerprint:
-    raise UserError(f'{folder}: made with another hand than the built-in one; give its --model_dir instead')
   loaded = predictor.from_export(folder)
-  return loaded.run, hand, loaded.image_size
+  known = loaded.task.hand_model.fingerprint
+  if loaded.card['hand_model'].get('fingerprint', known) != known:
+    raise UserError(f'{folder}: made with another hand than the built-in one; give its --model_dir instead')
+  return loaded
 
 
-def _row(parent: dict, results: dict, new: dict, plausible: bool) -> list[np.ndarray]:
+def _row(task, parent: dict, results: dict, new: dict, plausible: bool) -> list[np.ndarray]:
   """The cells of one seed: its prediction, its offspring as they are, and with their labels."""
   seed = {name: value[0].numpy() for name, value in parent.items()}
   seed.update(joints_2d=results['joints_2d'][0].numpy(), mask=results['mask'][0].numpy(), joints_2d_weight=np.ones(21))
@@ -96,17 +88,17 @@ def _row(parent: dict, results: dict, new: dict, plausible: bool) -> list[np.nda
   for child in children:
     child['id'] = b'' if plausible else b'(left out)'
   bare = [{**child, 'joints_2d_weight': np.zeros(21), 'mask': np.zeros_like(child['mask'])} for child in children]
-  return [_cell(instance) for instance in (seed, *bare, *children)]
+  return [_cell(task, instance) for instance in (seed, *bare, *children)]
 
 
-def _cell(instance: dict) -> np.ndarray:
+def _cell(task, instance: dict) -> np.ndarray:
   """`view_records.draw_cell` of an instance, enlarged."""
   import tensorflow as tf
   side = _FLAGS.zoom * instance['image'].shape[0]
 
   def enlarge(picture: np.ndarray) -> np.ndarray:
     return tf.image.resize(picture, [side, side], 'bicubic').numpy()
-  return view_records.draw_cell({**instance, 'image': np.clip(enlarge(instance['image']), 0, 1),
+  return view_records.draw_cell(task, {**instance, 'image': np.clip(enlarge(instance['image']), 0, 1),
                                  'mask': enlarge(instance['mask'][..., None])[..., 0]})
 
 

@@ -6,7 +6,7 @@
 With --start_file a variant starts from the weights of another training, whose configuration is the variant's with that
 file on top; variants for which they come out alike share it. Each training is a process of its own: where one fails
 the others go on. What is done is left alone, so the same command goes on after a stop. In --output lie table.md,
-results.json and the plots pck.png, refinement.png and gate.png, drawn anew after every training, and
+results.json and the plots curves.png, refinement.png and history.png, drawn anew after every training, and
 seed_<N>/<variant>/ with model, report and log.
 """
 import os
@@ -33,15 +33,18 @@ flags.DEFINE_multi_string('gin_param', [], 'Setting of all trainings, such as "t
 flags.DEFINE_integer('seeds', 3, 'Number of seeds.', lower_bound=1, flag_values=_FLAGS)
 flags.DEFINE_list('refine_steps', ['5', '10', '20', '50'], 'Steps of test-time refinement to measure after.',
                   flag_values=_FLAGS)
+flags.DEFINE_list('scalars', [], 'Scalars of the evaluations while training to plot against the epoch; all but the '
+                  'terms of the loss by default.', flag_values=_FLAGS)
 flags.DEFINE_integer('limit', None, 'Most images to measure on.', lower_bound=1, flag_values=_FLAGS)
 flags.DEFINE_integer('jobs', 1, 'Trainings at a time; they share the cores.', lower_bound=1, flag_values=_FLAGS)
+command_line.define_import_flag(_FLAGS)
 flags.mark_flags_as_required(['output', 'records'], _FLAGS)
 
 
 def main(argv: list[str]) -> None:
   """Runs the trainings and draws what they measure."""
   del argv
-  from dhpe_tf.training import jobs
+  from dhpe_tf.experiments import jobs
 
   starts, variants = {}, {}
   for seed in range(_FLAGS.seeds):
@@ -81,8 +84,13 @@ def _name(file: str) -> str:
 
 
 def _train(files: list[str], params: list[str], model_dir: str) -> tuple[str, ...]:
-  return ('dhpe_tf.train', *(f'--gin_file={file}' for file in files), *(f'--gin_param={param}' for param in params),
-          f'--model_dir={model_dir}')
+  return ('dhpe_tf.train', *_imports(), *(f'--gin_file={file}' for file in files),
+          *(f'--gin_param={param}' for param in params), f'--model_dir={model_dir}')
+
+
+def _imports() -> list[str]:
+  """The modules of --import, for the commands that are run."""
+  return [f'--import={name}' for name in _FLAGS['import'].value]
 
 
 def _params(seed: int) -> list[str]:
@@ -95,7 +103,7 @@ def _initial_weights(model_dir: str) -> str:
 
 def _start(file: str, seed: int):
   """The job of the trainings that a variant starts from, or None."""
-  from dhpe_tf.training import jobs
+  from dhpe_tf.experiments import jobs
   if not _FLAGS.start_file:
     return None
   folder = os.path.join(_seed_folder(seed), f'start_of_{_name(file)}')
@@ -110,14 +118,14 @@ def _start(file: str, seed: int):
 
 def _variant(file: str, seed: int, start):
   """The job of one variant and seed, training and evaluation; `start` is the job whose weights it starts from."""
-  from dhpe_tf.training import jobs
+  from dhpe_tf.experiments import jobs
   files, params = [file, *_FLAGS.size_file], _params(seed)
   text = _configuration(files, params)
   if start:
     params.append(_initial_weights(os.path.join(start.folder, _name(_FLAGS.start_file[-1]))))
   folder = os.path.join(_seed_folder(seed), _name(file))
-  evaluate = ('dhpe_tf.evaluate', f'--model_dir={folder}/model', f'--data={_FLAGS.records}', '--split=eval',
-              '--baseline_split=', f'--refine_steps={",".join(_FLAGS.refine_steps)}', f'--report={folder}/report.json',
+  evaluate = ('dhpe_tf.evaluate', *_imports(), f'--model_dir={folder}/model', f'--data={_FLAGS.records}',
+              '--split=eval', '--baseline_split=', f'--refine_steps={",".join(_FLAGS.refine_steps)}', f'--report={folder}/report.json',
               *([f'--limit={_FLAGS.limit}'] if _FLAGS.limit else []))
   return jobs.Job(f'{_name(file)}, seed {seed}', folder, (_train(files, params, f'{folder}/model'), evaluate), text)
 
@@ -133,14 +141,16 @@ def _configuration(files: list[str], params: list[str]) -> str:
 
 def _draw(done: list) -> str:
   """Draws table and plots of the jobs that are done; returns what to say of the last one."""
-  from dhpe_tf.evaluation import ablations
-  runs = []
+  from dhpe_tf.experiment import Experiment
+  from dhpe_tf.experiments import ablations
+  task, runs = Experiment(method=None).task, []  # the variants share it
   for job in done:
     name, _, seed = job.name.rpartition(', seed ')
-    runs.append(ablations.read(name, int(seed), f'{job.folder}/report.json', f'{job.folder}/model'))
+    runs.append(ablations.read(task, name, int(seed), f'{job.folder}/report.json', f'{job.folder}/model'))
   settings = ' '.join([*_FLAGS.size_file, *(f'`{param}`' for param in _FLAGS.gin_param)]) or 'as in the files'
-  ablations.write(_FLAGS.output, runs, f'Mean over seeds ± standard deviation. Size: {settings}. Start: '
-                  f'{", ".join(_FLAGS.start_file) or "none"}.')
+  header = (f'Mean over seeds ± standard deviation. Size: {settings}. Start: '
+            f'{", ".join(_FLAGS.start_file) or "none"}.')
+  ablations.write(_FLAGS.output, task, runs, header, _FLAGS.scalars)
   return f'{len(runs)} in {os.path.join(_FLAGS.output, "table.md")}'
 
 

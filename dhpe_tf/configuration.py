@@ -18,11 +18,11 @@ from typing import NamedTuple, Optional
 
 import gin
 
-from dhpe_tf import errors, files
+from dhpe_tf import errors, files, renamed_settings
 
 # Their modules register what gin can bind. They are named, not imported: they stand above this module.
 CONFIGURABLE_PACKAGES = ('geometry', 'hand', 'rendering', 'networks', 'losses', 'metrics', 'data', 'visualization',
-                         'models', 'refinement', 'selfsup', 'baselines', 'training', 'evaluation', 'serving')
+                         'optimization', 'synthesis', 'tasks', 'methods', 'experiment', 'training')
 DEFAULTS = 'defaults.gin'
 CONFIG_FILE = 'config.gin'  # what was given; the file to pass as `saved` when a run goes on
 OPERATIVE_FILE = 'operative_config.gin'  # what was used, defaults of the code included
@@ -72,10 +72,8 @@ def folder() -> pathlib.Path:
 def register_configurables() -> None:
   """Imports every module that registers something gin can bind."""
   for name in CONFIGURABLE_PACKAGES:
-    if not (_PACKAGE / name).is_dir():
-      continue
     package = importlib.import_module(f'dhpe_tf.{name}')
-    for module in pkgutil.walk_packages(package.__path__, f'{package.__name__}.'):
+    for module in pkgutil.walk_packages(getattr(package, '__path__', []), f'{package.__name__}.'):
       importlib.import_module(module.name)
 
 
@@ -85,7 +83,7 @@ def load(gin_files: Iterable[str] = (), gin_params: Iterable[str] = (), saved: O
   Args:
     gin_files: files, in the order of application.
     gin_params: single bindings such as `train.steps = 100`.
-    saved: the `config.gin` of the run that goes on, applied before `gin_files`.
+    saved: the `config.gin` of the run that goes on, applied before `gin_files`; it may use former names.
 
   Raises:
     UserError: a missing file, a syntax error, an unknown name or parameter, a macro that nothing defines or nothing
@@ -95,13 +93,14 @@ def load(gin_files: Iterable[str] = (), gin_params: Iterable[str] = (), saved: O
   gin.clear_config()
   for prefix in (folder(), folder().parent):  # `rhd.gin` and `gin/rhd.gin`
     _add_search_path(prefix)
-  used = set()
-  for name in [DEFAULTS, *([saved] if saved else []), *gin_files]:
-    _add_search_path(_find(name).parent)
-    _parse(gin.parse_config_file, str(_find(name)))
+  used = _parse_file(DEFAULTS)
+  if saved:
+    _parse(gin.parse_config, _saved_text(saved), place=saved)
     used |= _read(gin.config_str())[1]
+  for name in gin_files:
+    used |= _parse_file(name)
   for param in gin_params:
-    _parse(gin.parse_config, param, place=f'--gin_param {param!r}')
+    _parse(gin.parse_config, renamed_settings.renew(param), place=f'--gin_param {param!r}')
     used |= _read(gin.config_str())[1]
   _check_macros(used)
   _parse(gin.finalize)
@@ -138,6 +137,22 @@ def _read(text: str) -> tuple[set[Binding], set[str]]:
               for s in gin.config_parser.ConfigParser(text, collector)
               if isinstance(s, gin.config_parser.BindingStatement)}
   return bindings, collector.macros
+
+
+def _parse_file(name: str) -> set[str]:
+  """Parses a gin file; returns the names of the macros used so far."""
+  _add_search_path(_find(name).parent)
+  _parse(gin.parse_config_file, str(_find(name)))
+  return _read(gin.config_str())[1]
+
+
+def _saved_text(path: str) -> str:
+  """A saved configuration, former names renewed; raises UserError where it cannot be read."""
+  try:
+    with open(path, encoding='utf-8') as file:
+      return renamed_settings.renew(file.read())
+  except (OSError, UnicodeDecodeError) as error:
+    raise errors.UserError(f'{path}: cannot be read ({error}); choose another --model_dir') from error
 
 
 def _find(name: str) -> pathlib.Path:

@@ -1,13 +1,19 @@
-"""Measures a trained model on records.
+"""Measures a method on records.
 
   python -m dhpe_tf.evaluate --model_dir=runs/quickstart --data=records/quickstart --split=eval --report=report.json
+  python -m dhpe_tf.evaluate --gin_file=methods/particle_swarm.gin --data=records/synthetic --report=swarm.json
 
-Writes the report as JSON, a table beside it (.md) and a plot of the PCK curves (.png): 3D errors of keypoints under
-three named alignments, 2D errors, mask IoU; in comparison the answer that is always the mean hand of --baseline_split,
-and with --refine_steps=10,50 the model's answers after so many steps of test-time refinement. Images are also measured
-by kind: side, occlusion, size, view, near to or far from the hands of --baseline_split. Each of --protocols has a plot
-of its own, <report>_<protocol>.png, with published areas under the curve and the runs of --compare.
+The method is a trained one (--model_dir), an exported one (--model), or one that needs no training (--gin_file).
+Methods that take 2D joints and masks get the labelled ones, or with --evidence those that another model finds.
+
+Writes the report as JSON, a table beside it (.md) and plots of the curves (.png): by the task's default protocol and by
+each of --protocols; in comparison answers that are always the same, such as the mean hand of --baseline_split; and with
+--refine_steps=10,50 the method's answers after so many steps of test-time refinement. Images are also measured by kind,
+among them near to or far from those of --baseline_split. The plots show the runs of --compare as well.
 """
+import functools
+from collections.abc import Callable
+
 from absl import flags
 
 from dhpe_tf import command_line
@@ -15,57 +21,96 @@ from dhpe_tf.errors import UserError
 
 _FLAGS = flags.FlagValues()
 flags.DEFINE_string('model_dir', None, 'Folder of a training.', flag_values=_FLAGS)
+flags.DEFINE_string('model', None, 'Folder of an export or of one of its versions.', flag_values=_FLAGS)
+command_line.define_configuration_flags(_FLAGS)
+flags.DEFINE_string('evidence', None, 'Export or folder of a training that finds the inputs of the method.',
+                    flag_values=_FLAGS)
 flags.DEFINE_string('data', None, 'Folder of the records, with Split-<name> in it.', flag_values=_FLAGS)
 flags.DEFINE_string('split', 'eval', 'Split to measure on.', flag_values=_FLAGS)
-flags.DEFINE_string('report', None, 'JSON file to write; table and plot get its name.', flag_values=_FLAGS)
-flags.DEFINE_string('baseline_split', 'train', 'Split whose mean hand is the comparison; empty for none.',
+flags.DEFINE_string('report', None, 'JSON file to write; table and plots get its name.', flag_values=_FLAGS)
+flags.DEFINE_string('baseline_split', 'train', 'Split whose mean is the comparison; empty for none.',
                     flag_values=_FLAGS)
 flags.DEFINE_integer('limit', None, 'Most images to measure.', lower_bound=1, flag_values=_FLAGS)
-flags.DEFINE_multi_string('gin_param', [], 'Setting changed against the training.', flag_values=_FLAGS)
-flags.DEFINE_list('protocols', [], 'Named protocols to measure by as well: crop, zb-rhd, zb-stb, paper-do, freihand, '
-                  'ho3d.', flag_values=_FLAGS)
+flags.DEFINE_integer('batch_size', None, 'Images at once; that of the configuration by default.', lower_bound=1,
+                     flag_values=_FLAGS)
+flags.DEFINE_list('protocols', [], 'Named protocols to measure by as well; an unknown one lists those there are.',
+                  flag_values=_FLAGS)
 flags.DEFINE_list('refine_steps', [], 'Numbers of steps of refinement to measure as well; the paper takes 50.',
                   flag_values=_FLAGS)
-flags.DEFINE_enum('root_depth', 'truth', ['truth', 'fitted'], 'Depth at which the named protocols turn crops into '
-                  'metres: the true one, or that at which the predicted hand has its size.', flag_values=_FLAGS)
 flags.DEFINE_list('compare', [], 'Reports (.json) of other runs to draw in the same plots.', flag_values=_FLAGS)
-flags.mark_flags_as_required(['model_dir', 'data', 'report'], _FLAGS)
+flags.mark_flags_as_required(['data', 'report'], _FLAGS)
+
+TASK_COMMAND = 'evaluate'  # tasks add flags of their own
+EVIDENCE = 'evidence'
+METHOD = 'model'
 
 
 def main(argv: list[str]) -> None:
   """Evaluates."""
-  del argv
-  from dhpe_tf.evaluation import measurements, metric_space, protocols, reports, slices
-  from dhpe_tf.training.settings import TrainSettings
-  from dhpe_tf.training.trained import load_trained
+  from dhpe_tf.evaluation import collection, reports
 
   steps = _refine_steps()
-  for name in _FLAGS.protocols:
-    protocols.get(name)
   others = reports.read_curves(_FLAGS.compare)
-  model = load_trained(_FLAGS.model_dir, _FLAGS.gin_param)
-  settings = TrainSettings()
-  found, labels = measurements.collect_several(_answers(model, steps), settings.records(_FLAGS.data, _FLAGS.split),
-                                               f'{_FLAGS.data} {_FLAGS.split}', _FLAGS.limit)
-  answers = dict(zip(['model', *(f'{number} steps of refinement' for number in steps)], found))
-  count = len(found[0].mask)
-  training = {}
+  experiment, predictor, evidence = _load()
+  task = experiment.task
+  options = command_line.task_flags(task.define_flags, 'evaluate', argv)
+  wanted = _protocols(task)
+  records = functools.partial(experiment.records, _FLAGS.data, **_changes(evidence or predictor))
+  found = collection.collect(task, _answers(predictor, evidence, steps), records(_FLAGS.split),
+                             f'{_FLAGS.data} {_FLAGS.split}', _FLAGS.limit)
+  answers, labels, training = dict(found.predictions), found.labels, {}
+  count = len(next(iter(labels.values())))
   if _FLAGS.baseline_split:
-    training = measurements.collect_labels(settings.records(_FLAGS.data, _FLAGS.baseline_split),
-                                           f'{_FLAGS.data} {_FLAGS.baseline_split}')
-    answers['mean training hand'] = measurements.mean_hand(training, count)
-  header = {'model_dir': _FLAGS.model_dir, 'data': _FLAGS.data, 'split': _FLAGS.split, 'images': count}
-  kinds = slices.assign(labels, training)
+    training = collection.collect_labels(task, records(_FLAGS.baseline_split),
+                                         f'{_FLAGS.data} {_FLAGS.baseline_split}')
+    answers.update(task.constant_answers(training, count))
+  kinds = task.slices(labels, training)
   report = reports.Report(
-      header, {name: measurements.measure(answer, labels) for name, answer in answers.items()},
-      {name: slices.measure(answer, labels, kinds) for name, answer in answers.items()},
-      {protocol: {name: metric_space.evaluate(protocol, answer, labels, _FLAGS.root_depth)
-                  for name, answer in answers.items()}
-       for protocol in _FLAGS.protocols},
-      {protocol: {name: metric_space.curves(protocol, answer, labels, measurements.THRESHOLDS_M, _FLAGS.root_depth)
-                  for name, answer in answers.items()} for protocol in _FLAGS.protocols})
-  reports.write(_FLAGS.report, report, others)
-  print(reports.table(report))
+      _header(count, found.processor_ms),
+      {protocol: {name: task.measure(protocol, answer, labels, options) for name, answer in answers.items()}
+       for protocol in wanted},
+      {name: collection.measure_slices(task, answer, labels, kinds) for name, answer in answers.items()})
+  reports.write(_FLAGS.report, task, report, others)
+  print(reports.table(task, report))
+
+
+def _load():
+  """The experiment, the predictor to be measured, and the one that finds its inputs, or None."""
+  from dhpe_tf import configuration
+  from dhpe_tf.experiment import Experiment
+  from dhpe_tf.inference import predictor as predictors
+  from dhpe_tf.training.trained import load_trained
+
+  given = [flag for flag in ('model_dir', 'model') if _FLAGS[flag].value]
+  if len(given) > 1 or not (given or _FLAGS.gin_file):
+    raise UserError('give one of --model_dir, a training, --model, an export, and --gin_file, a method that needs no '
+                    'training.')
+  # First: loading a training replaces the configuration.
+  evidence = predictors.load(_FLAGS.evidence, trace=True) if _FLAGS.evidence else None
+  if _FLAGS.model_dir:
+    experiment, method = load_trained(_FLAGS.model_dir, _FLAGS.gin_param)
+    return experiment, predictors.from_method(method), evidence
+  configuration.load(_FLAGS.gin_file, _FLAGS.gin_param)
+  if _FLAGS.model:
+    chosen = predictors.load(_FLAGS.model)
+    return Experiment(task=lambda: chosen.task, method=None), chosen, evidence
+  return Experiment(), predictors.from_configuration(), evidence
+
+
+def _protocols(task) -> list[str]:
+  """The default protocol and those of --protocols."""
+  for name in _FLAGS.protocols:
+    if name not in task.protocols:
+      raise UserError(f'unknown protocol {name!r}; choose one of {", ".join(task.protocols)}')
+  return list(dict.fromkeys([task.protocols[0], *_FLAGS.protocols]))
+
+
+def _changes(predictor) -> dict[str, int]:
+  """Settings of the data that may differ from the configuration: a model's own image size, the size of a batch."""
+  changes = {} if _FLAGS.batch_size is None else {'batch_size': _FLAGS.batch_size}
+  if 'image' in predictor.input_specs:
+    changes['image_size'] = predictor.input_specs['image'].shape[1]
+  return changes
 
 
 def _refine_steps() -> list[int]:
@@ -79,18 +124,35 @@ def _refine_steps() -> list[int]:
   return steps
 
 
-def _answers(model, steps: list[int]):
-  """Images -> the model's outputs and those after each number of steps of refinement, as one graph."""
+def _answers(predictor, evidence, steps: list[int]) -> Callable:
+  """Batch -> outputs by the name of what answered: the evidence, the method, and the method refined."""
   import tensorflow as tf
 
-  from dhpe_tf.refinement import at_test_time
-  if steps and not at_test_time.can_refine(model):
-    raise UserError(f'--refine_steps: the model of {_FLAGS.model_dir} has not the parts that refinement needs.')
+  from dhpe_tf.methods.method import inputs_of
+  if steps and predictor.refined is None:
+    raise UserError('--refine_steps: this method has no refinement; leave the flag out.')
+  refined = steps and tf.function(lambda inputs: predictor.refined(inputs, [0, *steps]), autograph=False,
+                                  reduce_retracing=True)
 
-  def answers(images: tf.Tensor) -> list[dict]:
-    return at_test_time.refine_by_steps(model, images, [0, *steps]) if steps else [model(images, training=False)]
-  # Nothing in it is Python control flow on tensors.
-  return tf.function(answers, input_signature=[tf.TensorSpec([None, *model.inputs[0].shape[1:]])], autograph=False)
+  def answers(batch: dict) -> dict[str, dict]:
+    found = {}
+    if evidence:
+      found[EVIDENCE] = evidence.answer(inputs_of(batch, evidence.input_specs))
+      inputs = predictor.task.evidence(found[EVIDENCE], list(predictor.input_specs))
+    else:
+      inputs = inputs_of(batch, predictor.input_specs)
+    if not steps:
+      return {METHOD: predictor.answer(inputs), **found}
+    names = [METHOD, *(f'{number} steps of refinement' for number in steps)]
+    return {**dict(zip(names, refined(inputs))), **found}
+  return answers
+
+
+def _header(count: int, processor_ms) -> dict:
+  """What was measured on what."""
+  given = {flag: _FLAGS[flag].value for flag in ('model_dir', 'model', 'gin_file', 'evidence') if _FLAGS[flag].value}
+  cost = {} if processor_ms is None else {'processor_ms_per_image': round(processor_ms, 2)}
+  return {**given, 'data': _FLAGS.data, 'split': _FLAGS.split, 'images': count, **cost}
 
 
 if __name__ == '__main__':

@@ -1,10 +1,11 @@
-"""Writes a trained model as a SavedModel for TensorFlow Serving.
+"""Writes a trained method as a SavedModel for TensorFlow Serving.
 
   python -m dhpe_tf.export --model_dir=runs/quickstart --export_dir=exported/quickstart
 
 writes exported/quickstart/1/ (the next number if there are versions already), which needs none of this package. Its
-signatures: serving_default (images [B, S, S, 3] in 0..1 -> named outputs in the crop) and predict_encoded (JPEG or PNG
-[B], boxes [B, 4], is_left [B] -> results in the pictures' pixels). assets.extra/model_card.json documents both.
+signatures: serving_default (the method's inputs -> named outputs in the crop); predict_encoded (JPEG or PNG [B], boxes
+[B, 4], is_left [B] -> results in the pictures' pixels) for methods that see pictures; refine for those that can.
+assets.extra/model_card.json documents them.
 """
 import os
 
@@ -18,6 +19,7 @@ flags.DEFINE_string('export_dir', None, "Folder of the model's versions.", flag_
 flags.DEFINE_integer('version', None, 'Number of the version; the next free one by default.', lower_bound=1,
                      flag_values=_FLAGS)
 flags.DEFINE_multi_string('gin_param', [], 'Setting changed against the training.', flag_values=_FLAGS)
+command_line.define_import_flag(_FLAGS)
 flags.mark_flags_as_required(['model_dir', 'export_dir'], _FLAGS)
 
 
@@ -26,15 +28,13 @@ def main(argv: list[str]) -> None:
   del argv
   import gin
 
-  from dhpe_tf.refinement import at_test_time
   from dhpe_tf.serving import exporter, model_card
   from dhpe_tf.training.trained import load_trained
 
-  model = load_trained(_FLAGS.model_dir, _FLAGS.gin_param)
+  experiment, method = load_trained(_FLAGS.model_dir, _FLAGS.gin_param)
   name = os.path.basename(os.path.abspath(_FLAGS.export_dir))
-  card = model_card.describe(model.hand_model, name, gin.config_str(max_line_length=120))
-  further = {'refine': at_test_time.serving_function(model)} if at_test_time.can_refine(model) else {}
-  print('exported to', exporter.export(model, _FLAGS.export_dir, card, _FLAGS.version, further))
+  card = model_card.describe(experiment.task, name, gin.config_str(max_line_length=120))
+  print('exported to', exporter.export(method, _FLAGS.export_dir, card, _FLAGS.version))
 
 
 if __name__ == '__main__':

@@ -1,4 +1,4 @@
-"""Trains a model as gin files say, keeps everything in --model_dir, and goes on from there when started again.
+"""Trains a method as gin files say, keeps everything in --model_dir, and goes on from there when started again.
 
   python -m dhpe_tf.train --gin_file=quickstart.gin --model_dir=runs/quickstart
 
@@ -16,10 +16,7 @@ from absl import flags
 from dhpe_tf import command_line
 
 _FLAGS = flags.FlagValues()
-flags.DEFINE_multi_string('gin_file', [], 'Configuration file, looked up here and in gin/; later ones win.',
-                          flag_values=_FLAGS)
-flags.DEFINE_multi_string('gin_param', [], 'Single setting such as "train.epochs = 5"; wins over the files.',
-                          flag_values=_FLAGS)
+command_line.define_configuration_flags(_FLAGS)
 flags.DEFINE_string('model_dir', None, 'Folder of this training; made if it is not there.', flag_values=_FLAGS)
 flags.mark_flag_as_required('model_dir', _FLAGS)
 
@@ -29,6 +26,7 @@ def main(argv: list[str]) -> None:
   del argv
   from dhpe_tf import configuration
   from dhpe_tf.errors import UserError
+  from dhpe_tf.experiment import Experiment
   from dhpe_tf.training.settings import TrainSettings
   from dhpe_tf.training.trainer import Trainer
 
@@ -38,7 +36,7 @@ def main(argv: list[str]) -> None:
     raise UserError(f'{saved} does not exist; give a configuration, for example --gin_file=quickstart.gin')
   configuration.load(_FLAGS.gin_file, _FLAGS.gin_param, saved=None if _FLAGS.gin_file else saved)
   settings = TrainSettings()
-  trainer = Trainer(settings, model_dir)
+  trainer = Trainer(Experiment(), settings, model_dir)
   configuration.save(model_dir)
 
   def check_configuration():

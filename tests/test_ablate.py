@@ -3,7 +3,7 @@ import json
 import pytest
 
 from dhpe_tf import ablate, command_line
-from dhpe_tf.training import jobs
+from dhpe_tf.experiments import jobs
 from tests.data import records
 
 

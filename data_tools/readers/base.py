@@ -155,7 +155,7 @@ def make_example(picture: Picture, image_id: str, side: str, source: str, joints
                  visibility: Optional[np.ndarray] = None, mask: Optional[np.ndarray] = None, group: str = '',
                  parameters: Optional[tuple[np.ndarray, np.ndarray]] = None,
                  box_px: Optional[np.ndarray] = None) -> Example:
-  """Gathers the fields of `dhpe_tf.data.example_schema`, with zeros for what is not labelled.
+  """Gathers the fields of `dhpe_tf.tasks.hand.record`, with zeros for what is not labelled.
 
   Args:
     picture: the image, not mirrored for left hands.
@@ -207,7 +207,7 @@ def corner_origin(intrinsics: np.ndarray) -> np.ndarray:
 def palm_from_wrist(joints: np.ndarray) -> np.ndarray:
   """Replaces keypoint 0 of `[21, D]`, the wrist, by the palm: the middle of wrist and middle MCP (RHD's convention)."""
   joints = np.array(joints, np.float64)
-  joints[0] = (joints[0] + joints[skeletons.ROOT]) / 2
+  joints[0] = skeletons.palm_of(joints[0], joints[skeletons.ROOT])
   return joints
 
 

@@ -11,18 +11,31 @@ import contextlib
 import glob
 import json
 import os
-from collections.abc import Iterable, Iterator
-from typing import Optional
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple, Optional
 
 import numpy as np
 import tensorflow as tf
 
 from dhpe_tf import files
-from dhpe_tf.data import example_schema, statistics
+from dhpe_tf.data.record_schema import RecordSchema
+from dhpe_tf.data.statistics import RecordStatistics
 from dhpe_tf.errors import UserError
 
 _HOW_TO_MAKE = 'make it with data_tools/make_synthetic.py or one of data_tools/convert_*.py'
 SCHEMA_FILE, DATASET_FILE, STATISTICS_FILE = 'schema.pbtxt', 'dataset.json', 'statistics.json'
+
+
+class RecordType(NamedTuple):
+  """What a kind of record is.
+
+  Attributes:
+    schema: its fields.
+    new_statistics: makes the empty statistics of a split or shard.
+  """
+
+  schema: RecordSchema
+  new_statistics: Callable[[], RecordStatistics]
 
 
 def split_folder(root: str, split: str) -> str:
@@ -54,13 +67,15 @@ def whole_record_set(root: str) -> Iterator[str]:
     yield folder
 
 
-def write_split(root: str, split: str, records: Iterable[dict], shards: int = 4, compression_level: int = 1) -> int:
+def write_split(root: str, split: str, records: Iterable[dict], record_type: RecordType, shards: int = 4,
+                compression_level: int = 1) -> int:
   """Writes one split; a split of that name that is there already is replaced once the new one is whole.
 
   Args:
     root: the record set's folder; made, with its schema, if need be.
     split: its name, such as 'train' or 'eval'.
-    records: see `example_schema.FIELDS`.
+    records: values by field name.
+    record_type: what a record is.
     shards: number of files, filled in turn.
     compression_level: of gzip, 0-9; pictures are compressed already, so a low one loses little.
 
@@ -70,26 +85,28 @@ def write_split(root: str, split: str, records: Iterable[dict], shards: int = 4,
   Raises:
     UserError: a bad record, no record at all, or a write that fails; nothing is left then.
   """
-  gathered = statistics.RecordStatistics()
+  gathered = record_type.new_statistics()
   with files.atomic_path(split_folder(root, split)) as folder:
     os.makedirs(folder)
     with contextlib.ExitStack() as stack:
       paths = [os.path.join(folder, shard_name(split, i, shards)) for i in range(shards)]
       writers = [stack.enter_context(_writer(path, compression_level)) for path in paths]
       for number, record in enumerate(records):
-        _write(writers[number % shards], record)
+        _write(writers[number % shards], record, record_type.schema)
         gathered.add(record)
     _write_statistics(folder, gathered, f'{root}: no record for split {split}; nothing was written')
-  write_schema(root)
+  write_schema(root, record_type.schema)
   return gathered.count
 
 
-def write_shard(path: str, records: Iterable[dict], compression_level: int = 1) -> statistics.RecordStatistics:
+def write_shard(path: str, records: Iterable[dict], record_type: RecordType,
+                compression_level: int = 1) -> RecordStatistics:
   """Writes one shard, in one move.
 
   Args:
     path: of the shard; see `shard_name`.
-    records: see `example_schema.FIELDS`; none makes an empty shard.
+    records: values by field name; none makes an empty shard.
+    record_type: what a record is.
     compression_level: of gzip.
 
   Returns:
@@ -98,15 +115,15 @@ def write_shard(path: str, records: Iterable[dict], compression_level: int = 1) 
   Raises:
     UserError: a bad record, or a write that fails; no shard is left then.
   """
-  gathered = statistics.RecordStatistics()
+  gathered = record_type.new_statistics()
   with files.atomic_path(path) as temporary, _writer(temporary, compression_level) as writer:
     for record in records:
-      _write(writer, record)
+      _write(writer, record, record_type.schema)
       gathered.add(record)
   return gathered
 
 
-def adopt_split(root: str, split: str, folder: str, gathered: statistics.RecordStatistics) -> None:
+def adopt_split(root: str, split: str, folder: str, gathered: RecordStatistics, schema: RecordSchema) -> None:
   """Makes a folder of whole shards the split's folder; one that is there already is replaced.
 
   Args:
@@ -114,17 +131,18 @@ def adopt_split(root: str, split: str, folder: str, gathered: statistics.RecordS
     split: its name.
     folder: holds all shards and nothing else; is moved away.
     gathered: what they hold together.
+    schema: of the records.
 
   Raises:
     UserError: no record at all, or a write that fails.
   """
   _write_statistics(folder, gathered, f'{root}: no record for split {split}; nothing was written')
-  write_schema(root)
+  write_schema(root, schema)
   with files.atomic_path(split_folder(root, split)) as temporary:
     os.replace(folder, temporary)
 
 
-def _write_statistics(folder: str, gathered: statistics.RecordStatistics, if_empty: str) -> None:
+def _write_statistics(folder: str, gathered: RecordStatistics, if_empty: str) -> None:
   """Writes statistics.json into a folder that holds the shards and nothing else."""
   if not gathered.count:
     raise UserError(if_empty)
@@ -132,10 +150,10 @@ def _write_statistics(folder: str, gathered: statistics.RecordStatistics, if_emp
   write_json(os.path.join(folder, STATISTICS_FILE), {**gathered.summary(), 'bytes': sizes})
 
 
-def write_schema(root: str) -> None:
+def write_schema(root: str, schema: RecordSchema) -> None:
   """Writes schema.pbtxt."""
   with files.atomic_path(os.path.join(root, SCHEMA_FILE)) as path, open(path, 'w', encoding='utf-8') as file:
-    file.write(example_schema.schema_text())
+    file.write(schema.to_text())
 
 
 @contextlib.contextmanager
@@ -153,9 +171,9 @@ def _writer(path: str, compression_level: int) -> Iterator[tf.io.TFRecordWriter]
     writer.close()
 
 
-def _write(writer: tf.io.TFRecordWriter, record: dict) -> None:
-  """Writes one record."""
-  encoded = example_schema.encode(record)
+def _write(writer: tf.io.TFRecordWriter, record: dict, schema: RecordSchema) -> None:
+  """Encodes one record and writes it."""
+  encoded = schema.encode(record)
   with _refusals():
     writer.write(encoded)
 
@@ -216,12 +234,12 @@ def _read_statistics(root: str, split: str) -> dict:
     raise UserError(f'{path} is missing or damaged; convert the data again') from error
 
 
-def parse_spec(root: str) -> dict[str, tf.io.FixedLenFeature]:
-  """The parse specification that a record set's schema gives; raises UserError if there is none that fits."""
+def parse_spec(root: str, schema: RecordSchema) -> dict[str, tf.io.FixedLenFeature]:
+  """The parse specification of a record set's schema.pbtxt; raises UserError if there is none that fits `schema`."""
   path = os.path.join(root, SCHEMA_FILE)
   try:
     with open(path, encoding='utf-8') as file:
-      return example_schema.parse_spec(file.read(), path)
+      return schema.parse_spec(file.read(), path)
   except OSError as error:
     raise UserError(f'{path} cannot be read ({error.strerror}); convert the data again') from error
 
@@ -252,11 +270,11 @@ def _records(shards: list[str]) -> tf.data.Dataset:
   return tf.data.TFRecordDataset(tf.constant(shards, tf.string), compression_type='GZIP')
 
 
-def read(root: str, split: str) -> tf.data.Dataset:
+def read(root: str, split: str, schema: RecordSchema) -> tf.data.Dataset:
   """All records of a split in a fixed order, parsed.
 
   Raises:
     UserError: see `list_shards` and `parse_spec`.
   """
-  records, spec = read_serialized(root, split), parse_spec(root)
+  records, spec = read_serialized(root, split), parse_spec(root, schema)
   return records.map(lambda serialized: tf.io.parse_single_example(serialized, spec))

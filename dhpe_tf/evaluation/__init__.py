@@ -1,1 +1,1 @@
-"""Protocols and reports."""
+"""Running methods over records and writing down what a task measures; knows no task."""

@@ -60,8 +60,19 @@ def unproject(points_px: tf.Tensor, depth_m: tf.Tensor, intrinsics: tf.Tensor) -
 
 
 def metres_per_unit(root_depth_m: tf.Tensor, intrinsics: tf.Tensor, crop: crops.Crop) -> tf.Tensor:
-  """Metres `[...]` that one unit of crop space spans at the depth of the root."""
-  return root_depth_m * crop.side_px / (2 * focal_length(intrinsics))
+  """Metres `[...]` that one unit of crop space spans at the depth of the root: u = Z_root (g / 2) / f.
+
+  Args:
+    root_depth_m: `[...]`.
+    intrinsics: `[..., 3, 3]`; zeros where they are not known, which gives 0.
+    crop: `[...]`.
+  """
+  return tf.math.divide_no_nan(root_depth_m * crop.side_px, 2 * focal_length(intrinsics))
+
+
+def depth_at_unit(unit_m: tf.Tensor, intrinsics: tf.Tensor, crop: crops.Crop) -> tf.Tensor:
+  """The root's depth `[...]` in metres at which one unit of crop space spans `unit_m`; inverse of `metres_per_unit`."""
+  return unit_m * 2 * focal_length(intrinsics) / crop.side_px
 
 
 def crop_to_metric(points_crop: tf.Tensor, root_depth_m: tf.Tensor, intrinsics: tf.Tensor,
@@ -132,8 +143,7 @@ def solve_root_depth(joints_crop: tf.Tensor, intrinsics: tf.Tensor, crop: crops.
     `[...]` metres.
   """
   if weak:
-    unit = crop.side_px / (2 * focal_length(intrinsics))
-    points = joints_crop * unit[..., None, None]
+    points = joints_crop * metres_per_unit(tf.ones_like(crop.side_px), intrinsics, crop)[..., None, None]
   else:
     points = crop_to_metric(joints_crop, tf.ones_like(crop.side_px), intrinsics, crop)
   first, second = (tf.gather(points, [bone[end] for bone in bones], axis=-2) for end in (0, 1))

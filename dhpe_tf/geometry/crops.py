@@ -16,6 +16,7 @@ import gin
 import tensorflow as tf
 
 Angle = Union[float, tf.Tensor]
+REPORT_PX = 256  # errors in pixels are stated for a crop of this side, in logs and reports alike
 
 
 class Crop(NamedTuple):

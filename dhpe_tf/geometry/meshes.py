@@ -8,6 +8,8 @@ import numpy as np
 import scipy.sparse
 import tensorflow as tf
 
+from dhpe_tf.errors import UserError
+
 
 class EdgeTopology(NamedTuple):
   """Edges and the faces on their two sides.
@@ -94,6 +96,23 @@ def cap_boundary(faces: np.ndarray) -> np.ndarray:
     loop = loop[::-1]
     caps.append(np.stack([np.full(len(loop) - 2, loop[0]), loop[1:-1], loop[2:]], axis=1))
   return np.concatenate(caps).astype(np.asarray(faces).dtype)
+
+
+def laplacian(kind: str, vertices: np.ndarray, faces: np.ndarray) -> scipy.sparse.csr_matrix:
+  """The Laplacian L [V, V] of a mesh, float32.
+
+  Args:
+    kind: 'cotangent' (see `cotangent_laplacian`) or 'uniform' (see `uniform_laplacian`).
+    vertices: [V, 3].
+    faces: [F, 3].
+
+  Raises:
+    UserError: an unknown kind.
+  """
+  if kind not in ('cotangent', 'uniform'):
+    raise UserError(f"laplacian_kind is {kind!r}; choose 'cotangent' or 'uniform'")
+  matrix = cotangent_laplacian(vertices, faces) if kind == 'cotangent' else uniform_laplacian(faces, len(vertices))
+  return matrix.astype(np.float32)
 
 
 def uniform_laplacian(faces: np.ndarray, num_vertices: int) -> scipy.sparse.csr_matrix:

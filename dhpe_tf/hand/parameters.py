@@ -13,7 +13,11 @@ from dhpe_tf.hand.mano_layer import ManoLayer
 
 NUM_CAMERA = 8
 NUM_PARAMETERS = NUM_POSE + NUM_SHAPE + NUM_CAMERA
-_SIZES = (NUM_POSE, NUM_SHAPE, 4, 1, 3)
+SIZES = (NUM_POSE, NUM_SHAPE, 4, 1, 3)  # of the parts of h: pose, shape, rotation, scale, translation
+# Where each part of h stands, and the scale within the camera.
+POSE, SHAPE, ROTATION, SCALE, TRANSLATION = (
+    slice(sum(SIZES[:part]), sum(SIZES[:part + 1])) for part in range(len(SIZES)))
+CAMERA_SCALE = 4  # the scale's place in the camera [8]
 
 # Fingers up in the image, back of the right hand to the camera: from the hand's frame (fingers -x, back of the hand +y,
 # thumb +z) to the camera's (x right, y down, z forward).
@@ -51,7 +55,7 @@ class HandParameters(NamedTuple):
 
 def split(h: tf.Tensor) -> HandParameters:
   """The parts of h [..., 63]."""
-  return HandParameters(*tf.split(h, _SIZES, axis=-1))
+  return HandParameters(*tf.split(h, SIZES, axis=-1))
 
 
 def join(parameters: HandParameters) -> tf.Tensor:

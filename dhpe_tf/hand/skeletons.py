@@ -18,12 +18,15 @@ def _fingers(fingers, numbers=(1, 2, 3, 4)) -> tuple[str, ...]:
 # The 21 keypoints of this package: the wrist, then each finger from its base (1) to its tip (4). Of the thumb, 1 is the
 # CMC, 2 the MCP, 3 the IP joint; of the others, 1 is the MCP (knuckle), 2 the PIP, 3 the DIP joint.
 KEYPOINT_NAMES = ('wrist',) + _fingers(FINGERS)
+NUM_KEYPOINTS = len(KEYPOINT_NAMES)
+WRIST = KEYPOINT_NAMES.index('wrist')
 ROOT_NAME = 'middle1'
 ROOT = KEYPOINT_NAMES.index(ROOT_NAME)
+KNUCKLES = tuple(KEYPOINT_NAMES.index(f'{finger}1') for finger in FINGERS[1:])  # index to little
 TIPS = tuple(KEYPOINT_NAMES.index(f'{finger}4') for finger in FINGERS)
 
 # For each keypoint the one before it on the way to the wrist, and the 20 bones (parent, child) between them.
-KEYPOINT_PARENTS = tuple(-1 if k == 0 else 0 if k % 4 == 1 else k - 1 for k in range(21))
+KEYPOINT_PARENTS = tuple(-1 if k == 0 else 0 if k % 4 == 1 else k - 1 for k in range(NUM_KEYPOINTS))
 BONES = tuple((parent, k) for k, parent in enumerate(KEYPOINT_PARENTS) if parent >= 0)
 
 # The 16 skinning joints in MANO's order; each joint's parent.
@@ -78,3 +81,13 @@ def permutation(source: str, destination: str) -> np.ndarray:
   if missing:
     raise ValueError(f'joint order {source!r} has no {", ".join(missing)}, which {destination!r} wants')
   return np.array([have.index(name) for name in want])
+
+
+def palm_of(wrist, root):
+  """The centre of the palm: the middle of wrist and middle MCP, points `[..., D]`, by RHD's rule."""
+  return (wrist + root) / 2
+
+
+def wrist_of(palm, root):
+  """The wrist whose `palm_of` is `palm`: as far beyond the palm as the middle MCP is on this side of it."""
+  return 2 * palm - root

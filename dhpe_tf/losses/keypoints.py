@@ -26,7 +26,7 @@ def heatmap_loss(stages: Sequence[tf.Tensor], target: tf.Tensor, weights: tf.Ten
 
 
 @gin.configurable(module='losses')
-def refinement_loss(rounds: Sequence[tf.Tensor], target: tf.Tensor, weights: tf.Tensor, reduction: str = 'mean',
+def refiner_loss(rounds: Sequence[tf.Tensor], target: tf.Tensor, weights: tf.Tensor, reduction: str = 'mean',
                     last_only: bool = False) -> tf.Tensor:
   """L_Ref of Eq. 6, sum over rounds t of ||j2D(t) - j2D||^2.
 

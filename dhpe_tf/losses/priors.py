@@ -16,7 +16,7 @@ def shape_prior(shape: tf.Tensor, reduction: str = 'mean') -> tf.Tensor:
 
 
 @gin.configurable(module='losses', denylist=['hand_model'])
-def pose_prior(pose: tf.Tensor, hand_model: Optional[HandModel] = None) -> tf.Tensor:
+def joint_limits(pose: tf.Tensor, hand_model: Optional[HandModel] = None) -> tf.Tensor:
   """How far poses lie outside the limits of the joints: the summed squared excess of their angles, radians squared.
 
   Args:

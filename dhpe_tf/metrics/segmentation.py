@@ -2,6 +2,7 @@
 from typing import Optional
 
 import numpy as np
+import tensorflow as tf
 
 
 def confusion(predictions: np.ndarray, truth: np.ndarray, classes: int = 2,
@@ -60,10 +61,32 @@ def scores(counts: np.ndarray) -> dict[str, float]:
   }
 
 
+def mask_iou(mask: tf.Tensor, target: tf.Tensor, dtype: tf.DType = tf.float32) -> tf.Tensor:
+  """Intersection over union of masks in 0..1 that are cut at one half, inside a graph.
+
+    IoU = |A and B| / |A or B|, and 1 where both are empty.
+
+  Args:
+    mask: `[B, M, M]`.
+    target: `[B, M, M]`.
+    dtype: of the result.
+
+  Returns:
+    `[B]`.
+  """
+  one, other = mask > 0.5, target > 0.5
+  both = tf.reduce_sum(tf.cast(one & other, dtype), axis=[1, 2])
+  either = tf.reduce_sum(tf.cast(one | other, dtype), axis=[1, 2])
+  return tf.where(either > 0, tf.math.divide_no_nan(both, either), 1.0)
+
+
 def hand_iou(predictions: np.ndarray, truth: np.ndarray) -> np.ndarray:
-  """Intersection over union of the hand, `[N]` for masks `[N, H, W]`; 1 where both are empty."""
+  """`mask_iou` of arrays: `[N]` float64 for masks `[N, H, W]` of classes or values in 0..1.
+
+  Raises:
+    ValueError: the shapes differ.
+  """
   one, other = (as_classes(mask) > 0 for mask in (predictions, truth))
   if one.shape != other.shape:
     raise ValueError(f'predicted and true masks must have the same shape, got {one.shape} and {other.shape}')
-  both, either = (one & other).sum((1, 2)), (one | other).sum((1, 2))
-  return np.where(either > 0, both / np.maximum(either, 1), 1.)
+  return mask_iou(tf.constant(one, tf.float32), tf.constant(other, tf.float32), tf.float64).numpy()

@@ -20,12 +20,24 @@ from dhpe_tf.networks import torch_weights
 LEVELS = ('c2', 'c3', 'c4', 'c5')
 
 
+def _pyramid_ends(base: tf.keras.Model) -> dict[str, tf.keras.layers.Layer]:
+  """The layers of a keras-cv backbone whose outputs are the maps `c2` to `c5`."""
+  return {level: base.get_layer(base.pyramid_level_inputs[f'P{level[1]}']) for level in LEVELS}
+
+
 class Architecture(NamedTuple):
-  """How to build a trunk: `build(image_size, drop_connect_rate)`, and input = image * scale + offset."""
+  """How to build a trunk; a further one is an entry of ARCHITECTURES.
+
+  Attributes:
+    build: (image_size, drop_connect_rate) -> Keras model.
+    scale, offset: its input is image * scale + offset.
+    ends: the model -> by level the layer whose output is that map.
+  """
 
   build: Callable[[int, float], tf.keras.Model]
   scale: float = 1.0
   offset: float = 0.0
+  ends: Callable[[tf.keras.Model], dict[str, tf.keras.layers.Layer]] = _pyramid_ends
 
 
 def _keras_cv_models() -> ModuleType:
@@ -125,7 +137,7 @@ def backbone(image_size: int, architecture: str = 'resnet50', weights: Optional[
   base = chosen.build(image_size, drop_connect_rate)
   if weights:
     _load_weights(base, architecture, weights)
-  ends = {level: base.get_layer(base.pyramid_level_inputs[f'P{level[1]}']) for level in LEVELS}
+  ends = chosen.ends(base)
   _freeze(base, ends, freeze_batch_norm, freeze_until)
   outputs = [ends[level].output for level in LEVELS]
   levels = tf.keras.Model(base.input, dict(zip(LEVELS, outputs)), name=architecture)

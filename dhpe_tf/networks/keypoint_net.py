@@ -1,9 +1,13 @@
 """The keypoint net P: picture -> 21 heat maps of 32x32 (paper section 3.1, Eq. 3)."""
+from collections.abc import Callable
+
 import gin
 import tensorflow as tf
 
+from dhpe_tf.errors import UserError
+from dhpe_tf.hand.skeletons import NUM_KEYPOINTS
+
 HEATMAP_SIZE = 32
-NUM_KEYPOINTS = 21
 _ENCODING_CHANNELS = 128
 _CPM_INPUT_SIZE = 256  # three poolings give 32
 
@@ -83,3 +87,37 @@ def pyramid_decoder(levels: dict, channels: int = 64) -> tf.keras.Model:
   if x.shape[1] != HEATMAP_SIZE:
     x = tf.keras.layers.Resizing(HEATMAP_SIZE, HEATMAP_SIZE, name='to_heatmap_size')(x)
   return tf.keras.Model(inputs, [_scores(x, 'heatmaps')], name='pyramid_decoder')
+
+
+def _beside_trunk(image: tf.Tensor, trunk: tf.keras.Model, levels: dict) -> list[tf.Tensor]:
+  """The pose machine, with layers of its own, on the picture."""
+  del trunk, levels
+  return pose_machine(image.shape[1])(image)
+
+
+def _on_trunk(image: tf.Tensor, trunk: tf.keras.Model, levels: dict) -> list[tf.Tensor]:
+  """The pyramid decoder on the maps of the feature net's trunk."""
+  del image
+  return pyramid_decoder(trunk.output)(levels)
+
+
+# Name -> (image, trunk, the trunk's maps of the image) -> heat maps; a further net is one more entry.
+KEYPOINT_NETS: dict[str, Callable] = {'pose_machine': _beside_trunk, 'pyramid_decoder': _on_trunk}
+
+
+def heatmap_stages(name: str, image: tf.Tensor, trunk: tf.keras.Model, levels: dict) -> list[tf.Tensor]:
+  """Heat maps [B, 32, 32, 21] of all stages of a keypoint net.
+
+  Args:
+    name: a key of KEYPOINT_NETS.
+    image: [B, S, S, 3] in 0..1.
+    trunk: of the feature net (`backbones.backbone`).
+    levels: its maps for the image.
+
+  Raises:
+    UserError: an unknown name.
+  """
+  if name not in KEYPOINT_NETS:
+    raise UserError(f'keypoint_net_name is {name!r}; choose one of {", ".join(KEYPOINT_NETS)}')
+  stages = KEYPOINT_NETS[name](image, trunk, levels)
+  return list(stages) if isinstance(stages, (list, tuple)) else [stages]

@@ -1,5 +1,4 @@
-"""Writing a SavedModel that needs none of this package: stock TensorFlow operations, two signatures, a model card."""
-import functools
+"""Writing a SavedModel that needs none of this package: stock TensorFlow operations, named signatures, a model card."""
 import json
 import os
 import time
@@ -10,74 +9,83 @@ import tensorflow as tf
 
 from dhpe_tf.errors import UserError
 from dhpe_tf.files import atomic_path
-from dhpe_tf.geometry import crops
-from dhpe_tf.serving import results
+from dhpe_tf.methods.method import Method
+from dhpe_tf.serving.versions import next_version
+from dhpe_tf.tasks.task import Signature, Tensors
 
 CARD = os.path.join('assets.extra', 'model_card.json')
-# Outputs of a model that are served; others (stages, rounds, features) are for training.
-SERVED = ('vertices', 'joints_2d', 'joints_3d', 'mask', 'heatmaps', 'parameters', 'pose', 'shape', 'camera')
 PARITY_TOLERANCE = 1e-4
+# What a signature calls an input where that is not its name in the batch.
+_SERVED_NAMES = {'image': 'images'}
+_UNKNOWN_SIZE = 8  # of random inputs, along axes that may have any size
+
+
+def served_name(name: str) -> str:
+  """What a signature calls an input of a method."""
+  return _SERVED_NAMES.get(name, name)
+
+
+def batch_name(name: str) -> str:
+  """The reverse of `served_name`."""
+  return next((inner for inner, served in _SERVED_NAMES.items() if served == name), name)
 
 
 class ServedModel(tf.Module):
   """The functions of the SavedModel.
 
   Attributes:
-    image_size: side of the crops in pixels.
-    run: right-handed crops `[B, S, S, 3]` in 0..1 -> named outputs.
+    run: inputs by their served names -> named outputs.
   """
 
-  def __init__(self, model: tf.keras.Model):
+  def __init__(self, method: Method):
     super().__init__()
-    self.image_size = model.inputs[0].shape[1]
+    self._method = _Hidden(method)
     # The Keras objects stay out of the file; the functions below need the variables only.
-    self._variables = list(model.variables)
-    # Both signatures call this one function, so that the file holds its graph and its constants once.
-    self.run = tf.function(
-        functools.partial(self._run, model), autograph=False,
-        input_signature=[tf.TensorSpec([None, self.image_size, self.image_size, 3], tf.float32, 'images')])
+    self._variables = list(getattr(method, 'variables', ()))
+    # All signatures call this one function, so that the file holds its graph and its constants once.
+    self.run = tf.function(self._run, autograph=False)
+    self._specs = {served_name(name): tf.TensorSpec([None, *spec.shape[1:]], spec.dtype, served_name(name))
+                   for name, spec in method.input_specs.items()}
 
-  @staticmethod
-  def _run(model: tf.keras.Model, images: tf.Tensor) -> dict[str, tf.Tensor]:
-    """Right-handed crops `[B, S, S, 3]` in 0..1 -> named outputs."""
-    outputs = model(images, training=False)
-    return results.add_score({name: tf.cast(outputs[name], tf.float32) for name in SERVED if name in outputs})
-
-  def run_encoded(self, images: tf.Tensor, boxes: tf.Tensor, is_left: tf.Tensor) -> dict[str, tf.Tensor]:
-    """Encoded pictures `[B]`, boxes `[B, 4]` and sides `[B]` -> results in the pictures' pixels."""
-    size = self.image_size
-
-    def cut(inputs):
-      picture = tf.io.decode_image(inputs[0], channels=3, expand_animations=False)
-      picture.set_shape([None, None, 3])
-      height, width = tf.unstack(tf.cast(tf.shape(picture)[:2], tf.float32))
-      box = tf.where(tf.reduce_all(inputs[1][2:] > 0.), inputs[1], tf.stack([0., 0., width, height]))
-      return crops.extract(picture, crops.crop_from_box(box), size), box
-
-    crop_images, boxes = tf.map_fn(cut, (images, boxes), fn_output_signature=(
-        tf.TensorSpec([size, size, 3], tf.float32), tf.TensorSpec([4], tf.float32)))
-    outputs = self.run(results.mirror_left(crop_images, is_left))
-    return {**results.in_picture(outputs, crops.crop_from_box(boxes), is_left), 'boxes': boxes}
+  def _run(self, **inputs: tf.Tensor) -> Tensors:
+    method = self._method.held
+    return method.task.served(method.answer({batch_name(name): value for name, value in inputs.items()}))
 
   def signatures(self) -> dict[str, Any]:
-    """The signatures by name."""
-    return {
-        'serving_default': self.run.get_concrete_function(),
-        'predict_encoded': tf.function(self.run_encoded, autograph=False).get_concrete_function(
-            images=tf.TensorSpec([None], tf.string, 'images'), boxes=tf.TensorSpec([None, 4], tf.float32, 'boxes'),
-            is_left=tf.TensorSpec([None], tf.bool, 'is_left'))}
+    """The concrete functions by name."""
+    method = self._method.held
+    found = {'serving_default': self.run.get_concrete_function(**self._specs)}
+
+    def answer(inputs: Tensors) -> Tensors:
+      return self.run(**{served_name(name): value for name, value in inputs.items()})
+
+    encoded = method.task.encoded_signature(answer, method.input_specs)
+    further = {**({'predict_encoded': encoded} if encoded else {}), **method.signatures()}
+    return {**found, **{name: _concrete(signature) for name, signature in further.items()}}
 
 
-def export(model: tf.keras.Model, export_dir: str, card: dict[str, Any], version: Optional[int] = None,
-           further_signatures: Optional[dict[str, Any]] = None) -> str:
-  """Writes `export_dir/<version>/` and checks that it computes what `model` does.
+class _Hidden:
+  """Holds what tf.Module must not look into."""
+
+  def __init__(self, held: Any):
+    self.held = held
+
+
+def _concrete(signature: Signature) -> Any:
+  """The concrete function of a signature, its arguments named as in its specifications."""
+  specs = {name: tf.TensorSpec(spec.shape, spec.dtype, name) for name, spec in signature.specs.items()}
+  # Nothing in it is Python control flow on tensors; converting it would take most of the time of an export.
+  return tf.function(lambda **inputs: signature.function(**inputs), autograph=False).get_concrete_function(**specs)
+
+
+def export(method: Method, export_dir: str, card: dict[str, Any], version: Optional[int] = None) -> str:
+  """Writes `export_dir/<version>/` and checks that it computes what the method does.
 
   Args:
-    model: takes images [B, S, S, 3] in 0..1, returns a dict with at least the outputs that `results.in_picture` needs.
+    method: to be exported.
     export_dir: folder of this model's versions.
     card: of `model_card.describe`; the signatures and the outcome of the check are added.
     version: number of the version; None for the next free one.
-    further_signatures: concrete functions on the model's variables, by name.
 
   Returns:
     The folder of the version, which appears only when it is whole and checked.
@@ -89,41 +97,32 @@ def export(model: tf.keras.Model, export_dir: str, card: dict[str, Any], version
   folder = os.path.join(export_dir, str(version))
   if os.path.exists(folder):
     raise UserError(f'{folder} is there already; remove it or choose another version.')
-  served = ServedModel(model)
-  signatures = {**served.signatures(), **(further_signatures or {})}
+  served = ServedModel(method)
+  signatures = served.signatures()
   with atomic_path(folder) as temporary:
     try:
       tf.saved_model.save(served, temporary, signatures=signatures)
     except tf.errors.OpError as error:
       raise UserError(f'cannot write {folder}: {error.message}; free some disk space.') from error
-    difference = measure_parity(served, temporary)
+    difference = measure_parity(signatures['serving_default'], temporary)
     if not difference <= PARITY_TOLERANCE:
       raise UserError(f'{folder} is not written: its results differ from those of the model by {difference:.2g}.')
     card = {**card, 'version': version, 'created': time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime()),
             'signatures': {name: describe_signature(function) for name, function in signatures.items()},
-            'parity': {'max_abs_difference': difference, 'images': 'random, 2'}}
+            'parity': {'max_abs_difference': difference, 'inputs': 'random, 2'}}
     os.makedirs(os.path.dirname(os.path.join(temporary, CARD)), exist_ok=True)
     with open(os.path.join(temporary, CARD), 'w', encoding='utf-8') as file:
       json.dump(card, file, indent=1)
   return folder
 
 
-def next_version(export_dir: str) -> int:
-  """One more than the highest version in `export_dir`; 1 if there is none."""
-  return max(list_versions(export_dir), default=0) + 1
-
-
-def list_versions(export_dir: str) -> list[int]:
-  """The versions in `export_dir`, ascending."""
-  names = os.listdir(export_dir) if os.path.isdir(export_dir) else []
-  return sorted(int(name) for name in names if name.isdigit())
-
-
-def measure_parity(served: ServedModel, folder: str) -> float:
-  """Largest difference between the SavedModel in `folder` and `served`, over all outputs for two random images."""
-  images = np.random.RandomState(0).uniform(size=[2, served.image_size, served.image_size, 3]).astype(np.float32)
-  expected = served.run(tf.constant(images))
-  found = tf.saved_model.load(folder).signatures['serving_default'](images=tf.constant(images))
+def measure_parity(function: Any, folder: str) -> float:
+  """Largest difference between the SavedModel in `folder` and `function`, over all outputs for two random inputs."""
+  random = np.random.RandomState(0)
+  inputs = {name: tf.constant(random.uniform(size=[2, *(size or _UNKNOWN_SIZE for size in spec.shape[1:])]), spec.dtype)
+            for name, spec in function.structured_input_signature[1].items()}
+  expected = function(**inputs)
+  found = tf.saved_model.load(folder).signatures['serving_default'](**inputs)
   return max(float(tf.reduce_max(tf.abs(found[name] - expected[name]))) for name in expected)
 
 

@@ -8,56 +8,58 @@ import gin
 import numpy as np
 import tensorflow as tf
 
-from dhpe_tf.hand import skeletons
-from dhpe_tf.metrics import pck, pose_error
+from dhpe_tf.experiment import Experiment
+from dhpe_tf.methods import method
+from dhpe_tf.tasks.task import Task
 from dhpe_tf.training.settings import TrainSettings
-from dhpe_tf.visualization import curves, overlay
+from dhpe_tf.visualization import curves
 
 
 @gin.configurable(module='train')
-def pictures(model: tf.keras.Model, settings: TrainSettings, log_dir: str,
+def pictures(model: method.Method, experiment: Experiment, settings: TrainSettings, log_dir: str,
              count: int = 4) -> Optional[tf.keras.callbacks.Callback]:
-  """Shows the model's meshes on the first held-out images after every evaluation; for `train.callbacks`.
+  """Shows the answers for the first held-out instances after every evaluation; for `train.callbacks`.
 
   Args:
-    model: with outputs 'vertices' and 'joints_2d', and a `hand_model`.
-    settings: give the images.
+    model: the method in training.
+    experiment: gives the instances.
+    settings: of the training.
     log_dir: TensorBoard's folder.
-    count: images shown.
+    count: instances shown.
 
   Returns:
-    The callback; None for a model without `hand_model`, and where nothing is evaluated.
+    The callback; None where nothing is evaluated.
   """
-  if not hasattr(model, 'hand_model') or settings.eval_steps == 0:
+  if settings.eval_steps == 0:
     return None
-  images = next(iter(settings.eval_data()))['image'][:count]
-  return Pictures(log_dir, images, model.hand_model.faces)
+  batch = next(iter(experiment.eval_data()))
+  return Pictures(log_dir, experiment.task, {name: value[:count] for name, value in batch.items()})
 
 
 @gin.configurable(module='train')
-def pck_curve(model: tf.keras.Model, settings: TrainSettings, log_dir: str,
-              count: int = 256) -> Optional[tf.keras.callbacks.Callback]:
-  """Draws the PCK curve of the 3D keypoints on held-out images after every evaluation; for `train.callbacks`.
+def held_out_measures(model: method.Method, experiment: Experiment, settings: TrainSettings, log_dir: str,
+                      count: int = 256) -> Optional[tf.keras.callbacks.Callback]:
+  """Measures held-out instances by the task's default protocol after every evaluation; for `train.callbacks`.
 
   Args:
-    model: with outputs 'joints_3d' and 'camera', and a `hand_model`.
-    settings: give the images.
+    model: the method in training.
+    experiment: gives the instances.
+    settings: of the training.
     log_dir: TensorBoard's folder.
-    count: images counted, the first ones.
+    count: instances measured, the first ones.
 
   Returns:
-    The callback; None for a model without `hand_model`, where nothing is evaluated or no root is labelled in 3D.
+    The callback; None where nothing is evaluated.
   """
-  if not hasattr(model, 'hand_model') or settings.eval_steps == 0:
+  if settings.eval_steps == 0:
     return None
   batches, taken = [], 0
-  for batch in settings.eval_data():
-    batches.append({name: batch[name] for name in ('image', 'joints_3d_m', 'joints_3d_weight')})
-    taken += len(batch['image'])
+  for batch in experiment.eval_data():
+    batches.append(batch)
+    taken += len(tf.nest.flatten(batch)[0])
     if taken >= count:
       break
-  labelled = any(np.any(batch['joints_3d_weight'][:, skeletons.ROOT]) for batch in batches)
-  return PckCurve(log_dir, batches) if labelled else None
+  return HeldOutMeasures(log_dir, experiment.task, batches)
 
 
 class Scalars(tf.keras.callbacks.Callback):
@@ -108,68 +110,77 @@ class Scalars(tf.keras.callbacks.Callback):
     writer.flush()
 
 
-class PckCurve(tf.keras.callbacks.Callback):
-  """Writes the PCK curve, aligned at the root, and the area under it after every evaluation."""
+class HeldOutMeasures(tf.keras.callbacks.Callback):
+  """Writes the task's measures and curves on a few held-out batches after every evaluation."""
 
-  def __init__(self, log_dir: str, batches: Sequence[dict]):
+  def __init__(self, log_dir: str, task: Task, batches: Sequence[dict]):
     """Prepares the writer.
 
     Args:
       log_dir: TensorBoard's folder.
-      batches: with 'image' [B, S, S, 3], 'joints_3d_m' [B, K, 3] and 'joints_3d_weight' [B, K].
+      task: measures.
+      batches: of the task.
     """
     super().__init__()
     self._writer = tf.summary.create_file_writer(os.path.join(log_dir, 'eval'))
-    self._batches = batches
+    self._task, self._batches = task, batches
+    known = [name for name, entry in task.batch.items() if name in task.labels or entry.optional]
+    self._labels = {name: np.concatenate([batch[name].numpy() for batch in batches]) for name in known
+                    if name in batches[0]}
 
   def on_test_end(self, logs: dict) -> None:
     """Called after an evaluation; `logs` holds 'step'."""
-    thresholds_m = pck.THRESHOLDS_M['full']
-    curve = pck.pck_curve(*self._errors(), thresholds_m)
-    picture = curves.draw_pck(1000 * thresholds_m, {'model, root aligned': curve}, f'step {logs["step"]}')
+    measured = self._task.measure(self._task.protocols[0], self._predictions(), self._labels)
     with self._writer.as_default(logs['step']):
-      tf.summary.scalar('auc_0_50mm', pck.auc(curve, thresholds_m))
-      tf.summary.image('pck', picture[None])
+      for column in self._task.columns:
+        value = column.of(measured.measures)
+        if value is not None:
+          tf.summary.scalar(column.measure, value)
+      if measured.curves:
+        picture = curves.draw_curves(self._task.curve_axes, measured.curves, f'step {logs["step"]}')
+        tf.summary.image('curves', picture[None])
     self._writer.flush()
 
-  def _errors(self) -> tuple[np.ndarray, np.ndarray]:
-    """Distances [N, K] in metres, and which of them are known."""
-    errors, valid = [], []
+  def _predictions(self) -> dict[str, np.ndarray]:
+    """The model's predictions for all batches."""
+    parts = []
     for batch in self._batches:
-      results = self.model(batch['image'], training=False)
-      joints_m = results['joints_3d'] / results['camera'][:, 4, None, None]
-      truth = batch['joints_3d_m'].numpy()
-      errors.append(pose_error.joint_errors(pose_error.align_root(joints_m.numpy(), truth, skeletons.ROOT), truth))
-      weight = batch['joints_3d_weight'].numpy() > 0
-      valid.append(weight & weight[:, skeletons.ROOT, None])
-    return np.concatenate(errors), np.concatenate(valid)
+      outputs = self.model.answer(method.inputs_of(batch, self.model.input_specs))
+      parts.append(self._task.predictions(outputs, batch))
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 class Pictures(tf.keras.callbacks.Callback):
-  """Writes panels and 3D meshes of the model's results on a few held-out images after every evaluation."""
+  """Writes pictures and 3D meshes of the answers for a few held-out instances after every evaluation."""
 
-  def __init__(self, log_dir: str, images: tf.Tensor, faces: np.ndarray):
+  def __init__(self, log_dir: str, task: Task, batch: dict):
     """Prepares the writer.
 
     Args:
       log_dir: TensorBoard's folder.
-      images: [B, S, S, 3] in 0..1.
-      faces: [F, 3] of the mesh.
+      task: draws.
+      batch: the instances.
     """
     super().__init__()
     self._writer = tf.summary.create_file_writer(os.path.join(log_dir, 'eval'))
-    self._images = images
-    self._faces = faces
+    self._task, self._batch, self._card = task, batch, task.describe()
 
   def on_test_end(self, logs: dict) -> None:
     """Called after an evaluation; `logs` holds 'step'."""
     from tensorboard.plugins.mesh import summary_v2 as mesh_summary
 
-    results = self.model(self._images, training=False)
-    panels = overlay.draw_batch(self._images, results, self._faces)
-    # The viewer's axes: y up, z toward the viewer.
-    vertices = tf.cast(results['vertices'], tf.float32) * [1., -1., -1.]
+    outputs = self.model.answer(method.inputs_of(self._batch, self.model.input_specs))
+    panels = [self._draw(number, outputs) for number in range(len(tf.nest.flatten(self._batch)[0]))]
+    surface = self._task.surface(outputs, self._card)
     with self._writer.as_default(logs['step']):
-      tf.summary.image('results', panels, max_outputs=len(panels))
-      mesh_summary.mesh('mesh', vertices, faces=tf.tile(self._faces[None], [len(vertices), 1, 1]))
+      tf.summary.image('results', np.stack(panels), max_outputs=len(panels))
+      if surface is not None:
+        faces = tf.tile(surface.faces[None], [len(surface.vertices), 1, 1])
+        mesh_summary.mesh('mesh', surface.vertices, faces=faces)
     self._writer.flush()
+
+  def _draw(self, number: int, outputs: dict) -> np.ndarray:
+    """The picture of one instance."""
+    inputs = {name: np.asarray(value[number]) for name, value in self._batch.items()}
+    answer = {name: np.asarray(value[number]) for name, value in outputs.items() if not isinstance(value, list)}
+    return self._task.draw_outputs(inputs, answer, self._card)

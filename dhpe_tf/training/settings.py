@@ -13,16 +13,10 @@ from dhpe_tf.training.schedules import build_optimizer
 @gin.configurable('train', module='dhpe_tf')
 @dataclasses.dataclass(frozen=True)
 class TrainSettings:
-  """Settings of a training; the trainer knows no method beyond these.
+  """Settings of a training, whatever is learnt; what is learnt says the `Experiment`.
 
   Attributes:
-    build_model: () -> Keras model with `train_step(batch)` and `test_step(batch)` that return a dict of scalars, means
-      over the epoch so far and equal on all replicas (Keras metrics are), among them 'loss'.
-    build_dataset: (training, seed, epoch, skip_batches) -> tf.data.Dataset of global batches, the same for the same
-      arguments; also takes (root, split, weight) triples as `sources`.
-      Called under the gin scope `train` or `eval`, so `train/build_dataset.sources` and `eval/build_dataset.sources`
-      differ while `build_dataset.image_size` serves both.
-    build_optimizer: total_steps -> optimizer; unused if build_model compiles the model itself.
+    build_optimizer: total_steps -> optimizer; unused if the method compiles the model itself.
     epochs: passes over the data, or stretches of `steps_per_epoch`.
     steps_per_epoch: batches in an epoch; None for all that the dataset holds.
     eval_steps: batches in an evaluation; None for all; 0 for no evaluation.
@@ -37,16 +31,14 @@ class TrainSettings:
       sizes agree. Once this training has a checkpoint of its own it goes on from there.
     keep_checkpoints: older ones are deleted.
     log_steps: steps between points in TensorBoard.
-    callbacks: functions (model, settings, log_dir) -> tf.keras.callbacks.Callback, or None to do without; its batch
-      number is the global step.
+    callbacks: functions (model, experiment, settings, log_dir) -> tf.keras.callbacks.Callback, or None to do without;
+      its batch number is the global step.
     patience: stop after so many evaluations without a better `monitor`; 0 for never.
     monitor: the evaluation's scalar to be minimised.
     seed: of initial weights, data order and augmentation.
     allow_dead_bindings: go on although some gin settings reached nothing.
   """
 
-  build_model: Callable[[], tf.keras.Model] = gin.REQUIRED
-  build_dataset: Callable[..., tf.data.Dataset] = gin.REQUIRED
   build_optimizer: Callable[[int], tf.keras.optimizers.Optimizer] = build_optimizer
   epochs: int = 10
   steps_per_epoch: Optional[int] = None
@@ -73,18 +65,3 @@ class TrainSettings:
         raise UserError(f'train.{name} is {getattr(self, name)}; it must be at least 1.')
     if self.precision not in ('float32', 'mixed_bfloat16', 'mixed_float16'):
       raise UserError(f'train.precision is {self.precision!r}; it must be float32, mixed_bfloat16 or mixed_float16.')
-
-  def train_data(self, epoch: int, skip_batches: int = 0) -> tf.data.Dataset:
-    """Batches of one epoch from a position in it on."""
-    with gin.config_scope('train'):
-      return self.build_dataset(training=True, seed=self.seed, epoch=epoch, skip_batches=skip_batches)
-
-  def records(self, root: str, split: str) -> tf.data.Dataset:
-    """Batches of one split of the records in folder `root`, as an evaluation sees them, in order."""
-    with gin.config_scope('eval'):
-      return self.build_dataset(sources=((root, split, 1.),), training=False, seed=0, epoch=0)
-
-  def eval_data(self) -> tf.data.Dataset:
-    """Held-out batches, always the same."""
-    with gin.config_scope('eval'):
-      return self.build_dataset(training=False, seed=0, epoch=0)

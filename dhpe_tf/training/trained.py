@@ -1,17 +1,13 @@
-"""Taking up a trained model from its model_dir, for evaluation, export and prediction."""
-import os
+"""Taking up a trained method from its model_dir, for evaluation, export and prediction."""
 from collections.abc import Iterable
 
-import tensorflow as tf
-
-from dhpe_tf import configuration
-from dhpe_tf.errors import UserError
+from dhpe_tf import experiment
+from dhpe_tf.methods.steps import TrainableMethod
 from dhpe_tf.training.checkpoints import restore_weights
-from dhpe_tf.training.settings import TrainSettings
 
 
-def load_trained(model_dir: str, gin_params: Iterable[str] = ()) -> tf.keras.Model:
-  """Loads the configuration saved in `model_dir`, builds its model and restores the latest weights.
+def load_trained(model_dir: str, gin_params: Iterable[str] = ()) -> tuple[experiment.Experiment, TrainableMethod]:
+  """Loads the configuration saved in `model_dir`, builds its method and restores the latest weights.
 
   Args:
     model_dir: folder of a training.
@@ -20,10 +16,7 @@ def load_trained(model_dir: str, gin_params: Iterable[str] = ()) -> tf.keras.Mod
   Raises:
     UserError: there is no training, or its files do not fit together.
   """
-  config = os.path.join(model_dir, configuration.CONFIG_FILE)
-  if not os.path.isfile(config):
-    raise UserError(f'{model_dir}: holds no {configuration.CONFIG_FILE}; give the --model_dir of a training.')
-  configuration.load(saved=config, gin_params=gin_params)
-  model = TrainSettings().build_model()
+  loaded = experiment.load_saved(model_dir, gin_params)
+  model = loaded.build_method()
   restore_weights(model_dir, model)
-  return model
+  return loaded, model

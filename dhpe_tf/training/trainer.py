@@ -8,7 +8,9 @@ from typing import Any, Optional
 import numpy as np
 import tensorflow as tf
 
+from dhpe_tf.data.input_pipeline import by_batch
 from dhpe_tf.errors import UserError
+from dhpe_tf.experiment import Experiment
 from dhpe_tf.files import atomic_path
 from dhpe_tf.training import averaging, initial_weights
 from dhpe_tf.training.callbacks import Scalars
@@ -22,7 +24,7 @@ LOGS = 'logs'
 
 
 class Trainer:
-  """Trains a model as `settings` say and keeps all of it in `model_dir`.
+  """Trains the method of an experiment as `settings` say and keeps all of it in `model_dir`.
 
   The data are a function of (seed, epoch) and the position in them is part of every checkpoint, so a training that was
   killed and started again ends with the weights that an unbroken one ends with.
@@ -31,12 +33,19 @@ class Trainer:
     model: the model in training.
   """
 
-  def __init__(self, settings: TrainSettings, model_dir: str, show_progress: bool = True):
+  def __init__(self, experiment: Experiment, settings: TrainSettings, model_dir: str, show_progress: bool = True):
     """Builds model and optimizer and takes up the latest checkpoint in `model_dir`.
 
+    Args:
+      experiment: what is learnt from what.
+      settings: how.
+      model_dir: the training's folder.
+      show_progress: show a bar.
+
     Raises:
-      UserError: what the settings ask for is not to be had, or `model_dir` holds another architecture.
+      UserError: unknown settings, a method that learns nothing, or a `model_dir` of another architecture.
     """
+    self._experiment = experiment
     self._settings = settings
     self._model_dir = model_dir
     self._stop = False
@@ -46,10 +55,10 @@ class Trainer:
     # Random layers then keep their state in variables, which checkpoints hold.
     tf.keras.backend.experimental.enable_tf_random_generator()
     tf.keras.mixed_precision.set_global_policy(settings.precision)
-    self._steps_per_epoch = _count_steps(settings)
-    self._total_steps = settings.epochs * self._steps_per_epoch
     with self._strategy.scope():
-      self.model = settings.build_model()
+      self.model = _build(experiment)
+    self._steps_per_epoch = _count_steps(experiment, settings)
+    self._total_steps = settings.epochs * self._steps_per_epoch
     # Before the optimizer is built, which may take copies of the weights.
     self._origin = self._take_over_weights()
     with self._strategy.scope():
@@ -118,7 +127,7 @@ class Trainer:
   def _run_epoch(self, after_first_step: Optional[Callable[[], None]]) -> dict[str, float]:
     epoch = int(self._progress.epoch)
     self.model.reset_metrics()
-    # A model may train otherwise from some epoch on.
+    # A method may train otherwise from some epoch on.
     if hasattr(self.model, 'begin_epoch') and self.model.begin_epoch(epoch):
       self._train_function = self._compile(self.model.train_step)
     self._callbacks.on_epoch_begin(epoch)
@@ -157,7 +166,7 @@ class Trainer:
     count = self._steps_per_epoch - done
     if not count:
       return
-    dataset = self._settings.train_data(epoch, done).take(count)
+    dataset = self._experiment.train_data(self._settings.seed, epoch, done).take(count)
     number = 0
     for number, batch in enumerate(self._distribute(dataset), 1):
       yield batch
@@ -219,13 +228,10 @@ class Trainer:
     return function
 
   def _distribute(self, dataset: tf.data.Dataset) -> Any:
-    options = tf.data.Options()
-    # Every worker reads all and takes its share of each batch, so the batches do not depend on the number of workers.
-    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
-    return self._strategy.experimental_distribute_dataset(dataset.with_options(options))
+    return self._strategy.experimental_distribute_dataset(by_batch(dataset))
 
   def _distribute_eval(self) -> Any:
-    dataset = self._settings.eval_data()
+    dataset = self._experiment.eval_data()
     if self._settings.eval_steps:
       dataset = dataset.take(self._settings.eval_steps)
     if self._strategy.num_replicas_in_sync > 1:
@@ -238,7 +244,7 @@ class Trainer:
     # A curve of its own for each worker: two writers of one would show each point twice.
     log_dir = os.path.join(self._model_dir, LOGS) + worker_suffix()
     callbacks = [Scalars(log_dir, self._settings.log_steps)]
-    built = [build(self.model, self._settings, log_dir) for build in self._settings.callbacks]
+    built = [build(self.model, self._experiment, self._settings, log_dir) for build in self._settings.callbacks]
     callbacks += [callback for callback in built if callback is not None]
     return tf.keras.callbacks.CallbackList(callbacks, add_history=False, model=self.model)
 
@@ -249,10 +255,19 @@ class Trainer:
     return 0 < self._settings.patience <= int(self._progress.wait)
 
 
-def _count_steps(settings: TrainSettings) -> int:
+def _build(experiment: Experiment) -> tf.keras.Model:
+  """The method of an experiment, which must be one that learns."""
+  built = experiment.build_method()
+  if not isinstance(built, tf.keras.Model):
+    raise UserError(f'{type(built).__name__} has nothing to train; evaluate it by python -m dhpe_tf.evaluate '
+                    '--gin_file=..., or use it by python -m dhpe_tf.predict --gin_file=...')
+  return built
+
+
+def _count_steps(experiment: Experiment, settings: TrainSettings) -> int:
   if settings.steps_per_epoch:
     return settings.steps_per_epoch
-  count = int(settings.train_data(0).cardinality())
+  count = int(experiment.train_data(settings.seed, 0).cardinality())
   if count < 1:
     raise UserError('the length of the training data is not known; set train.steps_per_epoch.')
   return count

@@ -1,21 +1,20 @@
 """Pictures of results: the mesh laid over a photograph, the skeleton, the mesh from the side."""
-from collections.abc import Sequence
 from typing import Optional
 
 import numpy as np
 import tensorflow as tf
 from PIL import Image, ImageDraw
 
-from dhpe_tf.files import atomic_path
 from dhpe_tf.geometry import meshes
 from dhpe_tf.rendering import crop_view, render, shading
-from dhpe_tf.visualization.mesh_files import PathLike
+from dhpe_tf.visualization.pictures import to_bytes
 
 FINGER_COLORS = ((230, 60, 60), (240, 170, 30), (70, 190, 70), (50, 150, 240), (170, 90, 230))
 MESH_COLOR = (0.22, 0.46, 0.7)  # linear reflectance
 BACKGROUND = 0.94
 # Edges are drawn at this multiple of the size and averaged down.
 _SUPERSAMPLING = 3
+PANEL_PX = 224  # side of a panel where there is no picture
 
 
 def draw_mesh(image: np.ndarray, vertices_crop: np.ndarray, faces: np.ndarray, opacity: float = 0.85) -> np.ndarray:
@@ -86,45 +85,49 @@ def draw_turned(vertices_crop: np.ndarray, faces: np.ndarray, size: int, angle: 
   cos, sin = np.cos(angle), np.sin(angle)
   turned = centered @ np.array([[cos, 0., -sin], [0., 1., 0.], [sin, 0., cos]])
   turned *= 0.9 / max(np.abs(turned[:, :2]).max(), 1e-9)
-  return draw_mesh(np.full([size, size, 3], BACKGROUND, np.float32), turned, faces, opacity=1.)
+  return draw_mesh(blank(size), turned, faces, opacity=1.)
 
 
-def draw_panels(image: np.ndarray, vertices_crop: np.ndarray, joints_crop: np.ndarray, faces: np.ndarray) -> np.ndarray:
+def draw_panels(image: np.ndarray, vertices_crop: Optional[np.ndarray], joints_crop: np.ndarray,
+                faces: np.ndarray) -> np.ndarray:
   """Four pictures side by side: the crop, with the mesh, with the skeleton, and the mesh turned by 90 degrees.
 
   Args:
     image: [S, S, 3] in 0..1.
-    vertices_crop: [V, 3].
+    vertices_crop: [V, 3]; None draws the crop and the skeleton only.
     joints_crop: [21, 2].
     faces: [F, 3].
 
   Returns:
-    uint8 [S, 4 S, 3].
+    uint8 [S, 4 S, 3], or [S, 2 S, 3] without a mesh.
   """
-  panels = [image, draw_mesh(image, vertices_crop, faces), draw_skeleton(image, joints_crop),
-            draw_turned(vertices_crop, faces, image.shape[0])]
+  panels = [image, draw_skeleton(image, joints_crop)]
+  if vertices_crop is not None:
+    panels.insert(1, draw_mesh(image, vertices_crop, faces))
+    panels.append(draw_turned(vertices_crop, faces, image.shape[0]))
   return to_bytes(np.concatenate(panels, axis=1))
 
 
-def draw_batch(images: Sequence[np.ndarray], outputs: dict, faces: np.ndarray) -> np.ndarray:
-  """The panels of several results, for TensorBoard: images [B, S, S, 3], outputs of a model -> uint8 [B, S, 4 S, 3]."""
-  return np.stack([draw_panels(np.asarray(image), np.asarray(vertices), np.asarray(joints), faces)
-                   for image, vertices, joints in zip(images, outputs['vertices'], outputs['joints_2d'])])
+def draw_labels(image: np.ndarray, joints_crop: np.ndarray, valid: np.ndarray, mask: np.ndarray) -> np.ndarray:
+  """A crop with its labels: the skeleton, and the outline of the mask in white.
 
+  Args:
+    image: [S, S, 3] in 0..1.
+    joints_crop: [21, 2].
+    valid: [21], 0 where a joint has no label.
+    mask: [S, S] in 0..1.
 
-def to_bytes(image: np.ndarray) -> np.ndarray:
-  """0..1 to uint8."""
-  return (np.clip(image, 0., 1.) * 255. + 0.5).astype(np.uint8)
-
-
-def write_png(path: PathLike, picture: np.ndarray) -> None:
-  """Writes uint8 [H, W, 3] as a PNG file.
-
-  Raises:
-    UserError: it cannot be written.
+  Returns:
+    uint8 [S, S, 3].
   """
-  with atomic_path(path) as temporary:
-    Image.fromarray(picture).save(temporary, 'PNG')
+  inside = mask > 0.5
+  rim = inside & ~(np.roll(inside, 1, 0) & np.roll(inside, -1, 0) & np.roll(inside, 1, 1) & np.roll(inside, -1, 1))
+  return to_bytes(np.where(rim[..., None], 1.0, draw_skeleton(image, joints_crop, valid)))
+
+
+def blank(size: int) -> np.ndarray:
+  """An empty picture [size, size, 3], for results without one."""
+  return np.full([size, size, 3], BACKGROUND, np.float32)
 
 
 def _dot(pen: ImageDraw.ImageDraw, center: np.ndarray, radius: float, color: tuple[int, int, int]) -> None:

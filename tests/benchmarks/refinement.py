@@ -31,8 +31,8 @@ _NAMES = {'none': 'no feature term', 'light': 'light net (EfficientNet-Lite0, 12
 def make_call(net: str):
   """A function (batch, steps) that refines so often and waits for the result; `net` is a key of `_FILES`."""
   from dhpe_tf import configuration
-  from dhpe_tf.models import dhpe_model
-  from dhpe_tf.refinement import at_test_time
+  from dhpe_tf.methods.dhpe import model as dhpe_model
+  from dhpe_tf.methods.dhpe.refinement import at_test_time
   weight = 0.0 if net == 'none' else 1.0
   # The trained weights of the trunk make no difference to the time; patience keeps all instances going.
   configuration.load([_FILES[net]], ['backbone.weights = None', f'refinement.Consistency.feature = {weight}',

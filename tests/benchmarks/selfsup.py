@@ -31,8 +31,8 @@ def main(argv: list[str]) -> None:
   import tensorflow as tf
 
   from dhpe_tf import configuration
-  from dhpe_tf.models import dhpe_model
-  from tests.models import example_batch
+  from dhpe_tf.methods.dhpe import model as dhpe_model
+  from tests.methods.dhpe import example_batch
   configuration.load([_GIN_FILE.value], [
       'dhpe.build_model.offspring = @selfsup.Offspring', f'selfsup.Offspring.seeds_per_batch = {_SEEDS.value}',
       'selfsup.Offspring.start_epoch = 1', 'selfsup.plausible.least_iou = 0.0', 'selfsup.plausible.most_excess = 1e9'])

@@ -13,7 +13,7 @@ import gin
 import tensorflow as tf
 from absl import app, flags
 
-from tests.models import example_batch
+from tests.methods.dhpe import example_batch
 
 _CLOCK = flags.DEFINE_enum('clock', 'wall', ['wall', 'cpu'],
                            'What is measured; the processor time of all threads is steadier on a busy machine.')
@@ -26,7 +26,7 @@ TARGET_SHARE = 0.15  # of hand layer and renderer in a step with ResNet-50
 def load(name: str) -> tuple[tf.keras.Model, dict]:
   """A compiled model and a batch for it."""
   from dhpe_tf import configuration
-  from dhpe_tf.models import dhpe_model
+  from dhpe_tf.methods.dhpe import model as dhpe_model
   from dhpe_tf.training.schedules import build_optimizer
   if name == 'quickstart':
     configuration.load(['quickstart.gin'], ["RECORDS = 'none'"])

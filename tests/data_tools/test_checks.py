@@ -9,8 +9,8 @@ from PIL import Image
 from data_tools import validate
 from data_tools.checks import counts
 from data_tools.readers import base, dexter_object, freihand, ho3d, interhand, rhd, stb
-from dhpe_tf.data import example_schema
 from dhpe_tf.hand import hand_model, skeletons
+from dhpe_tf.tasks.hand import record as example_schema
 from tests.data_tools.readers import (
   dexter_object_files,
   freihand_files,

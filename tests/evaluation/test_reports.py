@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from dhpe_tf.errors import UserError
-from dhpe_tf.evaluation import measurements, metric_space, reports, slices
-from tests.evaluation.test_measurements import N, make_labels, perfect
-from tests.evaluation.test_metric_space import _scene
+from dhpe_tf.evaluation import reports
+from dhpe_tf.tasks.hand import measurements, metric_space, slices
+from tests.tasks.hand.test_measurements import N, make_labels, perfect
+from tests.tasks.hand.test_metric_space import _scene
 
 NOTHING = {'joints_3d': None, 'joints_2d': None, 'mask': None}
 

@@ -4,7 +4,8 @@ import pytest
 import tensorflow as tf
 
 from dhpe_tf import errors
-from dhpe_tf.networks import feature_net, keypoint_net, mesh_regressor, pose_refiner
+from dhpe_tf.methods.dhpe import mesh_regressor, pose_refiner
+from dhpe_tf.networks import feature_net, keypoint_net
 
 
 def _levels(size, channels=(8, 16, 24, 32)):

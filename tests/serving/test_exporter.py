@@ -9,7 +9,9 @@ import tensorflow as tf
 from PIL import Image
 
 from dhpe_tf.errors import UserError
-from dhpe_tf.serving import exporter, model_card, prediction, predictor
+from dhpe_tf.inference import predictor
+from dhpe_tf.serving import exporter, model_card
+from dhpe_tf.tasks.hand import prediction
 from tests import foreign_process
 from tests.serving import toy
 

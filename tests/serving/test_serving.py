@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from dhpe_tf.errors import UserError
-from dhpe_tf.serving import client, exporter, native_session, prediction, predictor
+from dhpe_tf.inference import predictor
+from dhpe_tf.serving import client, exporter, native_session
+from dhpe_tf.tasks.hand import prediction
 from tests import foreign_process
 from tests.serving import toy
 from tests.serving.test_exporter import encode

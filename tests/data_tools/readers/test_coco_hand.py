@@ -6,8 +6,8 @@ import pytest
 from PIL import Image
 
 from data_tools.readers import base, coco_hand
-from dhpe_tf.data import example_schema
 from dhpe_tf.errors import UserError
+from dhpe_tf.tasks.hand import record as example_schema
 from tests.data_tools.readers import coco_hand_files
 
 

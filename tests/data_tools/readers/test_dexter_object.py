@@ -7,9 +7,10 @@ from PIL import Image
 from data_tools import convert_dexter_object
 from data_tools.readers import base, dexter_object
 from dhpe_tf import command_line
-from dhpe_tf.data import example_schema, tfrecords
+from dhpe_tf.data import tfrecords
 from dhpe_tf.errors import UserError
 from dhpe_tf.hand import skeletons
+from dhpe_tf.tasks.hand import record as example_schema
 from tests.data_tools.readers import dexter_object_files, hands
 
 TIPS = list(skeletons.TIPS)

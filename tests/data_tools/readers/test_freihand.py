@@ -6,9 +6,9 @@ import pytest
 from PIL import Image
 
 from data_tools.readers import base, freihand
-from dhpe_tf.data import example_schema
 from dhpe_tf.errors import UserError
 from dhpe_tf.hand import hand_model
+from dhpe_tf.tasks.hand import record as example_schema
 from tests.data_tools.readers import freihand_files, hands
 
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from data_tools.readers import base, interhand
-from dhpe_tf.data import example_schema
 from dhpe_tf.errors import UserError
 from dhpe_tf.hand import skeletons
+from dhpe_tf.tasks.hand import record as example_schema
 from tests.data_tools.readers import hands, interhand_files
 
 

@@ -3,8 +3,8 @@ import pytest
 from PIL import Image
 
 from data_tools.readers import base, photographs
-from dhpe_tf.data import example_schema
 from dhpe_tf.errors import UserError
+from dhpe_tf.tasks.hand import record as example_schema
 
 
 @pytest.fixture(name='folder')

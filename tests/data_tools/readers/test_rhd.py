@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from data_tools.readers import base, rhd
-from dhpe_tf.data import example_schema
 from dhpe_tf.errors import UserError
+from dhpe_tf.tasks.hand import record as example_schema
 from tests.data_tools.readers import hands, rhd_files
 
 

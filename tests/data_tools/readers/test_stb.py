@@ -6,8 +6,8 @@ from PIL import Image
 from scipy import io as scipy_io
 
 from data_tools.readers import base, stb
-from dhpe_tf.data import example_schema
 from dhpe_tf.errors import UserError
+from dhpe_tf.tasks.hand import record as example_schema
 from tests.data_tools.readers import hands, stb_files
 
 

@@ -1,0 +1,37 @@
+"""Numbers of records and groups against what is known of a dataset."""
+from typing import Any, Optional
+
+
+def findings(split: str, count: int, about: Optional[dict[str, Any]]) -> list[str]:
+  """What is wrong with the number of records of a split.
+
+  Args:
+    split: its name.
+    count: number of records.
+    about: content of dataset.json, None if there is none.
+  """
+  if about is None:
+    return ['there is no dataset.json, so it is not known where the records come from']
+  found = []
+  stated = about.get('counts', {}).get(split)
+  if stated is not None and stated != count:
+    found.append(f'{count} records, but dataset.json states {stated}')
+  published = about.get('published_counts', {}).get(split)
+  skipped = about.get('skipped', {})
+  left_out = len(skipped.get(split, ())) if isinstance(skipped, dict) else 0
+  if published is not None and published != count:
+    found.append(f'{count} records and {left_out} skipped, but {published} are published (parts missing, or other '
+                 f'options: {about.get("options")}?)')
+  return found
+
+
+def shared_groups(groups: dict[str, set[bytes]]) -> list[str]:
+  """Groups (people, sessions) that splits share, so that one is no test of the other."""
+  found, names = [], sorted(groups)
+  for i, first in enumerate(names):
+    for second in names[i + 1:]:
+      shared = (groups[first] & groups[second]) - {b''}
+      if shared:
+        examples = ', '.join(sorted(group.decode(errors='replace') for group in shared)[:3])
+        found.append(f'splits {first} and {second} share {len(shared)} groups, such as {examples}')
+  return found

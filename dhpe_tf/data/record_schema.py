@@ -1,0 +1,151 @@
+"""What a record may hold: named fields, their types and defaults, as tf.train.Example and as schema.pbtxt."""
+from collections.abc import Mapping
+from typing import NamedTuple, Optional
+
+import numpy as np
+import tensorflow as tf
+from google.protobuf import text_format
+from tensorflow_metadata.proto.v0 import schema_pb2
+
+from dhpe_tf.errors import UserError
+
+
+class Field(NamedTuple):
+  """One feature of a record.
+
+  Attributes:
+    kind: 'bytes', 'float' or 'int', as in tf.train.Feature.
+    shape: of the values; () for one.
+    default: the value where a record leaves the field out; None makes it required.
+    about: unit, axes, meaning.
+    choices: the texts that a field of kind 'bytes' may hold; empty for any.
+  """
+
+  kind: str
+  shape: tuple
+  default: Optional[object]
+  about: str
+  choices: tuple[str, ...] = ()
+
+
+_SCHEMA_TYPES = {'bytes': schema_pb2.BYTES, 'float': schema_pb2.FLOAT, 'int': schema_pb2.INT}
+_DTYPES = {schema_pb2.BYTES: tf.string, schema_pb2.FLOAT: tf.float32, schema_pb2.INT: tf.int64}
+
+
+class RecordSchema:
+  """The one definition of a record that writers, readers and schema.pbtxt share.
+
+  Attributes:
+    fields: by name.
+    name_field: the field that tells records apart, for error messages.
+  """
+
+  def __init__(self, fields: Mapping[str, Field], name_field: str):
+    self.fields = dict(fields)
+    self.name_field = name_field
+
+  def to_proto(self) -> schema_pb2.Schema:
+    """The schema as tensorflow_metadata states it."""
+    result = schema_pb2.Schema()
+    for name, field in self.fields.items():
+      feature = result.feature.add(name=name, type=_SCHEMA_TYPES[field.kind])
+      feature.annotation.comment.append(field.about)
+      feature.presence.min_count = 1
+      feature.presence.min_fraction = 1.0 if field.default is None else 0.0
+      feature.shape.SetInParent()
+      for size in field.shape:
+        feature.shape.dim.add(size=size)
+    return result
+
+  def to_text(self) -> str:
+    """The schema as the text of schema.pbtxt."""
+    return text_format.MessageToString(self.to_proto())
+
+  def parse_spec(self, text: str, place: str) -> dict[str, tf.io.FixedLenFeature]:
+    """The specification with which tf.io parses records of a schema on disk.
+
+    Args:
+      text: of schema.pbtxt.
+      place: its path, for errors.
+
+    Returns:
+      Features by name; fields that a record may leave out have defaults.
+
+    Raises:
+      UserError: not a schema, or one that lacks a field that must be there or has one in another type or shape.
+    """
+    try:
+      found = text_format.Parse(text, schema_pb2.Schema())
+    except text_format.ParseError as error:
+      raise UserError(f'{place} is not a schema ({error}); convert the data again') from error
+    features = {feature.name: feature for feature in found.feature}
+    spec = {}
+    for name, field in self.fields.items():
+      if name not in features and field.default is not None:
+        spec[name] = _default_feature(field)
+        continue
+      if name not in features:
+        raise UserError(f'{place} has no field {name}; convert the data again with this version')
+      shape = tuple(dim.size for dim in features[name].shape.dim)
+      dtype = _DTYPES.get(features[name].type)
+      if shape != field.shape or features[name].type != _SCHEMA_TYPES[field.kind]:
+        raise UserError(f'{place}: {name} has type and shape {dtype, shape}, not {field.kind, field.shape}; '
+                        'convert the data again with this version')
+      spec[name] = tf.io.FixedLenFeature(shape, dtype) if field.default is None else _default_feature(field)
+    return spec
+
+  def encode(self, record: dict) -> bytes:
+    """Serializes a record.
+
+    Args:
+      record: values by field name: bytes or str, numbers, arrays; fields with a default may be left out.
+
+    Returns:
+      A serialized tf.train.Example.
+
+    Raises:
+      UserError: an unknown or missing field, a wrong shape, NaN or infinity, a text that is not among the choices; the
+        message names record and field.
+    """
+    place = _text(record.get(self.name_field, f'(no {self.name_field})'))
+    unknown = sorted(set(record) - set(self.fields))
+    if unknown:
+      raise UserError(f'{place}: {unknown[0]} is not a field of a record')
+    features = {}
+    for name, field in self.fields.items():
+      if name in record:
+        features[name] = _feature(record[name], field, f'{place}: {name}')
+      elif field.default is None:
+        raise UserError(f'{place}: {name} is missing')
+    return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString(deterministic=True)
+
+
+def _default_feature(field: Field) -> tf.io.FixedLenFeature:
+  """How a field is parsed that a record, or the whole set if it is older than the field, may leave out."""
+  dtype = _DTYPES[_SCHEMA_TYPES[field.kind]]
+  return tf.io.FixedLenFeature(field.shape, dtype, np.full(field.shape, field.default).tolist())
+
+
+def _feature(value: object, field: Field, place: str) -> tf.train.Feature:
+  """One field as a tf.train.Feature; `place` names it in errors."""
+  if field.kind == 'bytes':
+    if field.choices and _text(value) not in field.choices:
+      raise UserError(f"{place} is {_text(value)!r}, not {' or '.join(map(repr, field.choices))}")
+    value = value.encode() if isinstance(value, str) else bytes(value)
+    return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
+  try:
+    array = np.asarray(value, np.float64)
+  except (TypeError, ValueError) as error:
+    raise UserError(f'{place} holds something that is not a number') from error
+  if array.shape != field.shape:
+    raise UserError(f'{place} has shape {array.shape}, not {field.shape}')
+  if not np.all(np.isfinite(array)):
+    raise UserError(f'{place} holds NaN or infinity; leave such labels out by their valid entry')
+  if field.kind == 'int':
+    return tf.train.Feature(int64_list=tf.train.Int64List(value=array.astype(np.int64).ravel()))
+  return tf.train.Feature(float_list=tf.train.FloatList(value=array.astype(np.float32).ravel()))
+
+
+def _text(value: object) -> str:
+  """Bytes or str as str."""
+  return value.decode(errors='replace') if isinstance(value, bytes) else str(value)

@@ -1,0 +1,174 @@
+"""The dense hand pose estimator: picture -> 2D evidence -> mesh and camera -> joints and mask (paper, Eq. 1)."""
+import functools
+from collections.abc import Callable, Sequence
+from typing import Optional
+
+import gin
+import tensorflow as tf
+
+from dhpe_tf import errors
+from dhpe_tf.hand import hand_model as hand_models
+from dhpe_tf.hand import parameters, skeletons
+from dhpe_tf.methods import steps
+from dhpe_tf.methods.dhpe import layers, mesh_regressor, pose_refiner
+from dhpe_tf.methods.dhpe.objective import Objective
+from dhpe_tf.networks import backbones, feature_net, hand_layers, keypoint_net
+from dhpe_tf.tasks.hand.task import HandTask
+from dhpe_tf.tasks.task import Signature, Tensors
+
+
+class DhpeModel(steps.TrainableMethod):
+  """A functional Keras model from images [B, S, S, 3] in 0..1 to the dict of `tasks.hand.outputs.OUTPUTS`.
+
+  Besides those its outputs hold 'heatmap_stages', a list of [B, 32, 32, 21], one a stage of the keypoint net.
+
+  Attributes:
+    feature_net: images -> features; the F of Eqs. 2 and 13.
+    mesh_regressor: one round's offset of the parameters.
+    pose_refiner: one round's offset of the 2D joints, or None.
+    to_parameters: the regressor's sum [B, 63] -> parameters; `invert` leads back.
+    hand: parameters [B, 63] -> the hand in crop space (hand_layers.PosedHand).
+    silhouette: vertices in crop space -> mask (hand_layers.Silhouette).
+    objective: losses and figures.
+    offspring: (batch, predict, step) -> batch with new instances, with `begin_epoch`, or None.
+  """
+
+  can_refine = True
+
+  def __init__(self, inputs: tf.Tensor, outputs: dict, task: HandTask, parts: dict,
+               build_objective: Callable[..., Objective], offspring: Optional[Callable] = None):
+    super().__init__(inputs, outputs, task, 'dhpe')
+    self.feature_net = parts['feature_net']
+    self.mesh_regressor = parts['mesh_regressor']
+    self.pose_refiner = parts['pose_refiner']
+    self.to_parameters = parts['to_parameters']
+    self.hand = parts['hand']
+    self.silhouette = parts['silhouette']
+    self.objective = build_objective(self.hand_model, self.feature_net, refined=self.pose_refiner is not None)
+    self.offspring = offspring
+    self.watch(list(self.objective.weights), list(self.objective.MEASURES), ['offspring_used'] if offspring else [])
+
+  @property
+  def hand_model(self) -> hand_models.HandModel:
+    """The hand that it poses."""
+    return self.hand.hand_model
+
+  def begin_epoch(self, epoch: int) -> bool:
+    """Switches the offspring on at its epoch; returns whether that changes the step."""
+    return self.offspring is not None and self.offspring.begin_epoch(epoch)
+
+  def extended(self, batch: Tensors) -> Tensors:
+    """The batch with new instances made from the predictions for it (paper section 3.5)."""
+    if self.offspring is None or not self.offspring.active:
+      return batch
+    return self.offspring(batch, functools.partial(self, training=False), self.optimizer.iterations)
+
+  def losses(self, batch: Tensors, outputs: Tensors, training: bool) -> steps.Losses:
+    """Eq. 7."""
+    return self.objective.losses(batch, outputs, training)
+
+  def measures(self, batch: Tensors, outputs: Tensors) -> dict[str, tuple[tf.Tensor, tf.Tensor]]:
+    """See `Objective.measures`."""
+    return self.objective.measures(batch, outputs)
+
+  def extra_logs(self, weights: tf.Tensor, count: tf.Tensor) -> dict[str, tf.Tensor]:
+    """The share of the offspring that was used."""
+    return {'offspring_used': weights[count:]} if self.offspring else {}
+
+  def refined(self, inputs: Tensors, steps: Sequence[int]) -> list[Tensors]:
+    """The hand after each number of steps of gradient descent on Eq. 13."""
+    from dhpe_tf.methods.dhpe.refinement import at_test_time
+    return at_test_time.refine_by_steps(self, inputs['image'], steps)
+
+  def signatures(self) -> dict[str, Signature]:
+    """'refine': images, steps, and known joints or masks, with weights of zero where there are none."""
+    from dhpe_tf.methods.dhpe.refinement import at_test_time
+    return {'refine': at_test_time.signature(self)}
+
+
+@gin.configurable(module='dhpe', denylist=['task'])
+def build_model(task: HandTask, image_size: int = 224, keypoint_net_name: str = 'pose_machine',
+                use_joints_2d: bool = True, use_refiner: bool = True, rounds: int = 3, mask_size: int = 64,
+                build_objective: Callable[..., Objective] = Objective,
+                offspring: Optional[Callable] = None) -> DhpeModel:
+  """Builds the estimator; for `Experiment.method`.
+
+  Args:
+    task: gives the hand.
+    image_size: side of the square crops it takes, px; a multiple of 32.
+    keypoint_net_name: a key of `keypoint_net.KEYPOINT_NETS`: 'pose_machine', the paper's, with a trunk of its own, or
+      'pyramid_decoder', which shares the feature net's trunk.
+    use_joints_2d: whether the mesh regressor sees the 2D joints.
+    use_refiner: whether the 2D joints are refined in each round.
+    rounds: of the mesh regressor.
+    mask_size: side of the rendered mask, px.
+    build_objective: (hand model, feature net, refined) -> Objective.
+    offspring: (hand model, image size) -> what adds new instances to the batches of a training (selfsup.Offspring);
+      None to add none.
+
+  Returns:
+    The model, not compiled.
+
+  Raises:
+    UserError: an unknown setting, or settings that exclude each other.
+  """
+  if use_refiner and not use_joints_2d:
+    raise errors.UserError('build_model.use_refiner = True refines 2D joints that use_joints_2d = False leaves out; '
+                           'set both alike')
+  hand_model = task.hand_model
+  image = tf.keras.Input((image_size, image_size, 3), name='image')
+  trunk = backbones.backbone(image_size)
+  head = feature_net.feature_head(trunk.output)
+  levels = trunk(image)
+  features = head(levels['c5'])
+  size = features.shape[-1]
+  mean = parameters.mean_parameters(hand_model)
+  parts = {
+      'feature_net': tf.keras.Model(image, features, name='feature_net'),
+      'mesh_regressor': mesh_regressor.mesh_regressor(size, use_joints_2d=use_joints_2d),
+      'pose_refiner': pose_refiner.pose_refiner(size) if use_refiner else None,
+      'start': layers.StartingEstimate(mean, name='start'),
+      'to_parameters': layers.EstimateToParameters(mean, name='parameters'),
+      'hand': hand_layers.PosedHand(hand_model, name='hand'),
+      'silhouette': hand_layers.Silhouette(hand_model, mask_size, name='silhouette'),
+  }
+  stages = keypoint_net.heatmap_stages(keypoint_net_name, image, trunk, levels)
+  outputs = {'heatmaps': stages[-1], 'heatmap_stages': stages, 'features': features,
+             **_estimate(features, stages[-1], parts, rounds, use_joints_2d)}
+  outputs['mask'] = parts['silhouette'](outputs['vertices'])
+  return DhpeModel(image, outputs, task, parts, build_objective, offspring and offspring(hand_model, image_size))
+
+
+def _estimate(features: tf.Tensor, heatmaps: tf.Tensor, parts: dict, rounds: int,
+              use_joints_2d: bool) -> dict[str, tf.Tensor]:
+  """The rounds t = 1, 2, ... of the mesh regressor and the refiner.
+
+    h(t) = h(t-1) + f(F(x), j2D(t-1), h(t-1))                    (Eq. 5)
+    j2D(t) = j2D(t-1) + g(h(t), F(x), skeleton(h(t)), j2D(t-1))  (Eq. 6)
+
+  Args:
+    features: F(x) [B, F].
+    heatmaps: of the last stage, [B, 32, 32, 21], from which j2D(0) is read.
+    parts: of the model.
+    rounds: how many.
+    use_joints_2d: whether f sees the 2D joints.
+
+  Returns:
+    The hand of the last round, its parameters [B, 63], and joints_2d_rounds [B, 1 + T, 21, 2].
+  """
+  estimate = parts['start'](features)
+  flat = layers.Flat(name='flat_joints')
+  joints = [flat(layers.ReadHeatmaps(name='read_heatmaps')(heatmaps))]
+  add_offset = tf.keras.layers.Add(name='add_offset', dtype='float32')
+  for number in range(rounds):
+    inputs = {'features': features, 'parameters': estimate, **({'joints_2d': joints[-1]} if use_joints_2d else {})}
+    estimate = add_offset([estimate, parts['mesh_regressor'](inputs)])
+    if parts['pose_refiner'] or number == rounds - 1:
+      h = parts['to_parameters'](estimate)
+      hand = parts['hand'](h)
+    if parts['pose_refiner']:
+      offset = parts['pose_refiner']({'parameters': estimate, 'features': features, 'joints_2d': joints[-1],
+                                      'joints_3d': flat(hand['joints_3d'])})
+      joints.append(tf.keras.layers.Add(name=f'joints_2d_{number + 1}', dtype='float32')([joints[-1], offset]))
+  stack = layers.Stack((skeletons.NUM_KEYPOINTS, 2), name='joints_2d_rounds')
+  return {**hand, 'parameters': h, 'joints_2d_rounds': stack(joints)}

@@ -1,0 +1,96 @@
+"""Test-time refinement (paper, section 3.4): gradient descent on Eq. 13 from the model's estimate, in one graph."""
+from collections.abc import Sequence
+from typing import Optional
+
+import gin
+import tensorflow as tf
+
+from dhpe_tf.geometry import masks
+from dhpe_tf.hand import parameters, skeletons
+from dhpe_tf.methods.dhpe.model import DhpeModel
+from dhpe_tf.methods.dhpe.refinement.consistency import Consistency, Evidence
+from dhpe_tf.optimization.descent import descend
+from dhpe_tf.tasks.hand import outputs as hand_outputs
+from dhpe_tf.tasks.task import Signature
+
+
+@gin.configurable(module='refinement')
+def step_sizes(pose: float = 0.02, shape: float = 0.05, rotation: float = 0.01, scale: float = 0.1,
+               translation: float = 0.01) -> Sequence[float]:
+  """The 63 step sizes: radians, standard deviations, quaternion units, crop units per metre, crop units."""
+  sizes = (pose, shape, rotation, scale, translation)
+  return [size for size, count in zip(sizes, parameters.SIZES) for _ in range(count)]
+
+
+def refine(model: DhpeModel, images: tf.Tensor, steps: tf.Tensor, joints_2d: Optional[tf.Tensor] = None,
+           joints_2d_weight: Optional[tf.Tensor] = None, mask: Optional[tf.Tensor] = None,
+           mask_weight: Optional[tf.Tensor] = None) -> dict[str, tf.Tensor]:
+  """Estimates and refines.
+
+  Args:
+    model: a trained estimator.
+    images: `[B, S, S, 3]` in 0..1, right hands.
+    steps: scalar int32, at most so many steps; the paper takes 50. 0 gives the plain estimate.
+    joints_2d: known 2D joints `[B, 21, 2]` in crop space, or None.
+    joints_2d_weight: `[B, 21]`, 0 where a joint is not known; with joints_2d.
+    mask: known masks `[B, S, S]` in 0..1, or None.
+    mask_weight: `[B]`, 0 where there is none; with mask.
+
+  Returns:
+    The hand as `tasks.hand.outputs` names it, parameters, mask and heat maps, of the best step of each instance, with
+    objective `[B, steps + 1]`, the value before each step and after the last, and steps_taken `[B]`.
+  """
+  outputs = model(images, training=False)
+  known_mask = None if mask is None else masks.area_resize(mask, outputs['mask'].shape[1])
+  evidence = _own_evidence(images, outputs)._replace(
+      known_joints_2d=joints_2d, known_joints_weight=joints_2d_weight, known_mask=known_mask,
+      known_mask_weight=mask_weight)
+  found = descend(Consistency(model, evidence), outputs['parameters'], steps, step_sizes())
+  return {**_posed(model, found.best), 'heatmaps': outputs['heatmaps'], 'objective': found.objectives,
+          'steps_taken': found.steps_taken}
+
+
+def refine_by_steps(model: DhpeModel, images: tf.Tensor, steps: Sequence[int]) -> list[dict[str, tf.Tensor]]:
+  """What `refine` gives after each of several numbers of steps, for the cost of the largest.
+
+  Args:
+    model: a trained estimator.
+    images: `[B, S, S, 3]` in 0..1, right hands.
+    steps: numbers of steps; 0 is the plain estimate.
+
+  Returns:
+    For each of `steps` the hand as `tasks.hand.outputs` names it (vertices, joints, pose, shape, camera), parameters
+    and mask.
+  """
+  outputs = model(images, training=False)
+  found = descend(Consistency(model, _own_evidence(images, outputs)), outputs['parameters'], max(steps), step_sizes())
+  return [_posed(model, found.best_by_step[:, number]) for number in steps]
+
+
+def _own_evidence(images: tf.Tensor, outputs: dict[str, tf.Tensor]) -> Evidence:
+  """What the model's own outputs say of the images."""
+  confidence = hand_outputs.joint_confidence(tf.reduce_max(outputs['heatmaps'], axis=[1, 2]))
+  return Evidence(images, outputs['features'], outputs['joints_2d_rounds'], confidence, outputs['parameters'])
+
+
+def _posed(model: DhpeModel, h: tf.Tensor) -> dict[str, tf.Tensor]:
+  """The hand, parameters and mask of parameters `[B, 63]`."""
+  hand = model.hand(h)
+  return {**hand, 'parameters': h, 'mask': model.silhouette(hand['vertices'])}
+
+
+def signature(model: DhpeModel) -> Signature:
+  """`refine` for a SavedModel: images, steps, joints_2d, joints_2d_weight, mask, mask_weight.
+
+  A caller who knows no joints or no mask gives zeros and weights of zero.
+  """
+  size, joints = model.inputs[0].shape[1], skeletons.NUM_KEYPOINTS
+
+  def run(**inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+    return refine(model, **inputs)
+
+  return Signature(run, {
+      'images': tf.TensorSpec([None, size, size, 3], tf.float32), 'steps': tf.TensorSpec([], tf.int32),
+      'joints_2d': tf.TensorSpec([None, joints, 2], tf.float32),
+      'joints_2d_weight': tf.TensorSpec([None, joints], tf.float32),
+      'mask': tf.TensorSpec([None, size, size], tf.float32), 'mask_weight': tf.TensorSpec([None], tf.float32)})

@@ -1,0 +1,140 @@
+"""What refinement at test time minimises: the estimate's disagreement with its own 2D evidence (paper, Eq. 13)."""
+from typing import NamedTuple, Optional
+
+import gin
+import tensorflow as tf
+
+from dhpe_tf.geometry import meshes
+from dhpe_tf.hand import parameters, skeletons
+from dhpe_tf.losses import features as feature_losses
+from dhpe_tf.losses import keypoints, laplacian, priors, shape
+from dhpe_tf.methods.dhpe.model import DhpeModel
+
+
+class Evidence(NamedTuple):
+  """What is held against the mesh; B instances.
+
+  Attributes:
+    images: `[B, S, S, 3]` in 0..1; features: `[B, F]` of the whole images.
+    joints_2d_rounds: `[B, R, 21, 2]` crop space, the 2D joints of the heat maps and after each refiner, whose mean
+      counts; joints_weight: `[B, 21]`.
+    known_joints_2d, known_joints_weight: alike, from the caller; where its weight is above zero a known joint counts
+      and the estimated one does not. None where there are none.
+    known_mask: `[B, M, M]` in 0..1 at the size of the model's masks, known_mask_weight: `[B]`; or None.
+    start: `[B, 63]` parameters at the start.
+  """
+
+  images: tf.Tensor
+  features: tf.Tensor
+  joints_2d_rounds: tf.Tensor
+  joints_weight: tf.Tensor
+  start: tf.Tensor
+  known_joints_2d: Optional[tf.Tensor] = None
+  known_joints_weight: Optional[tf.Tensor] = None
+  known_mask: Optional[tf.Tensor] = None
+  known_mask_weight: Optional[tf.Tensor] = None
+
+
+@gin.configurable(module='refinement', denylist=['model', 'evidence'])
+class Consistency:
+  """The objective of Eq. 13 as a function of the parameters h `[B, 63]`, `[B]`; features and images stay.
+
+  E(h) = |XY Reg(M(h)) - j2D(h)|^2 + feature |F(x) - F(x * Ren(M(h)))|^2 + Laplacian, and terms that are not in the
+  paper: known masks, anatomical limits, and the distance to the start, which holds what 2D evidence leaves open.
+  """
+
+  def __init__(self, model: DhpeModel, evidence: Evidence, joints: float = 1.0, feature: float = 0.0,
+               mask: float = 1.0, laplacian: float = 0.05, joint_limits: float = 0.02, shape_prior: float = 1e-4,
+               stay: float = 2e-3, refine_joints: bool = True, laplacian_kind: str = 'cotangent'):
+    """Keeps model and evidence.
+
+    Args:
+      model: gives feature net, refiner, hand and silhouette.
+      evidence: of the images.
+      joints: weight of the 2D joints.
+      feature: weight of the feature term, the paper's lambda; 0 leaves out a forward and a backward pass of the
+        feature net in each step, which cost more than all the rest.
+      mask: weight of a known mask.
+      laplacian: weight of the change of the mesh's Laplacian coordinates since the start.
+      joint_limits: weight of joint angles beyond the limits, as far as they are more so than at the start.
+      shape_prior: weight of the squared shape coefficients, as far as they are larger than at the start.
+      stay: weight of the squared change of pose and rotation since the start.
+      refine_joints: whether the last round's 2D joints are refined anew in each step, as in the paper; False holds
+        those of the first estimate.
+      laplacian_kind: 'cotangent' (of the rest hand) or 'uniform'.
+    """
+    self._model, self._evidence = model, evidence
+    self._weights = {'joints': joints, 'feature': feature, 'mask': mask if evidence.known_mask is not None else 0.0,
+                     'laplacian': laplacian, 'joint_limits': joint_limits, 'shape_prior': shape_prior, 'stay': stay}
+    self._refine_joints = refine_joints and model.pose_refiner is not None
+    self._start_hand = model.hand(evidence.start)
+    self._start_priors = self._priors(self._start_hand)
+    # Dense, it would be the largest constant of an exported graph.
+    hand_model = model.hand_model
+    self._laplacian = meshes.sparse_tensor(meshes.laplacian(laplacian_kind, hand_model.v_template, hand_model.faces))
+
+  def __call__(self, h: tf.Tensor) -> tf.Tensor:
+    """The objective `[B]` at parameters `[B, 63]`."""
+    hand = self._model.hand(h)
+    terms = {
+        'joints': lambda: self._joints(h, hand),
+        'feature': lambda: self._feature(hand),
+        'mask': lambda: shape.shape_loss(
+            self._model.silhouette(hand['vertices']), self._evidence.known_mask, self._evidence.known_mask_weight),
+        'laplacian': lambda: laplacian.laplacian_loss(
+            hand['vertices'], self._laplacian, self._start_hand['vertices']),
+        'joint_limits': lambda: self._beyond_start('joint_limits', hand),
+        'shape_prior': lambda: self._beyond_start('shape_prior', hand),
+        'stay': lambda: self._stay(h),
+    }
+    return tf.add_n([weight * terms[name]() for name, weight in self._weights.items() if weight])
+
+  def joints_target(self, h: tf.Tensor, hand: dict) -> tuple[tf.Tensor, tf.Tensor]:
+    """The 2D joints `[B, 21, 2]` that the mesh is drawn to and their weights `[B, 21]`; no gradient passes."""
+    evidence = self._evidence
+    rounds, weights = evidence.joints_2d_rounds, evidence.joints_weight
+    if self._refine_joints:
+      before_last = rounds[:, -2]
+      offset = self._model.pose_refiner({
+          # In the model too, the refiner sees the regressor's sum, whose scale is a logarithm.
+          'parameters': self._model.to_parameters.invert(h), 'features': evidence.features,
+          'joints_3d': tf.reshape(hand['joints_3d'], [-1, 3 * skeletons.NUM_KEYPOINTS]),
+          'joints_2d': tf.reshape(before_last, [-1, 2 * skeletons.NUM_KEYPOINTS])})
+      anew = before_last + tf.reshape(offset, [-1, skeletons.NUM_KEYPOINTS, 2])
+      rounds = tf.concat([rounds[:, :-1], anew[:, None]], axis=1)
+    # On held-out pictures the mean lay nearer to the truth than the heat maps' joints or any refined ones.
+    joints = tf.reduce_mean(rounds, axis=1)
+    if evidence.known_joints_2d is not None:
+      known = evidence.known_joints_weight
+      joints = tf.where(known[..., None] > 0, evidence.known_joints_2d, joints)
+      # What the caller knows stands alone: where there is a known joint, estimated ones do not count.
+      any_known = tf.reduce_any(known > 0, axis=-1, keepdims=True)
+      weights = tf.where(any_known, known, weights)
+    return tf.stop_gradient(joints), weights
+
+  def _joints(self, h: tf.Tensor, hand: dict) -> tf.Tensor:
+    """The first term."""
+    target, weights = self.joints_target(h, hand)
+    return keypoints.refiner_loss([hand['joints_2d']], target, weights)
+
+  def _feature(self, hand: dict) -> tf.Tensor:
+    """The second term: features of the picture against those of what lies under the rendered mask."""
+    mask = self._model.silhouette(hand['vertices'])
+    size = self._evidence.images.shape[1]
+    mask = tf.image.resize(mask[..., None], [size, size])
+    masked = self._model.feature_net(self._evidence.images * mask, training=False)
+    return feature_losses.feature_loss(tf.stop_gradient(self._evidence.features), masked)
+
+  def _priors(self, hand: dict) -> dict[str, tf.Tensor]:
+    """The penalties `[B]` of poses beyond the limits and of unusual shapes."""
+    return {'joint_limits': priors.joint_limits(hand['pose'], self._model.hand_model),
+            'shape_prior': priors.shape_prior(hand['shape'], reduction='sum')}
+
+  def _beyond_start(self, name: str, hand: dict) -> tf.Tensor:
+    """How much a penalty has grown. Only growth counts: models trained without priors start outside the limits."""
+    return tf.nn.relu(self._priors(hand)[name] - self._start_priors[name])
+
+  def _stay(self, h: tf.Tensor) -> tf.Tensor:
+    """Squared change of pose and rotation."""
+    change = parameters.split(h - self._evidence.start)
+    return tf.reduce_sum(tf.square(change.pose), axis=1) + tf.reduce_sum(tf.square(change.rotation), axis=1)

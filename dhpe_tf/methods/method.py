@@ -1,0 +1,74 @@
+"""The interface of a method: one way to answer a task.
+
+A method that learns is a Keras model (`steps.TrainableMethod`); one that does not, such as a fit, is any object with
+these functions. Its inputs go by the names of the task's batch contract, its answers by those of the output contract.
+"""
+from collections.abc import Mapping, Sequence
+
+import tensorflow as tf
+
+from dhpe_tf.data import contract
+from dhpe_tf.errors import UserError
+from dhpe_tf.tasks.task import Signature, Task, Tensors
+
+
+class Method:
+  """One way to answer a task.
+
+  Attributes:
+    task: which.
+    can_refine: whether `refined` works.
+  """
+
+  task: Task
+  can_refine: bool = False
+
+  @property
+  def input_specs(self) -> dict[str, tf.TensorSpec]:
+    """What it takes of a batch, by name; axis 0 of each is the batch, of any size."""
+    raise NotImplementedError
+
+  @property
+  def output_specs(self) -> Mapping[str, tf.TensorSpec]:
+    """What it answers, by name."""
+    raise NotImplementedError
+
+  def answer(self, inputs: Tensors) -> Tensors:
+    """The answers for a batch of inputs; may be called inside a tf.function."""
+    raise NotImplementedError
+
+  def refined(self, inputs: Tensors, steps: Sequence[int]) -> list[Tensors]:
+    """The answers after each of several numbers of steps of refinement, 0 being the plain answer.
+
+    Raises:
+      UserError: the method has no refinement.
+    """
+    raise UserError(f'{type(self).__name__} has no refinement; leave out --refine_steps')
+
+  def signatures(self) -> dict[str, Signature]:
+    """Further functions of a SavedModel, by name.
+
+    A signature 'refine' takes the method's inputs, the scalar int32 'steps', and what else it can use; of that, zeros
+    mean that nothing is known.
+    """
+    return {}
+
+
+def check(method: Method) -> None:
+  """Compares what a method takes and answers with its task's contracts; raises a UserError where they differ."""
+  task, name = method.task, type(method).__name__
+  takable = {entry_name: entry._replace(optional=True) for entry_name, entry in task.batch.items()}
+  contract.check(method.input_specs, takable, f'what {name} takes of the task {task.name}', strict=True)
+  contract.check(method.output_specs, task.outputs, f'what {name} answers to the task {task.name}')
+
+
+def inputs_of(batch: Tensors, specs: Mapping[str, tf.TensorSpec]) -> Tensors:
+  """What a method with these input specifications is given of a batch.
+
+  Raises:
+    UserError: the batch lacks one of them.
+  """
+  missing = [name for name in specs if name not in batch]
+  if missing:
+    raise UserError(f'the batch has no {", ".join(missing)}, which the method takes; it has {", ".join(sorted(batch))}')
+  return {name: batch[name] for name in specs}

@@ -1,0 +1,134 @@
+"""The space in which a hand is searched for: as few numbers as 2D evidence can tell apart, each with a meaning.
+
+z [B, 42] = 26 joint angles (those that can move at all, hand.joint_angles), 10 shape coefficients, the rotation as
+axis-angle about the camera's axes from the upright hand, the logarithm of the scale over that of the mean hand, and
+the place (x, y) of the root in the crop. The root's depth is 0: no 2D evidence tells of it.
+"""
+import dataclasses
+from collections.abc import Sequence
+from typing import Optional
+
+import gin
+import numpy as np
+import tensorflow as tf
+
+from dhpe_tf.geometry import rotations
+from dhpe_tf.hand import joint_angles, parameters, skeletons
+from dhpe_tf.hand.hand_model import NUM_SHAPE, HandModel
+from dhpe_tf.hand.mano_layer import ManoLayer
+
+_LIMITS = joint_angles.limits().reshape(-1, 2)
+MOVING = np.flatnonzero(_LIMITS[:, 1] > _LIMITS[:, 0])
+NUM_ANGLES = len(MOVING)
+_SIZES = (NUM_ANGLES, NUM_SHAPE, 3, 1, 2)
+SIZE = sum(_SIZES)
+ANGLES, SHAPE = slice(0, NUM_ANGLES), slice(NUM_ANGLES, NUM_ANGLES + NUM_SHAPE)  # where they stand in z
+
+
+def keypoint_model(hand_model: HandModel) -> HandModel:
+  """The same hand with only those vertices that joints and keypoints are made of; its faces mean nothing."""
+  used = np.flatnonzero((hand_model.joint_regressor != 0).any(0) | (hand_model.keypoint_regressor != 0).any((0, 1)))
+  return dataclasses.replace(
+      hand_model, v_template=hand_model.v_template[used], faces=np.array([[0, 1, 2]]),
+      shapedirs=hand_model.shapedirs[used], posedirs=hand_model.posedirs[used], weights=hand_model.weights[used],
+      joint_regressor=hand_model.joint_regressor[:, used], keypoint_regressor=hand_model.keypoint_regressor[..., used])
+
+
+@gin.configurable(module='model_fitting', denylist=['hand_model', 'dtype'])
+class HandSpace:
+  """Conversions and bounds.
+
+  Attributes:
+    hand_model: the hand.
+    low, high: `[42]` the box of plausible hands: joint limits, shape, size and place.
+    mean: `[42]` the mean hand, upright, as large as `parameters.mean_parameters` has it.
+  """
+
+  def __init__(self, hand_model: HandModel, dtype: str = 'float32', shape_limit: float = 3.0,
+               size_factor: float = 2.5, place_limit: float = 1.5):
+    """Prepares the constants.
+
+    Args:
+      hand_model: a right hand.
+      dtype: of all that is computed.
+      shape_limit: largest shape coefficient, standard deviations.
+      size_factor: how many times larger or smaller than the mean hand in a crop a hand may be.
+      place_limit: how far from the crop's centre the root may be, crop units.
+    """
+    self.hand_model = hand_model
+    self._dtype = dtype
+    # All vertices are needed for masks only; joints come at a fifth of the cost.
+    self._keypoints = ManoLayer(keypoint_model(hand_model), dtype=dtype)
+    start = parameters.mean_parameters(hand_model)
+    mean_pose = tf.constant(start[None, parameters.POSE], 'float64')
+    angles = joint_angles.pose_to_angles(mean_pose, hand_model).numpy().reshape(-1)[MOVING]
+    self._unit = float(start[parameters.SCALE.start])
+    low, high = _LIMITS[MOVING].T
+    free = np.array([4.0] * 3 + [np.log(size_factor)] + [place_limit] * 2)
+    self.low = np.concatenate([low, [-shape_limit] * NUM_SHAPE, -free])
+    self.high = np.concatenate([high, [shape_limit] * NUM_SHAPE, free])
+    self.mean = np.concatenate([np.clip(angles, low, high), np.zeros(SIZE - NUM_ANGLES)])
+
+  def joints(self, z: tf.Tensor) -> tf.Tensor:
+    """Keypoints `[B, 21, 3]` in crop space of z `[B, 42]`."""
+    pose, shape, rotation, scale, place = self._parts(z)
+    points = self._keypoints(pose, shape)['keypoints']
+    points = points - points[:, skeletons.ROOT, None]
+    turned = tf.matmul(points, rotations.quaternion_to_matrix(rotation), transpose_b=True) * scale[:, None]
+    return turned + tf.pad(place, [[0, 0], [0, 1]])[:, None]
+
+  def to_parameters(self, z: tf.Tensor) -> tf.Tensor:
+    """The parameters h `[B, 63]` of z `[B, 42]`."""
+    pose, shape, rotation, scale, place = self._parts(z)
+    root = self._keypoints(pose, shape)['keypoints'][:, skeletons.ROOT]
+    turned = tf.linalg.matvec(rotations.quaternion_to_matrix(rotation), root) * scale
+    return parameters.join(parameters.HandParameters(
+        pose, shape, rotation, scale, tf.pad(place, [[0, 0], [0, 1]]) - turned))
+
+  def starts(self, joints_2d: tf.Tensor, weights: tf.Tensor, views: Sequence[Sequence[float]],
+             poses: Optional[tf.Tensor] = None) -> tf.Tensor:
+    """Hands turned to several views, each brought onto 2D joints by the best similarity of the plane.
+
+    Args:
+      joints_2d: `[B, 21, 2]`; what has no weight may be anything.
+      weights: `[B, 21]`.
+      views: K turns (axis-angle about the camera's axes) of the upright hand.
+      poses: `[K, 42]` hands to take in place of the mean hand; their rotation, scale and place do not matter.
+
+    Returns:
+      `[B, K, 42]`.
+    """
+    views, count = tf.constant(views, self._dtype), len(views)
+    hands = tf.constant(np.tile(self.mean, [count, 1]), self._dtype) if poses is None else poses
+    flat = [hands[:, :NUM_ANGLES + NUM_SHAPE], views, tf.zeros([count, 3], self._dtype)]
+    model = self.joints(tf.concat(flat, axis=1))[None, ..., :2]  # the root at the origin
+    weights = tf.cast(weights, self._dtype)[:, None, :, None]
+    target = tf.where(weights > 0, tf.cast(joints_2d, self._dtype)[:, None], 0.)
+    total = tf.maximum(tf.reduce_sum(weights, axis=2, keepdims=True), 1e-6)
+    model_mean = tf.reduce_sum(weights * model, axis=2, keepdims=True) / total
+    target_mean = tf.reduce_sum(weights * target, axis=2, keepdims=True) / total
+    p, q = model - model_mean, weights * (target - target_mean)
+    spread = tf.maximum(tf.reduce_sum(weights * p * p, axis=[2, 3]), 1e-6)
+    # Without any joint the hand stays as it is, its root in the middle.
+    cosine = tf.where(total[..., 0, 0] > 1e-6, tf.reduce_sum(p * q, axis=[2, 3]) / spread, 1.)
+    sine = tf.reduce_sum(p[..., 0] * q[..., 1] - p[..., 1] * q[..., 0], axis=2) / spread
+    a = model_mean[:, :, 0]
+    place = target_mean[:, :, 0] - tf.stack([cosine * a[..., 0] - sine * a[..., 1],
+                                             sine * a[..., 0] + cosine * a[..., 1]], axis=-1)
+    about_z = tf.pad(tf.atan2(sine, cosine)[..., None], [[0, 0], [0, 0], [2, 0]])
+    turn = rotations.quaternion_to_axis_angle(rotations.quaternion_multiply(
+        rotations.axis_angle_to_quaternion(about_z), rotations.axis_angle_to_quaternion(views)[None]))
+    scale = 0.5 * tf.math.log(tf.maximum(cosine ** 2 + sine ** 2, 1e-6))
+    hand = tf.tile(flat[0][None], [tf.shape(joints_2d)[0], 1, 1])
+    return tf.concat([hand, turn, scale[..., None], place], axis=-1)
+
+  def _parts(self, z: tf.Tensor) -> tuple[tf.Tensor, ...]:
+    """Pose `[B, 45]`, shape `[B, 10]`, quaternion `[B, 4]`, scale `[B, 1]` (crop units per metre), place `[B, 2]`."""
+    angles, shape, turn, scale, place = tf.split(z, _SIZES, axis=1)
+    # A product with zeros and ones, which costs nothing and has every derivative.
+    spread = tf.constant(np.eye(len(_LIMITS))[MOVING], z.dtype)
+    pose = joint_angles.angles_to_pose(tf.reshape(tf.matmul(angles, spread), [-1, 15, 3]), self.hand_model)
+    upright = tf.constant(parameters.upright(self.hand_model.side), z.dtype)
+    rotation = rotations.quaternion_multiply(
+        rotations.axis_angle_to_quaternion(turn), tf.tile(upright[None], [tf.shape(z)[0], 1]))
+    return pose, shape, rotation, self._unit * tf.exp(scale), place

@@ -1,0 +1,1 @@
+"""Optimisers that solve many independent problems at once inside one graph."""

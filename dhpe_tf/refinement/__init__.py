@@ -1,1 +1,0 @@
-"""Refining an estimate at test time by gradients of its own consistency."""

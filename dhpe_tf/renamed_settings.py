@@ -1,0 +1,35 @@
+"""Settings by their former names, so that trainings of earlier versions still load."""
+import re
+
+# Pattern in a line of gin -> what it is called now; applied in this order. A module before a name may be left out.
+_RENAMED = (
+    (r'\btrain\.build_model\b', 'Experiment.method'),
+    (r'^train\.build_dataset\s*=\s*@(dhpe_tf\.)?build_dataset\s*$', ''),
+    (r'\btrain\.build_dataset\b', 'Experiment.dataset'),
+    (r'\bdhpe_tf\.build_dataset\b', 'build_dataset'),
+    (r'@(train\.)?pck_curve\b', '@train.held_out_measures'),
+    (r'\b(train\.)?pck_curve\.', 'train.held_out_measures.'),
+    (r'\b(dhpe\.)?build_model\.hand_file\b', 'HandTask.hand_file'),
+    (r'@(baselines\.)?lifting\b', '@lifting.pose_prior'),
+    (r'^(\s*)(baselines\.)?lifting\.(?!pose_prior)', r'\1lifting.pose_prior.'),
+    (r'\bbaselines\.(levenberg_marquardt|particle_swarm|HandSpace)\b', r'model_fitting.\1'),
+    (r'^(\s*)(baselines\.)?swarm\.', r'\1minimise_by_swarm.'),
+    (r'^(\s*)(baselines\.)?least_squares\.', r'\1minimise_squares.'),
+    (r'\bloss_weights\.refinement\b', 'loss_weights.refiner'),
+    (r'\bloss_weights\.pose_prior\b', 'loss_weights.joint_limits'),
+    (r'\b(losses\.)?refinement_loss\.', 'refiner_loss.'),
+    (r'\bConsistency\.pose_prior\b', 'Consistency.joint_limits'),
+    (r'\brefinement\.descend\b', 'descend'),
+    (r'\brefinement\.joint_confidence\b', 'joint_confidence'),
+    (r'\b(dhpe_tf\.)?\bcrop\.box_margin\b', 'hand_crop.box_margin'),
+    (r'\bdhpe_tf\.depth_label_weights\b', 'depth_label_weights'),
+    (r'\bOffspring\.seeds_per_batch\b', 'Offspring.parents_per_batch'),
+    (r'\bOffspring\.instances_per_seed\b', 'Offspring.instances_per_parent'),
+)
+
+
+def renew(text: str) -> str:
+  """A configuration text with today's names in the place of former ones."""
+  for pattern, now in _RENAMED:
+    text = re.sub(pattern, now, text, flags=re.MULTILINE)
+  return text

@@ -1,0 +1,1 @@
+"""Rendered pictures of hands with every label."""

@@ -1,0 +1,127 @@
+"""Lays rendered hands into pictures: ground, shadow, forearm, hand, objects before it, blur and grain."""
+import functools
+
+import gin
+import numpy as np
+from PIL import Image, ImageDraw, ImageFilter
+
+from dhpe_tf.synthesis.backgrounds import Backgrounds
+
+_KNUCKLES = [5, 9, 13, 17]
+
+
+@gin.configurable(module='synthesis', denylist=['rgb', 'alpha', 'joints_px', 'seen', 'backgrounds', 'random'])
+def compose(rgb: np.ndarray, alpha: np.ndarray, joints_px: np.ndarray, seen: np.ndarray, backgrounds: Backgrounds,
+            random: np.random.Generator, forearm: float = 0.75, shadow: float = 0.4, occluder: float = 0.2,
+            blur: float = 0.3, grain: float = 8.) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+  """Lays a hand over a background, with a forearm behind it and now and then an object before it.
+
+  Args:
+    rgb: [S, S, 3] in 0..1, of the hand alone.
+    alpha: [S, S] in 0..1, covered part of each pixel.
+    joints_px: [21, 2].
+    seen: [21] bool, whether each joint is not hidden by the hand itself.
+    backgrounds: where grounds and objects come from.
+    random: drawn from.
+    forearm: probability of a forearm (the hand model ends at the wrist; people do not).
+    shadow: probability of the hand's shadow on the ground.
+    occluder: probability of an object before the hand.
+    blur: probability of a picture out of focus.
+    grain: largest standard deviation of the noise of pixels, in 1/255.
+
+  Returns:
+    picture uint8 [S, S, 3]; mask uint8 [S, S], 255 where the hand is seen; seen [21] bool.
+  """
+  side = alpha.shape[0]
+  picture = backgrounds.draw(random, side).astype(np.float32)
+  if random.uniform() < shadow:
+    picture *= _shadow(alpha, random)[..., None]
+  if random.uniform() < forearm:
+    _draw_forearm(picture, rgb, alpha, joints_px, random)
+  picture += alpha[..., None] * (255 * rgb - picture)
+  if random.uniform() < occluder:
+    cover = _object_mask(random, side)
+    picture += cover[..., None] * (backgrounds.draw(random, side) - picture)
+    alpha = alpha * (1 - cover)
+    at = np.clip(joints_px.astype(int), 0, side - 1)
+    seen = seen & (cover[at[:, 1], at[:, 0]] < 0.5)
+  if random.uniform() < blur:
+    picture = _blur(picture, random.uniform(0.4, side / 120))
+  top, left = random.integers(0, side, 2)
+  picture += np.float32(grain * random.uniform() ** 2) * _noise_tile(2 * side)[top:top + side, left:left + side]
+  return np.clip(picture, 0, 255).astype(np.uint8), np.round(255 * alpha).astype(np.uint8), seen
+
+
+def _blur(picture: np.ndarray, radius_px: float) -> np.ndarray:
+  """A picture out of focus, float32."""
+  image = Image.fromarray(np.clip(picture, 0, 255).astype(np.uint8))
+  return np.asarray(image.filter(ImageFilter.GaussianBlur(radius_px))).astype(np.float32)
+
+
+@functools.lru_cache(maxsize=4)
+def _noise_tile(side: int) -> np.ndarray:
+  """Normal noise [side, side, 3] float32 from which parts are cut: drawing it for each picture would take longer."""
+  return np.random.default_rng(0).standard_normal((side, side, 3), np.float32)
+
+
+def _shadow(alpha: np.ndarray, random: np.random.Generator) -> np.ndarray:
+  """How much light the hand leaves to the ground, [S, S] in 0..1: its outline moved and softened."""
+  side = alpha.shape[0]
+  small = Image.fromarray(np.round(255 * alpha).astype(np.uint8)).resize((side // 4, side // 4), Image.BILINEAR)
+  shift = random.normal(0, side / 48, 2)
+  small = small.transform(small.size, Image.AFFINE, (1, 0, shift[0], 0, 1, shift[1]), Image.BILINEAR)
+  soft = small.filter(ImageFilter.GaussianBlur(random.uniform(0.5, side / 32))).resize((side, side), Image.BILINEAR)
+  return 1 - np.float32(random.uniform(0.15, 0.6) / 255) * np.asarray(soft, np.float32)
+
+
+def _draw_forearm(picture: np.ndarray, rgb: np.ndarray, alpha: np.ndarray, joints_px: np.ndarray,
+                  random: np.random.Generator) -> None:
+  """Draws a forearm or sleeve into a picture, from the wrist to its border, shaded across."""
+  side = alpha.shape[0]
+  wrist = joints_px[0].astype(np.float32)
+  away = wrist - joints_px[_KNUCKLES].mean(axis=0)
+  length = float(np.linalg.norm(away))
+  if length < side / 20:  # the arm points at the camera or away from it
+    return
+  angle = np.arctan2(away[1], away[0]) + random.normal(0, 0.35)
+  along = np.array([np.cos(angle), np.sin(angle)], np.float32)
+  at = np.arange(side, dtype=np.float32) + np.float32(0.5)
+  x, y = at[None] - wrist[0], at[:, None] - wrist[1]
+  far, across = x * along[0] + y * along[1], y * along[0] - x * along[1]
+  half_width = np.float32(length * random.uniform(0.28, 0.36)) + np.maximum(far, 0) * np.float32(random.uniform(0, .2))
+  cover = np.clip(half_width - np.abs(across) + np.float32(0.5), 0, 1)
+  cover *= np.clip(far + np.float32(length * 0.1), 0, 1)
+  skin, cloth = _skin_near(wrist, rgb, alpha, length), random.uniform(0, 255, 3).astype(np.float32)
+  sleeve_from = np.inf if random.uniform() < 0.6 else length * random.uniform(0, 0.8)
+  bend = across / np.maximum(half_width, 1)
+  # Darker toward the rims, lighter on the side of the lamp.
+  shade = 1 + random.normal(0, 0.15) * bend - random.uniform(0.1, 0.5) * bend ** 2 + random.normal(0, 0.06)
+  rows, columns = np.nonzero(cover > 0)
+  colour = np.where((far[rows, columns] > sleeve_from)[:, None], cloth, skin) * shade[rows, columns, None]
+  picture[rows, columns] += cover[rows, columns, None] * (colour - picture[rows, columns]).astype(np.float32)
+
+
+def _skin_near(wrist: np.ndarray, rgb: np.ndarray, alpha: np.ndarray, length: float) -> np.ndarray:
+  """The mean colour of the hand about the wrist, [3] float32 in 0..255."""
+  side = alpha.shape[0]
+  low = np.clip(wrist[::-1] - length / 3, 0, side - 1).astype(int)
+  high = np.clip(wrist[::-1] + length / 3, 1, side).astype(int)
+  part = np.s_[low[0]:high[0], low[1]:high[1]]
+  weight = alpha[part]
+  if weight.sum() < 1:
+    part, weight = np.s_[:, :], alpha
+  return 255 * np.tensordot(weight, rgb[part], 2) / max(float(weight.sum()), 1e-3)
+
+
+def _object_mask(random: np.random.Generator, side: int) -> np.ndarray:
+  """The outline of an object: a polygon or ellipse somewhere in the picture, float32 [side, side] 0..1."""
+  image = Image.new('L', (side, side))
+  draw = ImageDraw.Draw(image)
+  center, size = random.uniform(0.1, 0.9, 2) * side, random.uniform(0.08, 0.3, 2) * side
+  if random.uniform() < 0.5:
+    draw.ellipse([*(center - size / 2), *(center + size / 2)], fill=255)
+  else:
+    angles = np.sort(random.uniform(0, 2 * np.pi, random.integers(3, 7)))
+    corners = center + size / 1.5 * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    draw.polygon([tuple(corner) for corner in corners], fill=255)
+  return np.asarray(image.filter(ImageFilter.GaussianBlur(0.7)), np.float32) / 255

@@ -1,0 +1,1 @@
+"""What `data_tools.validate` looks at in records of hands."""

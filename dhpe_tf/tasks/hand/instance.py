@@ -1,0 +1,161 @@
+"""From a record to an instance: the crop of a right hand with its labels in crop space (paper section 3.3)."""
+from typing import Optional
+
+import gin
+import tensorflow as tf
+
+from dhpe_tf.data import augmentation
+from dhpe_tf.data.contract import Entry
+from dhpe_tf.geometry import cameras, crops
+from dhpe_tf.hand import hand_model, skeletons
+from dhpe_tf.tasks.hand import view
+
+_K = skeletons.NUM_KEYPOINTS
+
+# What a batch holds. Left hands are mirrored, picture and labels. A weight of 0 means that there is no label.
+BATCH = {
+    'image': Entry(('B', 'S', 'S', 3), 'float32', 'the crop, RGB in 0..1'),
+    'mask': Entry(('B', 'S', 'S'), 'float32', 'share of each pixel that the hand covers, 0..1'),
+    'mask_weight': Entry(('B',), 'float32', '1 where there is a mask'),
+    'joints_2d': Entry(('B', _K, 2), 'float32', 'crop space, where the joints are seen'),
+    'joints_2d_weight': Entry(('B', _K), 'float32', 'of joints_2d'),
+    'joints_3d': Entry(('B', _K, 3), 'float32', 'crop space: x and y as joints_2d, z relative to the root'),
+    'joints_z_weight': Entry(('B', _K), 'float32', 'of the z of joints_3d'),
+    'joints_3d_m': Entry(('B', _K, 3), 'float32', 'metres, camera axes, turned as the crop is'),
+    'joints_3d_weight': Entry(('B', _K), 'float32', 'of joints_3d_m'),
+    'pose': Entry(('B', hand_model.NUM_POSE), 'float32', 'axis-angle about the flat hand, radians'),
+    'shape': Entry(('B', hand_model.NUM_SHAPE), 'float32', 'shape coefficients'),
+    'parameters_weight': Entry(('B',), 'float32', 'of pose and shape'),
+    'crop_center_px': Entry(('B', 2), 'float32', 'in the picture, mirrored for left hands'),
+    'crop_side_px': Entry(('B',), 'float32', 'in the picture'),
+    'intrinsics': Entry(('B', 3, 3), 'float32', 'of the picture, px; zeros where they are not known'),
+    'root_depth_m': Entry(('B',), 'float32', 'depth of the middle MCP; 0 where it is not known'),
+    'is_left': Entry(('B',), 'bool', 'whether the record shows a left hand'),
+    'visibility': Entry(('B', _K), 'float32', '1 where a labelled joint is seen', optional=True),
+    'id': Entry(('B',), 'string', 'name of the picture', optional=True),
+}
+
+
+def to_instance(record: dict, image_size: int, seed: Optional[tf.Tensor] = None) -> dict:
+  """One instance of a batch from a parsed record.
+
+  Args:
+    record: tensors by field name, see `record.FIELDS`.
+    image_size: side of the crop in pixels.
+    seed: `[2]` int64 for augmentation, or None for none.
+
+  Returns:
+    Tensors by the names of `BATCH`, without the axis B.
+  """
+  is_left = tf.equal(record['hand/side'], 'left')
+  width = tf.cast(record['image/width'], tf.float32)
+  joints_px = _mirror_if(is_left, record['hand/joints_2d_px'], width)
+  crop = hand_crop(record, joints_px, is_left)
+  crop, rotation, appearance_seed = _augmented(crop, seed)
+  image, mask, has_mask = _pictures(record, crop, rotation, is_left, width, image_size)
+  if appearance_seed is not None:
+    image = augmentation.random_appearance(image, appearance_seed)
+  valid_2d, valid_3d = record['hand/joints_2d_valid'], record['hand/joints_3d_valid']
+  joints_2d = crops.to_crop(joints_px, crop, rotation)
+  joints_3d_m = crops.turn(_mirror_if(is_left, record['hand/joints_3d_m'], 0.), rotation)
+  intrinsics = _mirror_intrinsics(is_left, record['camera/intrinsics'], width)
+  z, z_weight, root_depth_m = _crop_z(joints_2d, valid_2d, joints_3d_m, valid_3d, intrinsics, crop)
+  return {
+      'image': tf.ensure_shape(image, [image_size, image_size, 3]),
+      'mask': tf.ensure_shape(mask, [image_size, image_size]), 'mask_weight': tf.cast(has_mask, tf.float32),
+      'joints_2d': joints_2d, 'joints_2d_weight': valid_2d,
+      'joints_3d': tf.concat([joints_2d, z[:, None]], axis=-1), 'joints_z_weight': z_weight,
+      'joints_3d_m': joints_3d_m, 'joints_3d_weight': valid_3d,
+      'pose': record['hand/pose'], 'shape': record['hand/shape'], 'parameters_weight': record['hand/has_parameters'],
+      'crop_center_px': crop.center_px, 'crop_side_px': crop.side_px, 'intrinsics': intrinsics,
+      'root_depth_m': root_depth_m, 'is_left': is_left, 'visibility': record['hand/visibility'] * valid_2d,
+      'id': record['image/id'],
+  }
+
+
+def _augmented(crop: crops.Crop, seed: Optional[tf.Tensor]) -> tuple[crops.Crop, tf.Tensor, Optional[tf.Tensor]]:
+  """A random view of a crop: the crop, the angle by which it turns, and the seed of the changes of its colours."""
+  if seed is None:
+    return crop, tf.constant(0.), None
+  view_seed, appearance_seed = augmentation.split_seed(seed, 2)
+  return *augmentation.random_view(crop, view_seed), appearance_seed
+
+
+def _pictures(record: dict, crop: crops.Crop, rotation: tf.Tensor, is_left: tf.Tensor, width_px: tf.Tensor,
+              size: int) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+  """The crops of picture `[S, S, 3]` and mask `[S, S]`, and whether there is a mask."""
+  in_picture = crops.Crop(_mirror_if(is_left, crop.center_px[None], width_px)[0], crop.side_px)
+
+  def cut(encoded: tf.Tensor, channels: int, fill: float) -> tf.Tensor:
+    return view.cut_encoded(encoded, channels, in_picture, is_left, size, rotation, fill)
+
+  has_mask = tf.strings.length(record['mask/encoded']) > 0
+  mask = tf.cond(has_mask, lambda: cut(record['mask/encoded'], 1, 0.)[..., 0], lambda: tf.zeros([size, size]))
+  return cut(record['image/encoded'], 3, 0.5), mask, has_mask
+
+
+@gin.configurable(module='hand')
+def depth_label_weights(intrinsics_known: tf.Tensor, with_camera: float = 1., without_camera: float = 0.3) -> tf.Tensor:
+  """The weight of a depth label; lower without a camera: the scale is fitted and labels are often predicted."""
+  return tf.where(intrinsics_known, with_camera, without_camera)
+
+
+def _crop_z(joints_2d: tf.Tensor, valid_2d: tf.Tensor, joints_3d_m: tf.Tensor, valid_3d: tf.Tensor,
+            intrinsics: tf.Tensor, crop: crops.Crop) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+  """Depth of the joints in crop space relative to the root (paper section 3.3), its weights, and the root's depth.
+
+  With a camera one unit is half the crop's side at the depth of the root. Without one the metric joints are scaled onto
+  the 2D joints, seen straight on.
+  """
+  known = cameras.focal_length(intrinsics) > 0
+  root = joints_3d_m[skeletons.ROOT]
+  unit_m = cameras.metres_per_unit(root[2], intrinsics, crop)
+  both = (valid_2d * valid_3d)[:, None]
+  count = tf.maximum(tf.reduce_sum(both), 1.)
+
+  def centred(points):
+    return (points - tf.reduce_sum(points * both, axis=0) / count) * both
+
+  flat_m, flat_crop = centred(joints_3d_m[:, :2]), centred(joints_2d)
+  fitted = tf.sqrt(tf.reduce_sum(flat_crop**2) / tf.maximum(tf.reduce_sum(flat_m**2), 1e-12))
+  per_metre = tf.where(known, tf.math.divide_no_nan(1., unit_m), fitted)
+  z = (joints_3d_m[:, 2] - root[2]) * per_metre
+  # Without the root's label no depth is relative to it.
+  weight = valid_3d * valid_3d[skeletons.ROOT] * depth_label_weights(known)
+  return tf.where(weight > 0, z, 0.), weight, tf.where(known, root[2] * valid_3d[skeletons.ROOT], 0.)
+
+
+@gin.configurable(module='hand', denylist=['record', 'joints_px', 'is_left'])
+def hand_crop(record: dict, joints_px: tf.Tensor, is_left: tf.Tensor, box_margin: float = 1.2) -> crops.Crop:
+  """The square about a hand: about its joints; with fewer than two of them about its box; without a box all of it.
+
+  Args:
+    record: tensors by field name.
+    joints_px: `[21, 2]` of the right-handed picture.
+    is_left: whether that is the mirrored picture.
+    box_margin: side of the crop over the longer side of the box.
+
+  Returns:
+    The crop in the right-handed picture.
+  """
+  by_joints = crops.crop_from_joints(joints_px, record['hand/joints_2d_valid'])
+  height, width = (tf.cast(record[f'image/{side}'], tf.float32) for side in ('height', 'width'))
+  box = record['hand/box_px']
+  whole_box = tf.stack([0., 0., width, height])
+  by_box, whole = crops.crop_from_box(box, box_margin), crops.crop_from_box(whole_box)
+  side_px = tf.where(box[2] > 0, by_box.side_px, whole.side_px)
+  center_px = _mirror_if(is_left, tf.where(box[2] > 0, by_box.center_px, whole.center_px)[None], width)[0]
+  enough = tf.reduce_sum(tf.cast(record['hand/joints_2d_valid'] > 0, tf.float32)) >= 2
+  return crops.Crop(tf.where(enough, by_joints.center_px, center_px), tf.where(enough, by_joints.side_px, side_px))
+
+
+def _mirror_if(is_left: tf.Tensor, points: tf.Tensor, width_px) -> tf.Tensor:
+  """Points `[N, 2 or 3]`, mirrored if the hand is a left one."""
+  return tf.where(is_left, crops.mirror_points(points, width_px), points)
+
+
+def _mirror_intrinsics(is_left: tf.Tensor, intrinsics: tf.Tensor, width_px: tf.Tensor) -> tf.Tensor:
+  """The camera of the mirrored picture: its principal point moves to the other side."""
+  known = intrinsics[0, 0] > 0
+  shift = tf.where(is_left & known, width_px - 2 * intrinsics[0, 2], 0.)
+  return intrinsics + shift * tf.constant([[0., 0., 1.], [0., 0., 0.], [0., 0., 0.]])

@@ -1,0 +1,109 @@
+"""From crop space to what named protocols compare: metres in camera axes, pixels of the picture."""
+import dataclasses
+from collections.abc import Mapping
+
+import numpy as np
+import tensorflow as tf
+
+from dhpe_tf.errors import UserError
+from dhpe_tf.geometry import cameras, crops
+from dhpe_tf.hand import skeletons
+from dhpe_tf.tasks.hand import protocols
+from dhpe_tf.tasks.measured import Measured
+
+ROOT_DEPTHS = ('truth', 'fitted')
+
+Arrays = Mapping[str, np.ndarray]
+
+
+def measure(protocol: str, predictions: Arrays, labels: Arrays, thresholds_m: np.ndarray,
+            root_depth: str = 'truth') -> Measured:
+  """Measures predictions by a named protocol.
+
+  Args:
+    protocol: its name.
+    predictions: of N images, see `predictions`.
+    labels: of the same images, by the names of the batch.
+    thresholds_m: of the PCK curves, metres.
+    root_depth: one of ROOT_DEPTHS: where the depth comes from at which crops become metres.
+
+  Returns:
+    Measures as of `protocols.evaluate`, and the PCK curve of each alignment.
+
+  Raises:
+    UserError: unknown protocol, nothing labelled that it counts, or no camera for a protocol that needs one.
+  """
+  chosen, found, truth = _comparable(protocol, predictions, labels, root_depth)
+  return Measured(protocols.evaluate(chosen, found, truth), protocols.curves(chosen, found, truth, thresholds_m))
+
+
+def _comparable(protocol: str, predictions: Arrays, labels: Arrays,
+                root_depth: str) -> tuple[protocols.Protocol, dict, dict]:
+  """A protocol as far as the labels allow it, predictions and truth in its units."""
+  chosen = protocols.get(protocol)
+  placed = _has_cameras(labels)
+  if 'none' in chosen.alignments and not (placed.all() and 'joints_crop' in predictions):
+    chosen = _without_absolute(chosen, int((~placed).sum()))
+  if root_depth == 'fitted' and not chosen.own_size:
+    chosen = dataclasses.replace(chosen, truth_used='crop from the true 2D keypoints; root depth fitted to the size of '
+                                 'the predicted hand')
+  crop = _crop(labels)
+  truth = {
+      'joints_3d_m': labels['joints_3d_m'], 'joints_3d_valid': labels['joints_3d_weight'],
+      'joints_2d_px': crops.from_crop(tf.constant(labels['joints_2d']), crop).numpy(),
+      'joints_2d_valid': labels['joints_2d_weight'], 'crop_side_px': labels['crop_side_px'],
+      'mask': labels['mask'], 'mask_valid': labels['mask_weight'],
+      **({'visibility': labels['visibility']} if 'visibility' in labels else {}),
+  }
+  found = {'joints_3d_m': predictions['joints_3d_m'] if chosen.own_size else joints_m(predictions, labels, root_depth)}
+  if 'joints_2d' in predictions:
+    joints = tf.constant(predictions['joints_2d'], crop.side_px.dtype)
+    found['joints_2d_px'] = crops.from_crop(joints, crop).numpy()
+  if 'mask' in predictions:
+    found['mask'] = predictions['mask']
+  return chosen, found, truth
+
+
+def joints_m(predictions: Arrays, labels: Arrays, root_depth: str = 'truth') -> np.ndarray:
+  """Predicted keypoints `[N, 21, 3]` in metres.
+
+  With a camera they are placed by the paper's inverse normalisation, in camera axes: from the crop and the root's
+  depth, the true one or ('fitted') the one at which the hand has the size that its shape says. An image without a
+  camera keeps the hand model's own size, about any origin.
+  """
+  placed = _has_cameras(labels)
+  if 'joints_crop' not in predictions or not placed.any():
+    return predictions['joints_3d_m']
+  matrices = np.where(placed[:, None, None], labels['intrinsics'], np.eye(3))
+  crop = crops.Crop(*(tf.cast(part, tf.float64) for part in _crop(labels)))
+  depth = labels['root_depth_m']
+  if root_depth == 'fitted':
+    own = predictions['joints_3d_m']
+    lengths = np.linalg.norm(own[:, skeletons.WRIST] - own[:, skeletons.ROOT], axis=-1)
+    points, known, bones = (tf.constant(array, tf.float64)
+                            for array in (predictions['joints_crop'], matrices, lengths[:, None]))
+    depth = cameras.solve_root_depth(points, known, crop, bones, weak=True)
+  points = cameras.crop_to_metric(
+      *(tf.constant(array, tf.float64) for array in (predictions['joints_crop'], depth, matrices)), crop).numpy()
+  return np.where(placed[:, None, None], points, predictions['joints_3d_m'])
+
+
+def _crop(labels: Arrays) -> crops.Crop:
+  """The crops; about the origin where their place is not known."""
+  side = tf.constant(labels['crop_side_px'])
+  center = labels.get('crop_center_px', np.zeros([len(labels['crop_side_px']), 2]))
+  return crops.Crop(tf.constant(center, side.dtype), side)
+
+
+def _has_cameras(labels: Arrays) -> np.ndarray:
+  """Which images `[N]` have a camera and a root depth."""
+  depth = labels.get('root_depth_m', np.zeros(len(labels['crop_side_px'])))
+  return np.asarray(depth) > 0
+
+
+def _without_absolute(protocol: protocols.Protocol, missing: int) -> protocols.Protocol:
+  """The protocol's alignments that need no absolute place; a UserError if there is none."""
+  rest = tuple(alignment for alignment in protocol.alignments if alignment != 'none')
+  if not rest:
+    raise UserError(f'protocol {protocol.name} compares places in camera space, but {missing} images have no camera')
+  return dataclasses.replace(protocol, alignments=rest)

@@ -1,0 +1,49 @@
+"""What a method (or a constant) says about N images of right hands, as arrays in the forms that protocols compare.
+
+By name: 'joints_3d_m' [N, 21, 3], metres by the hand's own size, any origin; and as far as the method gives them
+'joints_crop' [N, 21, 3] and 'joints_2d' [N, 21, 2] in crop space, 'mask' [N, S, S] in 0..1 at the size of the labels.
+"""
+from collections.abc import Mapping
+
+import numpy as np
+import tensorflow as tf
+
+from dhpe_tf.hand import skeletons
+from dhpe_tf.tasks.hand import outputs as hand_outputs
+
+Arrays = Mapping[str, np.ndarray]
+
+
+def from_outputs(outputs: dict[str, tf.Tensor], mask_size: int) -> dict[str, np.ndarray]:
+  """The predictions of a batch of outputs (see `outputs.OUTPUTS`); masks are resampled to `mask_size`."""
+  found = {'joints_3d_m': hand_outputs.joints_m(outputs), 'joints_crop': outputs['joints_3d']}
+  if 'joints_2d' in outputs:
+    found['joints_2d'] = outputs['joints_2d']
+  if 'mask' in outputs:
+    found['mask'] = tf.image.resize(outputs['mask'][..., None], [mask_size, mask_size])[..., 0]
+  return {name: np.asarray(value) for name, value in found.items()}
+
+
+def mean_hand(labels: Arrays, count: int) -> dict[str, np.ndarray]:
+  """The constant answer of the mean training hand: mean joints about the root, mean 2D joints, mean mask.
+
+  Args:
+    labels: of the training images, by the names of the batch.
+    count: images to answer.
+
+  Returns:
+    `count` times the same.
+  """
+  joints = labels['joints_3d_m'] - labels['joints_3d_m'][:, skeletons.ROOT, None]
+  valid = labels['joints_3d_weight'] * labels['joints_3d_weight'][:, skeletons.ROOT, None]
+  means = {'joints_3d_m': _weighted_mean(joints, valid),
+           'joints_2d': _weighted_mean(labels['joints_2d'], labels['joints_2d_weight']),
+           'mask': _weighted_mean(labels['mask'], labels['mask_weight'])}
+  return {name: np.repeat(mean[None], count, axis=0) for name, mean in means.items()}
+
+
+def _weighted_mean(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+  """Mean over the first axis; entries of weight 0 may be anything, and give 0 where they are all there is."""
+  weights = (weights > 0).astype(np.float64).reshape(weights.shape + (1,) * (values.ndim - weights.ndim))
+  total = np.where(weights > 0, values, 0.).sum(0)
+  return total / np.maximum(weights.sum(0), 1.)

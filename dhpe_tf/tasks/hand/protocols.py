@@ -1,0 +1,258 @@
+"""Named protocols: what is aligned, what is counted, over which range, with which help from the truth.
+
+Numbers of hand papers compare only under the same protocol, so each number that `evaluate` gives has its definition.
+"""
+import dataclasses
+from collections.abc import Mapping
+from typing import Union
+
+import numpy as np
+
+from dhpe_tf.errors import UserError
+from dhpe_tf.hand import skeletons
+from dhpe_tf.metrics import pck, pose_error
+from dhpe_tf.tasks.hand import measures
+from dhpe_tf.tasks.measured import Measure
+
+WRIST, MIDDLE_MCP = skeletons.WRIST, skeletons.ROOT
+MIDDLE_PIP = skeletons.KEYPOINT_NAMES.index('middle2')
+FIRST_KEYPOINTS = ('wrist', 'palm')
+_ROUNDING_M = 1e-12
+
+
+@dataclasses.dataclass(frozen=True)
+class Protocol:
+  """How predictions are compared with the truth.
+
+  Attributes:
+    name: what the command line calls it.
+    summary: where it comes from, and where it departs from that.
+    alignments: keys of `ALIGNMENTS`; every measure is taken after each.
+    ranges: keys of `pck.THRESHOLDS_M` for the areas under the PCK curve.
+    keypoints: indices of the keypoints that count.
+    root: keypoint that the root alignments hold fixed.
+    bone: the two keypoints whose distance gives the scale of 'root_bone'.
+    first_keypoint: what keypoint 0 is when it is compared: 'wrist', or 'palm', the middle of wrist and middle MCP.
+    visible_only: whether only visible keypoints count.
+    truth_used: what the prediction is told of the truth before the alignment.
+    own_size: whether metres come from the size that the method gives its hand, without any camera; otherwise
+      predictions are placed before the camera at the root's depth.
+    pck_mm: distances at which the share of keypoints within them is given, millimetres.
+    needs_3d: whether data without 3D labels are refused.
+  """
+
+  name: str
+  summary: str
+  alignments: tuple[str, ...]
+  ranges: tuple[str, ...]
+  keypoints: tuple[int, ...] = tuple(range(skeletons.NUM_KEYPOINTS))
+  root: int = MIDDLE_MCP
+  bone: tuple[int, int] = (WRIST, MIDDLE_MCP)
+  first_keypoint: str = 'wrist'
+  visible_only: bool = False
+  truth_used: str = 'crop from the true 2D keypoints; true root depth'
+  own_size: bool = False
+  pck_mm: tuple[int, ...] = ()
+  needs_3d: bool = True
+
+
+DEFAULT = 'own-size'
+PROTOCOLS = {protocol.name: protocol for protocol in (
+    Protocol('own-size', 'The default of this package. Metres come from the size of the hand model, so no camera is '
+             'needed.', ('root', 'root_scale', 'procrustes'), ('full',), truth_used='crop from the true 2D keypoints',
+             own_size=True, pck_mm=(10, 20, 30, 40, 50), needs_3d=False),
+    Protocol('crop', 'As own-size, but metres come from the crop and the depth of the root.',
+             ('root', 'root_scale', 'procrustes'), ('std', 'full')),
+    Protocol('zb-rhd', 'Zimmermann and Brox 2017 on RHD. They scale a normalised prediction by the true length of the '
+             'middle finger\'s first bone; here that bone of the prediction is given its true length.',
+             ('root_bone',), ('zb', 'std', 'full'), root=0, bone=(MIDDLE_MCP, MIDDLE_PIP), first_keypoint='palm'),
+    Protocol('zb-stb', 'Zimmermann and Brox 2017 on STB: as zb-rhd, visible keypoints only.',
+             ('root_bone',), ('zb', 'std', 'full'), root=0, bone=(MIDDLE_MCP, MIDDLE_PIP), first_keypoint='palm',
+             visible_only=True),
+    Protocol('paper-do', 'Fingertips of Dexter+Object, as Baek et al. 2019 count them. Their alignment is not '
+             'known, so both of those in use without a root keypoint are given.',
+             ('centroid', 'centroid_scale'), ('std', 'zb', 'full'), keypoints=skeletons.TIPS),
+    Protocol('freihand', 'The FreiHAND challenge. Its own Procrustes alignment may mirror; the other may not.',
+             ('none', 'procrustes_mirror', 'procrustes'), ('full',), root=WRIST),
+    Protocol('ho3d', 'The HO-3D challenge. Its own Procrustes alignment may mirror; the other may not.',
+             ('none', 'root_bone', 'procrustes_mirror', 'procrustes'), ('full',), root=WRIST,
+             truth_used='crop from the true 2D keypoints; true depth of the wrist'),
+)}
+
+ALIGNMENTS = {
+    'none': 'no alignment',
+    'root': 'moving the {root} onto the true one',
+    'root_bone': 'moving the {root} onto the true one and giving the bone {bone} its true length',
+    'root_scale': 'moving the {root} onto the true one and scaling about it by least squares',
+    'centroid': 'moving the centroid of the counted keypoints onto the true one',
+    'centroid_scale': 'moving the centroid of the counted keypoints onto the true one and scaling the mean distance '
+                      'from it to the true one',
+    'procrustes': 'the least-squares similarity transform (Procrustes, without reflection)',
+    'procrustes_mirror': 'the least-squares similarity transform, a reflection allowed',
+}
+
+_PROCRUSTES = {'procrustes': False, 'procrustes_mirror': True}  # alignment -> whether it may mirror
+
+Arrays = Mapping[str, np.ndarray]
+
+
+def get(name: Union[str, Protocol]) -> Protocol:
+  """The protocol of a name; a UserError that lists the known ones if there is none."""
+  if isinstance(name, Protocol):
+    return name
+  if name not in PROTOCOLS:
+    raise UserError(f'unknown protocol {name!r}; choose one of {", ".join(PROTOCOLS)}')
+  return PROTOCOLS[name]
+
+
+def evaluate(protocol: Union[str, Protocol], predictions: Arrays, truth: Arrays, truth_first: str = 'wrist',
+             predicted_first: str = 'wrist') -> dict[str, Measure]:
+  """Compares predictions with the truth.
+
+  Args:
+    protocol: a protocol or its name.
+    predictions: 'joints_3d_m' `[N, 21, 3]` in metres; optionally 'vertices_m' `[N, V, 3]`, 'joints_2d_px' `[N, 21, 2]`
+      and 'mask' `[N, H, W]`.
+    truth: the same, what is absent is not compared; optionally 'joints_3d_valid', 'joints_2d_valid' and 'visibility'
+      `[N, 21]`, 'crop_side_px' `[N]` (2D errors are then also given in a crop of REPORT_PX), 'mask_valid' and
+      'vertices_valid' `[N]`.
+    truth_first: whether keypoint 0 of the truth is the 'wrist' or the 'palm'.
+    predicted_first: the same of the predictions.
+
+  Returns:
+    Measures by name; those that depend on an alignment are called `<measure>/<alignment>`.
+
+  Raises:
+    UserError: unknown protocol, arrays of different lengths, or no keypoint that counts.
+  """
+  protocol = get(protocol)
+  _check_lengths(predictions, truth)
+  result = {}
+  for alignment in protocol.alignments if _have('joints_3d_m', predictions, truth) else ():
+    errors, valid = errors_3d_m(protocol, alignment, predictions, truth, truth_first, predicted_first)
+    if not valid.any():
+      if protocol.needs_3d:
+        raise UserError(f'protocol {protocol.name}: no sample has the 3D labels that it counts')
+      continue
+    found = measures.keypoints_3d(errors, valid, protocol.ranges, describe(protocol, alignment), protocol.pck_mm)
+    if (alignment == 'none' or alignment in _PROCRUSTES) and _have('vertices_m', predictions, truth):
+      points, goal = _labelled('vertices', predictions['vertices_m'], truth['vertices_m'], truth)
+      if alignment in _PROCRUSTES:
+        points = pose_error.align_procrustes(points, goal, mirror=_PROCRUSTES[alignment])
+      found.update(measures.vertices(
+          points, goal, f'after {ALIGNMENTS[alignment]} of the vertices; given: {protocol.truth_used}'))
+    result.update({f'{name}/{alignment}': measure for name, measure in found.items()})
+  if _have('joints_2d_px', predictions, truth):
+    errors = pose_error.joint_errors(predictions['joints_2d_px'], truth['joints_2d_px'])
+    counted = list(protocol.keypoints)
+    valid = np.asarray(truth.get('joints_2d_valid', np.ones(errors.shape))) > 0
+    result.update(measures.keypoints_2d(errors[:, counted], valid[:, counted], truth.get('crop_side_px')))
+  if _have('mask', predictions, truth):
+    result.update(measures.masks(*_labelled('mask', predictions['mask'], truth['mask'], truth)))
+  return result
+
+
+def errors_3d_m(protocol: Union[str, Protocol], alignment: str, predictions: Arrays, truth: Arrays,
+                truth_first: str = 'wrist', predicted_first: str = 'wrist') -> tuple[np.ndarray, np.ndarray]:
+  """Distances in metres of the counted keypoints after an alignment, and which of them count.
+
+  Returns:
+    errors: `[N, K]`, for the K keypoints of the protocol.
+    valid: `[N, K]` bool.
+  """
+  protocol = get(protocol)
+  goal = convert_first(truth['joints_3d_m'], truth_first, protocol.first_keypoint)
+  points = convert_first(predictions['joints_3d_m'], predicted_first, protocol.first_keypoint)
+  labelled = np.asarray(truth.get('joints_3d_valid', np.ones(goal.shape[:2]))) > 0
+  labelled = labelled & np.isfinite(goal).all(-1)
+  counted = list(protocol.keypoints)
+  valid = labelled[:, counted] & _usable(protocol, alignment, labelled)[:, None]
+  if protocol.visible_only and 'visibility' in truth:
+    valid = valid & (np.asarray(truth['visibility'])[:, counted] > 0)
+  if alignment.startswith('centroid'):
+    points, goal = points[:, counted], goal[:, counted]
+    aligned = pose_error.align_centroid(points, goal, valid, scale=alignment == 'centroid_scale')
+  else:
+    aligned = _align(protocol, alignment, points, goal, labelled)[:, counted]
+    goal = goal[:, counted]
+  errors = pose_error.joint_errors(aligned, goal)
+  # A perfect prediction is perfect at the threshold zero as well, whatever the alignment's rounding.
+  return np.where(errors < _ROUNDING_M, 0., errors), valid
+
+
+def convert_first(points: np.ndarray, have: str, want: str) -> np.ndarray:
+  """Keypoints `[N, 21, D]` whose keypoint 0 is the wrist, or the palm: the middle of wrist and middle MCP.
+
+  Raises:
+    UserError: `have` or `want` is neither.
+  """
+  if not {have, want} <= set(FIRST_KEYPOINTS):
+    raise UserError(f'keypoint 0 is the wrist or the palm, got {have!r} and {want!r}')
+  points = np.array(points, np.float64)
+  if have != want:
+    convert = skeletons.palm_of if want == 'palm' else skeletons.wrist_of
+    points[:, 0] = convert(points[:, 0], points[:, MIDDLE_MCP])
+  return points
+
+
+def curves(protocol: Union[str, Protocol], predictions: Arrays, truth: Arrays, thresholds_m: np.ndarray,
+           truth_first: str = 'wrist', predicted_first: str = 'wrist') -> dict[str, np.ndarray]:
+  """The PCK curve `[T]` over thresholds in metres, by alignment, for plots."""
+  protocol = get(protocol)
+  result = {}
+  for alignment in protocol.alignments if _have('joints_3d_m', predictions, truth) else ():
+    errors, valid = errors_3d_m(protocol, alignment, predictions, truth, truth_first, predicted_first)
+    if valid.any():
+      result[alignment] = pck.pck_curve(errors, valid, thresholds_m)
+  return result
+
+
+def _have(name: str, predictions: Arrays, truth: Arrays) -> bool:
+  return name in predictions and name in truth
+
+
+def _check_lengths(predictions: Arrays, truth: Arrays) -> None:
+  """Raises a UserError unless all arrays have one length."""
+  lengths = {len(values) for values in (*predictions.values(), *truth.values())}
+  if len(lengths) != 1:
+    raise UserError(f'predictions and truth must have one row for each sample, got lengths {sorted(lengths)}')
+
+
+def _usable(protocol: Protocol, alignment: str, valid: np.ndarray) -> np.ndarray:
+  """Samples `[N]` that have the labels which the alignment needs."""
+  if alignment.startswith('centroid'):
+    return valid[:, list(protocol.keypoints)].sum(1) >= 2
+  needed = () if alignment == 'none' or alignment in _PROCRUSTES else (protocol.root,)
+  needed += protocol.bone if alignment == 'root_bone' else ()
+  needed += (MIDDLE_MCP,) if protocol.first_keypoint == 'palm' and 0 in needed else ()
+  # Three points fix a rotation.
+  return valid[:, list(needed)].all(1) & ((alignment not in _PROCRUSTES) | (valid.sum(1) >= 3))
+
+
+def _labelled(name: str, predictions: np.ndarray, truth: np.ndarray, labels: Arrays) -> tuple[np.ndarray, np.ndarray]:
+  """Predictions and truth of the samples whose `<name>_valid` is above zero."""
+  chosen = np.asarray(labels.get(f'{name}_valid', np.ones(len(truth)))) > 0
+  return np.asarray(predictions)[chosen], np.asarray(truth)[chosen]
+
+
+def _align(protocol: Protocol, alignment: str, points: np.ndarray, goal: np.ndarray, valid: np.ndarray) -> np.ndarray:
+  """The points `[N, K, 3]` after an alignment to the goal."""
+  if alignment == 'none':
+    return points
+  if alignment == 'root':
+    return pose_error.align_root(points, goal, protocol.root)
+  if alignment == 'root_bone':
+    return pose_error.align_root_bone(points, goal, protocol.root, protocol.bone)
+  if alignment == 'root_scale':
+    return pose_error.align_root_scale(points, goal, protocol.root, valid)
+  return pose_error.align_procrustes(points, goal, valid, mirror=_PROCRUSTES[alignment])
+
+
+def describe(protocol: Protocol, alignment: str) -> str:
+  """The alignment, the keypoints and the truth used, in words."""
+  names = (protocol.first_keypoint, *skeletons.KEYPOINT_NAMES[1:])
+  text = ALIGNMENTS[alignment].format(root=names[protocol.root], bone='-'.join(names[k] for k in protocol.bone))
+  counted = f'{len(protocol.keypoints)} keypoints' if len(protocol.keypoints) == skeletons.NUM_KEYPOINTS else ', '.join(
+      names[k] for k in protocol.keypoints)
+  visible = ', visible ones only' if protocol.visible_only else ''
+  return f'after {text}; {counted}{visible}; given: {protocol.truth_used}'

@@ -1,0 +1,24 @@
+"""Published accuracies to set beside one's own, as far as their numbers are known.
+
+Areas under the PCK curve "20 to 50 mm". Papers differ in range, alignment and keypoints (see `protocols`), by 0.01 and
+more, so these are landmarks, not competitors under equal rules. `digitised` values were read off printed curves.
+"""
+from dhpe_tf.tasks.measured import Published
+
+RANGE_MM = (20, 50)  # of these areas
+AUC_20_50 = {
+    'zb-rhd': (
+        Published('Zimmermann and Brox 2017', .675), Published('Spurr et al. 2018', .849),
+        Published('Cai et al. 2018', .887), Published('Ge et al. 2019', .920),
+        Published('Baek et al. 2019', .926, 'digitised'), Published('Yang et al. 2019', .943)),
+    'zb-stb': (
+        Published('PSO', .709), Published('ICPPSO', .748), Published('CHPR', .839),
+        Published('Panteleris et al. 2018', .941, 'from 22 mm'), Published('Zimmermann and Brox 2017', .948),
+        Published('Mueller et al. 2018', .965), Published('Spurr et al. 2018', .983),
+        Published('Iqbal et al. 2018', .994), Published('Cai et al. 2018', .994),
+        Published('Boukhayma et al. 2019', .994)),
+    'paper-do': (
+        Published('Spurr et al. 2018', .509), Published('Zimmermann and Brox 2017', .572),
+        Published('Boukhayma et al. 2019', .634), Published('Iqbal et al. 2018', .646),
+        Published('Mueller et al. 2018', .660)),
+}

@@ -1,0 +1,96 @@
+"""From a method's outputs in crop space to results in the picture: the same TensorFlow code in export and prediction.
+
+Methods see right hands only. Where the crop was that of a left hand, x is mirrored back here. The mirrored mesh turns
+inside out, so whoever draws or writes it reverses the order of each face's corners.
+"""
+from typing import Optional
+
+import tensorflow as tf
+
+from dhpe_tf.geometry import cameras, crops
+from dhpe_tf.hand.skeletons import ROOT
+from dhpe_tf.tasks.hand import outputs as hand_outputs
+
+# What `in_picture` returns, as far as the method gives it; for documents that travel with a model.
+DOCUMENTED = {
+    'joints_2d_px': '[B, 21, 2] keypoints of the hand, pixels (x, y) of the picture, pixel centres at +0.5',
+    'joints_3d_m': '[B, 21, 3] keypoints of the hand, metres, camera axes, relative to the root (middle MCP)',
+    'vertices_px': '[B, V, 2] mesh, pixels (x, y) of the picture',
+    'vertices_m': '[B, V, 3] mesh, metres, camera axes, relative to the root (middle MCP)',
+    'mask': '[B, M, M] share of each cell of the crop that the mesh covers',
+    'score': '[B] mean peak of the heat maps in 0..1, a measure of confidence',
+    'pose': '[B, 45] axis-angle of the right-hand model; of its mirror image for a left hand',
+    'shape': '[B, 10] shape coefficients',
+    'camera': '[B, 8] quaternion (w, x, y, z), crop units per metre, translation (crop units), of the right-hand model',
+    'units_per_metre': '[B] scale: crop units per metre',
+}
+_UNCHANGED = ('score', 'pose', 'shape', 'camera', 'units_per_metre')
+
+
+def served(outputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+  """The outputs that an exported model gives, float32, with 'score'."""
+  return add_score({name: tf.cast(outputs[name], tf.float32) for name in hand_outputs.SERVED if name in outputs})
+
+
+def add_score(outputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+  """Adds 'score' `[B]`, the mean over the joints of the heat maps' peaks, clipped to 0..1; 1 without heat maps."""
+  if 'heatmaps' in outputs:
+    peaks = tf.reduce_max(outputs['heatmaps'], axis=[1, 2])
+    score = tf.reduce_mean(tf.clip_by_value(peaks, 0., 1.), axis=-1)
+  else:
+    score = tf.ones_like(outputs['joints_3d'][:, 0, 0])
+  return {**outputs, 'score': tf.cast(score, tf.float32)}
+
+
+def in_picture(outputs: dict[str, tf.Tensor], crop: crops.Crop, is_left: tf.Tensor) -> dict[str, tf.Tensor]:
+  """Takes outputs from the crop to the picture.
+
+  Metres come from the hand's own size: crop coordinates over the scale s of its camera.
+
+  Args:
+    outputs: of the method for right-handed crops, see `outputs.OUTPUTS`, with 'score'.
+    crop: the crops that the method saw, before mirroring.
+    is_left: `[B]` bool, whose crop was mirrored.
+
+  Returns:
+    As `DOCUMENTED`.
+  """
+  back = tf.where(is_left, -1., 1.)[:, None, None] * [1., 0., 0.] + [0., 1., 1.]
+  joints = outputs['joints_3d'] * back
+  scale = hand_outputs.units_per_metre(outputs)
+  metres, root = 1. / scale[:, None, None], joints[:, ROOT, None]
+  joints_2d = outputs['joints_2d'] if 'joints_2d' in outputs else outputs['joints_3d'][..., :2]
+  result = {'joints_2d_px': crops.from_crop(joints_2d * back[..., :2], crop), 'joints_3d_m': (joints - root) * metres,
+            'units_per_metre': scale}
+  if 'vertices' in outputs:
+    vertices = outputs['vertices'] * back
+    result['vertices_px'] = crops.from_crop(vertices[..., :2], crop)
+    result['vertices_m'] = (vertices - root) * metres
+  if 'mask' in outputs:
+    mask = outputs['mask']
+    result['mask'] = tf.where(is_left[:, None, None], tf.reverse(mask, [2]), mask)
+  return {**{name: outputs[name] for name in _UNCHANGED if name in outputs}, **result}
+
+
+def place(results: dict[str, tf.Tensor], crop: crops.Crop, intrinsics: tf.Tensor,
+          root_depth_m: Optional[tf.Tensor] = None) -> dict[str, tf.Tensor]:
+  """Moves root-relative results to their place before the camera.
+
+  Where the depth is not given it is the one at which the hand, with the size that its shape coefficients say, fills as
+  much of the crop. Where it is given, the hand gets the size that fills as much of the crop there.
+
+  Args:
+    results: of `in_picture`.
+    crop: `[B]`.
+    intrinsics: `[B, 3, 3]`.
+    root_depth_m: `[B]`, or None.
+
+  Returns:
+    `results` with 'joints_3d_m' and 'vertices_m' in the camera's frame.
+  """
+  fitted = cameras.depth_at_unit(1. / results['units_per_metre'], intrinsics, crop)
+  depth = fitted if root_depth_m is None else root_depth_m
+  growth = (depth / fitted)[:, None, None]
+  root = cameras.unproject(results['joints_2d_px'][:, ROOT, None], depth[:, None], intrinsics)
+  moved = {name: results[name] * growth + root for name in ('joints_3d_m', 'vertices_m') if name in results}
+  return {**results, **moved}

@@ -1,0 +1,65 @@
+"""The hand task in a SavedModel: pictures in their files, boxes and sides in; results in the pictures' pixels out."""
+from collections.abc import Callable, Mapping
+from typing import Any, Optional
+
+import tensorflow as tf
+
+from dhpe_tf.geometry import crops
+from dhpe_tf.hand import skeletons
+from dhpe_tf.hand.hand_model import HandModel
+from dhpe_tf.tasks.hand import results, view
+from dhpe_tf.tasks.task import Signature, Tensors
+
+CONVENTIONS = {
+    'images': 'RGB in 0..1, a square crop around one right hand, its side about 1.5 times the longer side of the tight '
+              'box around the 21 keypoints; mirror the crop of a left hand left to right.',
+    'crop_space': '[-1, 1] in x (right) and y (down) over the crop; z (forward) of the same scale.',
+    'pixels': '(x, y), origin at the top-left corner of the picture, pixel centres at +0.5.',
+    'boxes': '(left, top, width, height) in pixels; the crop is the square with the same centre and the longer side; '
+             'width or height 0 means the whole picture.',
+    'is_left': 'true for a left hand in an unmirrored picture; the crop is then mirrored on the way in and results are '
+               'mirrored back; reverse the corners of each face of its mesh.',
+    'encoded': 'JPEG, PNG, BMP or GIF; an EXIF orientation is not applied.',
+    'metres': 'camera axes (x right, y down, z forward), relative to the root keypoint; the size is that of the hand '
+              'model with the shape found.',
+    'pose': '45 numbers: axis-angle in radians of 15 joints about the flat hand, in the order of pose_joint_order.',
+}
+
+
+def describe(hand_model: HandModel) -> dict[str, Any]:
+  """What the users of an exported model must know of the task, as JSON can hold it; see `Task.describe`."""
+  return {
+      'task': '21 keypoints and a mesh of one hand from one RGB picture',
+      'conventions': CONVENTIONS,
+      'outputs': {'predict_encoded': results.DOCUMENTED},
+      'joint_order': list(skeletons.KEYPOINT_NAMES),
+      'pose_joint_order': list(skeletons.MANO_JOINT_NAMES[1:]),
+      'root': skeletons.ROOT_NAME,
+      'hand_model': {'name': hand_model.name, 'version': hand_model.description.get('version', 'unknown'),
+                     'fingerprint': hand_model.fingerprint,
+                     'licence': hand_model.description.get('licence', 'that of its file'),
+                     'vertices': len(hand_model.v_template), 'faces': hand_model.faces.tolist()},
+  }
+
+
+def encoded_signature(answer: Callable[[Tensors], Tensors], specs: Mapping[str, tf.TensorSpec]) -> Optional[Signature]:
+  """`predict_encoded`, for methods that see the picture and nothing else; see `Task.encoded_signature`."""
+  if set(specs) != {'image'}:
+    return None
+  size = specs['image'].shape[1]
+
+  def predict_encoded(images: tf.Tensor, boxes: tf.Tensor, is_left: tf.Tensor) -> Tensors:
+    def cut(given: tuple[tf.Tensor, tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+      encoded, box, left = given
+      picture = view.decode(encoded, 3)
+      box = view.box_or_whole(box, tf.shape(picture)[:2])
+      return view.cut(picture, crops.crop_from_box(box), left, size), box
+
+    right_hands, boxes = tf.map_fn(cut, (images, boxes, is_left), fn_output_signature=(
+        tf.TensorSpec([size, size, 3], tf.float32), tf.TensorSpec([4], tf.float32)))
+    outputs = answer({'image': right_hands})
+    return {**results.in_picture(outputs, crops.crop_from_box(boxes), is_left), 'boxes': boxes}
+
+  return Signature(predict_encoded, {'images': tf.TensorSpec([None], tf.string),
+                                     'boxes': tf.TensorSpec([None, 4], tf.float32),
+                                     'is_left': tf.TensorSpec([None], tf.bool)})

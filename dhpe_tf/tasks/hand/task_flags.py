@@ -1,0 +1,36 @@
+"""The flags that the hand task adds to commands. This module imports no TensorFlow, so that --help is quick."""
+from absl import flags
+
+SIDES = ('right', 'left')
+ROOT_DEPTHS = ('truth', 'fitted')
+
+
+def define(command: str, values: flags.FlagValues) -> None:
+  """Defines the flags of 'predict', 'evaluate' or 'validate'; other commands have none."""
+  if command == 'predict':
+    _define_predict(values)
+  elif command == 'evaluate':
+    flags.DEFINE_enum('root_depth', ROOT_DEPTHS[0], ROOT_DEPTHS, 'Depth at which protocols turn crops into metres: the '
+                      'true one, or that at which the predicted hand has its size.', flag_values=values)
+  elif command == 'validate':
+    _define_validate(values)
+
+
+def _define_predict(values: flags.FlagValues) -> None:
+  flags.DEFINE_list('box', None, 'Square around the hand as left,top,width,height in pixels, with a margin: its side '
+                    'about 1.5 times the hand. Without it the whole photograph is taken.', flag_values=values)
+  flags.DEFINE_enum('side', 'right', SIDES, 'Which hand, in an unmirrored photograph.', flag_values=values)
+  flags.DEFINE_list('intrinsics', None, 'Camera as fx,fy,cx,cy in pixels; results are then placed before the camera.',
+                    flag_values=values)
+  flags.DEFINE_float('root_depth_m', None, 'Depth of the middle knuckle in metres where it is known, with '
+                     '--intrinsics; without it the hand has the size that its shape says.', lower_bound=1e-3,
+                     flag_values=values)
+  flags.DEFINE_string('joints', None, 'Labels (.jsonl, as convert_jsonl takes them) with joints_2d_px of the '
+                      'photographs, for methods that take 2D joints.', flag_values=values)
+
+
+def _define_validate(values: flags.FlagValues) -> None:
+  flags.DEFINE_string('hand_model', None, 'MANO_RIGHT.pkl, where pose and shape belong to MANO.', flag_values=values)
+  flags.DEFINE_float('tolerance_px', 1., 'Largest distance of 2D labels from projected 3D labels.', flag_values=values)
+  flags.DEFINE_integer('placement_records', 500, 'Pictures a split to check the place of the labels in.', lower_bound=0,
+                       flag_values=values)

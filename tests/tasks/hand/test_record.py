@@ -1,0 +1,64 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from dhpe_tf.errors import UserError
+from dhpe_tf.tasks.hand import record as example_schema
+from tests.data import records
+
+
+def parse(serialized):
+  return tf.io.parse_single_example(serialized, example_schema.parse_spec(example_schema.schema_text(), 'schema.pbtxt'))
+
+
+def test_every_field_comes_back():
+  original = records.record(1)
+  parsed = parse(example_schema.encode(original))
+  assert set(parsed) == set(example_schema.FIELDS)
+  for name, field in example_schema.FIELDS.items():
+    if field.kind == 'bytes':
+      expected = original[name] if isinstance(original[name], bytes) else original[name].encode()
+      assert parsed[name].numpy() == expected
+    else:
+      np.testing.assert_allclose(parsed[name], original[name], rtol=1e-6)
+
+
+def test_fields_left_out_have_their_defaults():
+  original = records.record(1, camera=False, mask=False)
+  del original['hand/pose'], original['hand/visibility']
+  parsed = parse(example_schema.encode(original))
+  assert parsed['mask/encoded'].numpy() == b''
+  np.testing.assert_array_equal(parsed['camera/intrinsics'], np.zeros((3, 3)))
+  np.testing.assert_array_equal(parsed['hand/pose'], np.zeros(45))
+  np.testing.assert_array_equal(parsed['hand/visibility'], np.ones(21))
+
+
+@pytest.mark.parametrize('change, message', [
+    ({'hand/joints_2d_px': np.full((21, 2), np.nan)}, '0001.png: hand/joints_2d_px holds NaN'),
+    ({'hand/joints_2d_px': np.zeros((20, 2))}, r'hand/joints_2d_px has shape \(20, 2\), not \(21, 2\)'),
+    ({'hand/side': 'both'}, "hand/side is 'both'"),
+    ({'hand/colour': 1}, 'hand/colour is not a field'),
+    ({'hand/shape': ['a'] * 10}, 'hand/shape holds something that is not a number'),
+])
+def test_bad_values_are_named(change, message):
+  with pytest.raises(UserError, match=message):
+    example_schema.encode({**records.record(1), **change})
+
+
+def test_missing_field_is_named():
+  original = records.record(1)
+  del original['hand/joints_2d_px']
+  with pytest.raises(UserError, match='hand/joints_2d_px is missing'):
+    example_schema.encode(original)
+
+
+def test_schema_of_another_kind_is_refused():
+  text = example_schema.schema_text()
+  with pytest.raises(UserError, match='is not a schema'):
+    example_schema.parse_spec('feature {', 'some/schema.pbtxt')
+  with pytest.raises(UserError, match='has no field hand/side'):
+    example_schema.parse_spec(text.replace('hand/side', 'hand/hand'), 'some/schema.pbtxt')
+  assert example_schema.parse_spec(text.replace('hand/pose', 'hand/posture'), 'some/schema.pbtxt')[
+      'hand/pose'].default_value == [0.] * 45
+  with pytest.raises(UserError, match='hand/pose has type and shape'):
+    example_schema.parse_spec(text.replace('size: 45', 'size: 48'), 'some/schema.pbtxt')
