@@ -125,7 +125,8 @@ def _variant(file: str, seed: int, start):
     params.append(_initial_weights(os.path.join(start.folder, _name(_FLAGS.start_file[-1]))))
   folder = os.path.join(_seed_folder(seed), _name(file))
   evaluate = ('dhpe_tf.evaluate', *_imports(), f'--model_dir={folder}/model', f'--data={_FLAGS.records}',
-              '--split=eval', '--baseline_split=', f'--refine_steps={",".join(_FLAGS.refine_steps)}', f'--report={folder}/report.json',
+              '--split=eval', '--baseline_split=', f'--refine_steps={",".join(_FLAGS.refine_steps)}',
+              f'--report={folder}/report.json',
               *([f'--limit={_FLAGS.limit}'] if _FLAGS.limit else []))
   return jobs.Job(f'{_name(file)}, seed {seed}', folder, (_train(files, params, f'{folder}/model'), evaluate), text)
 
