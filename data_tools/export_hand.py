@@ -42,8 +42,8 @@ def main(_) -> None:
     poses = np.repeat(poses, FLAGS.count, axis=0)
   shapes = choose_shapes(FLAGS.shape, len(poses), FLAGS.seed)
   if kind == '.png':
-    from dhpe_tf.visualization import hand_sheet, overlay
-    overlay.write_png(FLAGS.output, hand_sheet.draw_hands(model, poses, shapes, FLAGS.seed))
+    from dhpe_tf.visualization import hand_sheet, pictures
+    pictures.write_png(FLAGS.output, hand_sheet.draw_hands(model, poses, shapes, FLAGS.seed))
   else:
     _write_mesh(kind, model, poses, shapes[:1])
   print(f'wrote {FLAGS.output}')

@@ -77,7 +77,8 @@ def _stages(output: str):
 def _rendered_picture(records: str, output: str) -> tuple[str, str]:
   """Takes the first held-out picture out of the records; returns its path and side."""
   from dhpe_tf.data import tfrecords
-  record = next(iter(tfrecords.read(records, 'eval')))
+  from dhpe_tf.tasks.hand.record import SCHEMA
+  record = next(iter(tfrecords.read(records, 'eval', SCHEMA)))
   path = os.path.join(output, 'held_out.jpg')
   with atomic_path(path) as temporary, open(temporary, 'wb') as file:
     file.write(record['image/encoded'].numpy())

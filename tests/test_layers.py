@@ -1,64 +1,128 @@
-"""Imports go one way: a module may import its own package and those of lower layers."""
+"""Imports go one way, and what is shared by all tasks and methods names none of them."""
 import ast
 import pathlib
 
 import pytest
 
-PACKAGE = pathlib.Path(__file__).parent.parent / 'dhpe_tf'
+from dhpe_tf.methods.dhpe.objective import Objective, loss_weights
+from dhpe_tf.tasks.hand import instance, outputs, task_flags
+from dhpe_tf.tasks.hand.task import HandTask
 
-# Packages of one layer know nothing of each other.
+PACKAGE = pathlib.Path(__file__).parent.parent / 'dhpe_tf'
+TOOLS = PACKAGE.parent / 'data_tools'
+
+# Rooms of one layer know nothing of each other.
 LAYERS = (
-    {'errors'},
+    {'errors', 'renamed_settings'},
     {'files'},
-    {'configuration', 'command_line', 'geometry'},
+    {'configuration', 'geometry'},
     {'hand'},
     {'rendering'},
-    {'networks', 'losses', 'metrics', 'data', 'visualization'},
-    {'models'},
-    {'refinement', 'selfsup', 'baselines'},
+    {'networks', 'losses', 'metrics', 'data', 'visualization', 'optimization'},
+    {'synthesis', 'tasks'},
+    {'tasks.hand', 'command_line'},
+    {'methods'},
+    {'methods.dhpe', 'methods.lifting', 'methods.model_fitting', 'experiment'},
     {'training', 'evaluation', 'serving'},
-    {'train', 'evaluate', 'evaluate_baselines', 'export', 'predict', 'quickstart', 'ablate'},
+    {'inference', 'experiments'},
+    {'train', 'evaluate', 'export', 'predict', 'quickstart', 'ablate'},
 )
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}
+# Folders whose parts are rooms of their own.
+DIVIDED = ('tasks', 'methods')
+
+# What every task and method shares, so that a new one needs no change here.
+SHARED = ('data', 'tasks', 'methods', 'experiment', 'training', 'evaluation', 'serving', 'inference', 'experiments',
+          'command_line', 'configuration', 'train', 'evaluate', 'export', 'predict', 'ablate')
+SHARED_TOOLS = ('view_records', 'validate', 'counts')
+# Names that mean the same in every task: the picture itself and the name of an instance.
+COMMON = {'image', 'id'}
 
 
-def _unit(path: pathlib.Path) -> str:
-  """The package, or the module for files directly in dhpe_tf, that a file belongs to."""
-  return path.relative_to(PACKAGE).parts[0].removesuffix('.py')
+def _room(parts) -> str:
+  """The room that a dotted path inside dhpe_tf leads to."""
+  parts = [part.removesuffix('.py') for part in parts]
+  if parts[0] in DIVIDED and len(parts) > 1 and (PACKAGE / parts[0] / parts[1]).is_dir():
+    return f'{parts[0]}.{parts[1]}'
+  return parts[0]
 
 
 def _imports(path: pathlib.Path):
-  """Yields the units of dhpe_tf that a file imports, wherever in the file."""
+  """Yields the rooms of dhpe_tf that a file imports, wherever in the file."""
   for node in ast.walk(ast.parse(path.read_text(encoding='utf-8'))):
     if isinstance(node, ast.ImportFrom) and node.module:
       base = node.module.split('.')
       if base[0] == 'dhpe_tf':
-        yield from [base[1]] if len(base) > 1 else [alias.name for alias in node.names]
+        yield from (_room([*base[1:], alias.name]) for alias in node.names)
     elif isinstance(node, ast.Import):
       for alias in node.names:
         parts = alias.name.split('.')
         if parts[0] == 'dhpe_tf' and len(parts) > 1:
-          yield parts[1]
+          yield _room(parts[1:])
 
 
 def _files():
   return [path for path in sorted(PACKAGE.rglob('*.py')) if path != PACKAGE / '__init__.py']
 
 
+def _own_room(path: pathlib.Path) -> str:
+  return _room(path.relative_to(PACKAGE).parts)
+
+
+def _shared_files():
+  return [path for path in _files() if _own_room(path) in SHARED] + [TOOLS / f'{name}.py' for name in SHARED_TOOLS]
+
+
+def _texts(path: pathlib.Path) -> set[str]:
+  """All names and texts that a file's code uses: strings that are no docstrings, attributes, variables, arguments."""
+  tree = ast.parse(path.read_text(encoding='utf-8'))
+  docstrings = {id(node.body[0].value) for node in ast.walk(tree)
+                if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and node.body
+                and isinstance(node.body[0], ast.Expr)}
+  found = set()
+  for node in ast.walk(tree):
+    if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
+      found.add(node.value)
+    elif isinstance(node, ast.Attribute):
+      found.add(node.attr)
+    elif isinstance(node, ast.Name):
+      found.add(node.id)
+    elif isinstance(node, (ast.arg, ast.keyword)):
+      found.add(node.arg)
+  return found
+
+
+def _names_of_hands() -> set[str]:
+  """Whatever only the hand task and its methods should know: batch, outputs, measures, losses, flags."""
+  names = {*instance.BATCH, *outputs.OUTPUTS, *Objective.MEASURES, *loss_weights(), *HandTask.protocols, 'hand_model',
+           'heatmap_stages', 'joint_order', *task_flags.SIDES}
+  # Words of everyday use, which mean other things elsewhere; any task may have meshes.
+  return names - COMMON - {'shape', 'parameters', 'features', 'feature', 'vertices'}
+
+
 @pytest.mark.parametrize('path', _files(), ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_imports_go_down(path):
-  own = _unit(path)
+  own = _own_room(path)
   assert own in LAYER, f'{own} has no layer; add it to LAYERS'
   for name in _imports(path):
-    if name == own or name == '__version__':
+    if name in (own, '__version__'):
       continue
     assert LAYER[name] < LAYER[own], f'{path.relative_to(PACKAGE)} imports dhpe_tf.{name}, which is not below {own}'
 
 
-def test_general_parts_do_not_know_the_method():
-  for package in ('training', 'evaluation', 'serving'):
-    for path in (PACKAGE / package).rglob('*.py'):
-      assert 'dhpe_model' not in path.read_text(encoding='utf-8'), path
+@pytest.mark.parametrize('path', _shared_files(), ids=lambda path: f'{path.parent.name}/{path.name}')
+def test_shared_rooms_know_no_task_and_no_method(path):
+  allowed = {*SHARED, 'errors', 'files', 'renamed_settings', 'geometry', 'visualization', '__version__'}
+  assert set(_imports(path)) <= allowed, sorted(set(_imports(path)) - allowed)
+  assert not _texts(path) & _names_of_hands(), sorted(_texts(path) & _names_of_hands())
+
+
+def test_the_rule_on_names_finds_what_it_should(tmp_path):
+  for text in ("camera = outputs['camera'][:, 4]", "run.history['joints_near']", 'model.hand_model', 'f(is_left=True)'):
+    (tmp_path / 'a.py').write_text(text)
+    assert _texts(tmp_path / 'a.py') & _names_of_hands()
+  (tmp_path / 'a.py').write_text('"""Says joints_2d in words."""')
+  assert not _texts(tmp_path / 'a.py')
 
 
 def test_nothing_in_the_library_imports_tests_or_tools():

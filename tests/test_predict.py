@@ -10,7 +10,7 @@ from tests.serving import toy
 @pytest.fixture(scope='module')
 def exported(tmp_path_factory):
   folder = tmp_path_factory.mktemp('exported') / 'toy'
-  exporter.export(toy.build_toy_model(), str(folder), model_card.describe(toy.HAND, 'toy'))
+  exporter.export(toy.build_toy_model(), str(folder), model_card.describe(toy.TASK, 'toy'))
   return folder
 
 

@@ -10,8 +10,9 @@ from dhpe_tf import command_line, train
 from tests.training import tiny  # noqa: F401  (registers the tiny model for gin)
 
 CONFIG = """
-train.build_model = @build_tiny_model
-train.build_dataset = @build_tiny_dataset
+Experiment.task = @TinyTask
+Experiment.method = @build_tiny_model
+Experiment.dataset = @build_tiny_dataset
 train.epochs = 2
 train/build_tiny_dataset.count = 8
 """

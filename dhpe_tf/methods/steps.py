@@ -115,7 +115,8 @@ class TrainableMethod(tf.keras.Model, method.Method):
     with tf.GradientTape() as tape:
       outputs = self(method.inputs_of(batch, self.input_specs), training=True)
       losses = self.losses(batch, outputs, training=True)
-      weights = losses.known_weights
+      losses = losses._replace(weights=losses.known_weights)
+      weights = losses.weights
       loss = tf.math.divide_no_nan(tf.reduce_sum(weights * losses.total), _sum_over_replicas(weights))
       scaled = self.optimizer.get_scaled_loss(loss) if self._scales_losses else loss
     gradients = tape.gradient(scaled, self.trainable_variables)
@@ -140,7 +141,7 @@ class TrainableMethod(tf.keras.Model, method.Method):
     """The means over the instances that were given, and what only a training step tells."""
     count = tf.shape(tf.nest.flatten(given)[0])[0]
     logs = self._report(given, *tf.nest.map_structure(lambda x: x[:count], (outputs, losses)))
-    for name, values in self.extra_logs(losses.known_weights, count).items():
+    for name, values in self.extra_logs(losses.weights, count).items():
       self._means.training_only[name].update_state(values)
       logs[name] = self._means.training_only[name].result()
     return logs

@@ -29,9 +29,9 @@ def take_over(model_dir: str, model: tf.keras.Model) -> str:
   if not taken:
     raise UserError(f'train.initial_weights is {model_dir!r}, but no layer in it fits this model (layers: '
                     f'{", ".join(weighty)}); name a training of the same networks.')
-  left = [name for name in weighty if name not in taken]
+  new = [name for name in weighty if name not in taken]
   return (f'starting from {os.path.relpath(latest)}: {", ".join(taken)}'
-          + (f'; new: {", ".join(left)}' if left else ''))
+          + (f'; new: {", ".join(new)}' if new else ''))
 
 
 def _restore(checkpoint: str, name: str, layer: tf.keras.layers.Layer) -> bool:

@@ -7,7 +7,7 @@ from dhpe_tf.hand.hand_model import HandModel
 from dhpe_tf.hand.mano_layer import ManoLayer
 from dhpe_tf.hand.parameters import upright
 from dhpe_tf.rendering import crop_view, render, shading, texture
-from dhpe_tf.visualization import overlay
+from dhpe_tf.visualization import overlay, pictures
 
 _HALF_TURN = (0.0, 0.0, 1.0, 0.0)  # about y: from the back of the hand to the palm
 # Crop units a metre: a large hand just fits its tile.
@@ -46,4 +46,4 @@ def draw_hands(model: HandModel, poses: np.ndarray, shapes: np.ndarray, seed: in
   columns = min(columns, len(cells))
   cells += [np.full_like(cells[0], overlay.BACKGROUND)] * (-len(cells) % columns)
   rows = [np.concatenate(cells[i:i + columns], axis=1) for i in range(0, len(cells), columns)]
-  return overlay.to_bytes(np.concatenate(rows))
+  return pictures.to_bytes(np.concatenate(rows))

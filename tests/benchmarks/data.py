@@ -58,10 +58,11 @@ def print_synthesis(folder: str) -> None:
 def print_pipeline(root: str) -> None:
   """Rates of input pipeline and training of the quickstart, and their ratio."""
   from dhpe_tf import configuration
+  from dhpe_tf.experiment import Experiment
   from dhpe_tf.training.settings import TrainSettings
   configuration.load(['quickstart.gin'], [f'RECORDS = {root!r}'])
-  settings = TrainSettings()
-  batches = iter(settings.train_data(0))
+  experiment = Experiment()
+  batches = iter(experiment.train_data(seed=0, epoch=0))
   batch = next(batches)
   images = _BATCHES.value * len(batch['id'])
 
@@ -71,8 +72,8 @@ def print_pipeline(root: str) -> None:
   for _ in range(8):  # fills the buffers and lets tf.data find its number of threads
     next(batches)
   pipeline = _timed(read)
-  model = settings.build_model()
-  model.compile(optimizer=settings.build_optimizer(1000))
+  model = experiment.build_method()
+  model.compile(optimizer=TrainSettings().build_optimizer(1000))
   step = model.make_train_function()
   # The same batch again and again, so that the pipeline costs nothing here.
   repeated = iter([batch] * (_BATCHES.value + 3))

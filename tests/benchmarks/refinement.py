@@ -32,12 +32,13 @@ def make_call(net: str):
   """A function (batch, steps) that refines so often and waits for the result; `net` is a key of `_FILES`."""
   from dhpe_tf import configuration
   from dhpe_tf.methods.dhpe import model as dhpe_model
+  from dhpe_tf.tasks.hand.task import HandTask
   from dhpe_tf.methods.dhpe.refinement import at_test_time
   weight = 0.0 if net == 'none' else 1.0
   # The trained weights of the trunk make no difference to the time; patience keeps all instances going.
   configuration.load([_FILES[net]], ['backbone.weights = None', f'refinement.Consistency.feature = {weight}',
-                                     'refinement.descend.patience = 1000000'])
-  model = dhpe_model.build_model()
+                                     'descend.patience = 1000000'])
+  model = dhpe_model.build_model(HandTask())
   size = model.inputs[0].shape[1]
   refine = tf.function(lambda images, steps: at_test_time.refine(model, images, steps)['parameters'], autograph=False,
                        input_signature=[tf.TensorSpec([None, size, size, 3]), tf.TensorSpec([], tf.int32)])

@@ -32,11 +32,12 @@ def main(argv: list[str]) -> None:
 
   from dhpe_tf import configuration
   from dhpe_tf.methods.dhpe import model as dhpe_model
+  from dhpe_tf.tasks.hand.task import HandTask
   from tests.methods.dhpe import example_batch
   configuration.load([_GIN_FILE.value], [
-      'dhpe.build_model.offspring = @selfsup.Offspring', f'selfsup.Offspring.seeds_per_batch = {_SEEDS.value}',
+      'dhpe.build_model.offspring = @selfsup.Offspring', f'selfsup.Offspring.parents_per_batch = {_SEEDS.value}',
       'selfsup.Offspring.start_epoch = 1', 'selfsup.plausible.least_iou = 0.0', 'selfsup.plausible.most_excess = 1e9'])
-  model = dhpe_model.build_model()
+  model = dhpe_model.build_model(HandTask())
   model.compile(optimizer=tf.keras.optimizers.Adam(1e-5))
   batch = example_batch.make_batch(_IMAGES.value, model.inputs[0].shape[1])
   del batch['id']

@@ -27,12 +27,13 @@ def load(name: str) -> tuple[tf.keras.Model, dict]:
   """A compiled model and a batch for it."""
   from dhpe_tf import configuration
   from dhpe_tf.methods.dhpe import model as dhpe_model
+  from dhpe_tf.tasks.hand.task import HandTask
   from dhpe_tf.training.schedules import build_optimizer
   if name == 'quickstart':
     configuration.load(['quickstart.gin'], ["RECORDS = 'none'"])
   else:
     configuration.load(['models/paper.gin'])
-  model = dhpe_model.build_model()
+  model = dhpe_model.build_model(HandTask())
   model.compile(optimizer=build_optimizer(1000))
   batch = example_batch.make_batch(_BATCHES[name], model.inputs[0].shape[1])
   gin.clear_config()

@@ -5,6 +5,7 @@ import numpy as np
 from PIL import Image
 
 from dhpe_tf.data import tfrecords
+from dhpe_tf.tasks.hand.record import HAND_RECORD
 
 SIZE = (90, 120)  # height, width
 
@@ -59,5 +60,5 @@ def mirrored(original: dict) -> dict:
 
 def write(root, count: int = 12, split: str = 'train', **options) -> str:
   """Writes a record set of `count` records and returns its folder."""
-  tfrecords.write_split(str(root), split, (record(i, **options) for i in range(count)), shards=2)
+  tfrecords.write_split(str(root), split, (record(i, **options) for i in range(count)), HAND_RECORD, shards=2)
   return str(root)

@@ -4,13 +4,15 @@ import json
 
 import numpy as np
 import pytest
+from absl import flags
 from PIL import Image
 
-from data_tools import validate
-from data_tools.checks import counts
+from data_tools import counts
 from data_tools.readers import base, dexter_object, freihand, ho3d, interhand, rhd, stb
 from dhpe_tf.hand import hand_model, skeletons
-from dhpe_tf.tasks.hand import record as example_schema
+from dhpe_tf.tasks.hand import task_flags
+from dhpe_tf.tasks.hand.checks import all_checks
+from dhpe_tf.tasks.hand.record import SCHEMA
 from tests.data_tools.readers import (
   dexter_object_files,
   freihand_files,
@@ -39,7 +41,7 @@ def _roots(tmp_path_factory):
 def _batch(examples):
   """Examples as the checks get them."""
   batch = {}
-  for name, field in example_schema.FIELDS.items():
+  for name, field in SCHEMA.fields.items():
     values = [example.get(name, field.default) for example in examples]
     if field.kind == 'bytes':
       values = [b'jpeg' if value is None else value.encode() if isinstance(value, str) else value for value in values]
@@ -50,6 +52,14 @@ def _batch(examples):
   return batch
 
 
+def _options():
+  """The flags that the hand task adds to validate, with their defaults."""
+  values = flags.FlagValues()
+  task_flags.define('validate', values)
+  values(['validate'])
+  return values
+
+
 def _findings(reader, split='train', change=None, options=None, source=None):
   """Findings by check of what a reader reads."""
   examples = list(base.examples(reader, split, base.Skipped(fatal=True)))
@@ -58,15 +68,14 @@ def _findings(reader, split='train', change=None, options=None, source=None):
     if change:
       change(example)
   about = {'source': source or reader.source, 'options': {**reader.options, **(options or {})}}
-  batch = _batch([{name: value for name, value in example.items() if name in example_schema.FIELDS}
+  batch = _batch([{name: value for name, value in example.items() if name in SCHEMA.fields}
                   for example in examples])
-  checks = validate._make_checks(about, None, 1., 500)
+  checks = all_checks.make(about, _options())
   found = {}
   for check in checks:
     check.add(batch)
     found[check.title] = check.findings()
-  sides = {side: sum(example['hand/side'] == side for example in examples) for side in ('left', 'right')}
-  found['counts'] = counts.findings(split, len(examples), sides, about)
+  found['counts'] = counts.findings(split, len(examples), about)
   return {title: lines for title, lines in found.items() if lines}
 
 
@@ -272,8 +281,8 @@ def _assert_pose_found(reader, sign):
 
 def test_freihand_first_version_only(roots):
   about = {'source': 'freihand', 'published_counts': {'train': 130240}, 'counts': {'train': 32560}}
-  assert '130240 are published' in counts.findings('train', 32560, {'right': 32560}, about)[0]
-  assert counts.findings('train', 130240, {'right': 130240}, {**about, 'counts': {}}) == []
+  assert '130240 are published' in counts.findings('train', 32560, about)[0]
+  assert counts.findings('train', 130240, {**about, 'counts': {}}) == []
 
 
 # InterHand2.6M.

@@ -10,6 +10,7 @@ from data_tools import convert_jsonl
 from data_tools.readers import jsonl
 from dhpe_tf import command_line
 from dhpe_tf.data import tfrecords
+from dhpe_tf.tasks.hand.record import SCHEMA
 from tests.data.test_image_files import png_header
 
 
@@ -39,7 +40,7 @@ def convert(folder, lines=None, **values):
 
 
 def read(folder, split='train'):
-  return list(tfrecords.read(str(folder / 'records'), split).as_numpy_iterator())
+  return list(tfrecords.read(str(folder / 'records'), split, SCHEMA).as_numpy_iterator())
 
 
 def about(folder):

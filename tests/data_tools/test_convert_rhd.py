@@ -9,7 +9,9 @@ from data_tools import convert_rhd
 from data_tools.readers import base, rhd
 from dhpe_tf import command_line
 from dhpe_tf.data import input_pipeline, tfrecords
+from dhpe_tf.tasks.hand.record import SCHEMA
 from tests.data_tools.readers import rhd_files
+from tests.tasks.hand.hands import TASK
 
 
 def _run(*arguments):
@@ -27,7 +29,7 @@ def _converted(tmp_path_factory):
 def test_records_hold_what_was_read(converted):
   root, _ = converted
   read = {example['image/id']: example for example in base.examples(rhd.RhdReader(root), 'train', base.Skipped(True))}
-  records = list(tfrecords.read(f'{root}/records', 'train').as_numpy_iterator())
+  records = list(tfrecords.read(f'{root}/records', 'train', SCHEMA).as_numpy_iterator())
   assert len(records) == len(read) == 5
   for record in records:
     example = read[record['image/id'].decode()]
@@ -52,7 +54,7 @@ def test_dataset_json(converted):
 def test_pipeline_turns_left_hands_into_right_ones(converted):
   """In crop space a mirrored left hand has its labels on its mask."""
   root, _ = converted
-  batch = next(iter(input_pipeline.build_dataset([(f'{root}/records', 'train', 1.)], batch_size=5, image_size=64,
+  batch = next(iter(input_pipeline.build_dataset(TASK, [(f'{root}/records', 'train', 1.)], batch_size=5, image_size=64,
                                                  training=False)))
   assert sorted(batch['is_left'].numpy()) == [False, False, False, True, True]
   assert (batch['mask_weight'].numpy() == 1).all() and (batch['root_depth_m'].numpy() > .4).all()
@@ -63,7 +65,7 @@ def test_pipeline_turns_left_hands_into_right_ones(converted):
 
 def test_batches_have_the_wrist_though_records_have_the_palm(converted):
   root, truth = converted
-  batch = next(iter(input_pipeline.build_dataset([(f'{root}/records', 'train', 1.)], batch_size=5, image_size=16,
+  batch = next(iter(input_pipeline.build_dataset(TASK, [(f'{root}/records', 'train', 1.)], batch_size=5, image_size=16,
                                                  training=False)))
   for joints_m, is_left, name in zip(batch['joints_3d_m'].numpy(), batch['is_left'].numpy(), batch['id'].numpy()):
     side = 'left' if is_left else 'right'

@@ -9,7 +9,9 @@ from data_tools import convert_coco_hand, convert_ho3d, convert_interhand, conve
 from data_tools.readers import base, coco_hand, ho3d, interhand, photographs
 from dhpe_tf import command_line
 from dhpe_tf.data import input_pipeline, tfrecords
+from dhpe_tf.tasks.hand.record import SCHEMA
 from tests.data_tools.readers import coco_hand_files, ho3d_files, interhand_files
+from tests.tasks.hand.hands import TASK
 
 
 def _photographs(root):
@@ -44,7 +46,7 @@ def test_records_hold_what_was_read(tmp_path, name):
   reader = make_reader(str(tmp_path))
   for split, count in counts.items():
     read = {example['image/id']: example for example in base.examples(reader, split, base.Skipped(True))}
-    records = list(tfrecords.read(f'{tmp_path}/records', split).as_numpy_iterator())
+    records = list(tfrecords.read(f'{tmp_path}/records', split, SCHEMA).as_numpy_iterator())
     assert len(records) == len(read) == count == tfrecords.count(f'{tmp_path}/records', split)
     for record in records:
       for field, value in read[record['image/id'].decode()].items():
@@ -63,7 +65,7 @@ def test_wrong_input_is_one_line(tmp_path, capsys, name):
 
 
 def _batch(root, split, size):
-  return next(iter(input_pipeline.build_dataset([(f'{root}/records', split, 1.)], size, 32, training=False)))
+  return next(iter(input_pipeline.build_dataset(TASK, [(f'{root}/records', split, 1.)], size, 32, training=False)))
 
 
 def test_without_labels_the_whole_picture_is_the_crop(tmp_path):

@@ -10,6 +10,7 @@ from dhpe_tf import command_line
 from dhpe_tf.data import tfrecords
 from dhpe_tf.hand.mano_layer import ManoLayer
 from dhpe_tf.metrics import pose_error
+from dhpe_tf.tasks.hand.record import SCHEMA
 
 
 def make(output, **values):
@@ -30,13 +31,13 @@ def test_layout(root):
   with open(os.path.join(root, 'dataset.json'), encoding='utf-8') as file:
     assert json.load(file)['counts'] == {'train': 6, 'eval': 3}
   assert tfrecords.count(root, 'train') == 6 and tfrecords.count(root, 'eval') == 3
-  ids = [record['image/id'].numpy() for split in ('train', 'eval') for record in tfrecords.read(root, split)]
+  ids = [record['image/id'].numpy() for split in ('train', 'eval') for record in tfrecords.read(root, split, SCHEMA)]
   assert len(set(ids)) == 9 and ids[0] == b'train-0000000'
 
 
 def test_labels_of_each_record_agree(root):
   sides = set()
-  for record in tfrecords.read(root, 'train'):
+  for record in tfrecords.read(root, 'train', SCHEMA):
     joints_m, intrinsics = record['hand/joints_3d_m'].numpy(), record['camera/intrinsics'].numpy()
     pixels = joints_m @ intrinsics.T
     np.testing.assert_allclose(pixels[:, :2] / pixels[:, 2:], record['hand/joints_2d_px'], atol=1e-2)

@@ -7,6 +7,7 @@ from PIL import Image
 from data_tools import convert_rhd, validate
 from dhpe_tf import command_line
 from dhpe_tf.data import tfrecords
+from dhpe_tf.tasks.hand.record import HAND_RECORD
 from tests.data_tools.readers import rhd_files
 
 
@@ -98,6 +99,6 @@ def test_shard_that_was_cut_off(records, capsys):
 def test_records_of_nowhere(tmp_path, capsys):
   """Records without dataset.json are checked all the same."""
   from tests.data import records as made
-  tfrecords.write_split(str(tmp_path / 'r'), 'train', (made.record(i) for i in range(3)), 1)
+  tfrecords.write_split(str(tmp_path / 'r'), 'train', (made.record(i) for i in range(3)), HAND_RECORD, 1)
   assert _run(f'--records={tmp_path}/r') == 1
   assert 'there is no dataset.json' in capsys.readouterr().out

@@ -45,8 +45,8 @@ def test_sheet_shows_seeds_and_offspring(model_dir, record_set, tmp_path, capsys
   output = tmp_path / 'sheet.png'
   # Nothing that a model of one step predicts agrees with a mask.
   # A training without offspring has a model to look at all the same.
-  params = ('selfsup.plausible.least_iou = 1.0', 'selfsup.Offspring.instances_per_seed = 2',
-            'selfsup.Offspring.seeds_per_batch = 0')
+  params = ('selfsup.plausible.least_iou = 1.0', 'selfsup.Offspring.instances_per_parent = 2',
+            'selfsup.Offspring.parents_per_batch = 0')
   assert view(*params, model_dir=model_dir,
               records=record_set, split='train', output=output, count=2) == 0
   assert 'offspring of 2 predictions, 0 of which' in capsys.readouterr().out

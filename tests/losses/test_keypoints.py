@@ -27,8 +27,8 @@ def test_answers(weights, reduction):
   flat = values[..., :2], target[..., :2]
   expected = _numpy_answer(*flat, weights, reduction)
   arguments = [tf.constant(flat[0])] * 3, tf.constant(flat[1]), tf.constant(weights), reduction
-  np.testing.assert_allclose(keypoints.refinement_loss(*arguments), np.multiply(3, expected))
-  np.testing.assert_allclose(keypoints.refinement_loss(*arguments, last_only=True), expected)
+  np.testing.assert_allclose(keypoints.refiner_loss(*arguments), np.multiply(3, expected))
+  np.testing.assert_allclose(keypoints.refiner_loss(*arguments, last_only=True), expected)
   maps, true_maps = rng.normal(size=[2, 3, 4, 4, 21])
   by_joint = [np.moveaxis(x, 3, 1).reshape(3, 21, 16) for x in (maps, true_maps)]
   np.testing.assert_allclose(
@@ -58,7 +58,7 @@ def test_articulation_does_not_see_where_the_hand_is_in_depth():
 
 LOSSES = {
     'heatmap': (lambda x, y, w: keypoints.heatmap_loss([x, 2 * x], y, w), (3, 4, 4, 21), MIXED),
-    'refinement': (lambda x, y, w: keypoints.refinement_loss([x, 2 * x], y, w), (3, 21, 2), MIXED),
+    'refinement': (lambda x, y, w: keypoints.refiner_loss([x, 2 * x], y, w), (3, 21, 2), MIXED),
     'articulation': (articulation.articulation_loss, (3, 21, 3), np.tile(MIXED[..., None], [1, 1, 3])),
 }
 
@@ -97,11 +97,11 @@ def test_unlabelled_entries_give_nothing(name, garbage):
 @pytest.mark.parametrize('jit', [False, True])
 def test_unknown_batch_and_xla(jit):
   function = tf.function(
-      lambda x, y, w: keypoints.refinement_loss([x], y, w), jit_compile=jit,
+      lambda x, y, w: keypoints.refiner_loss([x], y, w), jit_compile=jit,
       input_signature=[tf.TensorSpec([None, 21, 2]), tf.TensorSpec([None, 21, 2]), tf.TensorSpec([None, 21])])
   np.testing.assert_allclose(function(tf.ones([2, 21, 2]), tf.zeros([2, 21, 2]), tf.ones([2, 21])), 1.)
 
 
 def test_unknown_reduction():
   with pytest.raises(ValueError, match='reduction must be one of mean, sum'):
-    keypoints.refinement_loss([tf.ones([1, 21, 2])], tf.ones([1, 21, 2]), tf.ones([1, 21]), reduction='max')
+    keypoints.refiner_loss([tf.ones([1, 21, 2])], tf.ones([1, 21, 2]), tf.ones([1, 21]), reduction='max')

@@ -11,12 +11,12 @@ def test_shape_prior():
   gradients.assert_gradients_match(priors.shape_prior, [np.random.default_rng(0).normal(size=[2, 10])])
 
 
-def test_pose_prior():
+def test_joint_limits():
   """Nothing for poses that a hand can take, something and its gradient for a joint bent too far."""
-  np.testing.assert_allclose(priors.pose_prior(tf.constant(anatomy.sample_poses(4, 0))), 0., atol=1e-9)
+  np.testing.assert_allclose(priors.joint_limits(tf.constant(anatomy.sample_poses(4, 0))), 0., atol=1e-9)
   wild = np.random.default_rng(0).normal(size=[2, 45])
-  assert priors.pose_prior(tf.constant(wild)).numpy().min() > .1
-  gradients.assert_gradients_match(priors.pose_prior, [wild])
+  assert priors.joint_limits(tf.constant(wild)).numpy().min() > .1
+  gradients.assert_gradients_match(priors.joint_limits, [wild])
 
 
 def test_parameter_loss():

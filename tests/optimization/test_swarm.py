@@ -22,9 +22,9 @@ def rosenbrock(x):
 @pytest.mark.parametrize('perturb_every', [0, 3])
 def test_known_minima(perturb_every):
   # The sphere's lies on the wall of the box.
-  found = swarm.minimise(sphere, scattered(), LOW, HIGH, generations=150, perturb_every=perturb_every)
+  found = swarm.minimise_by_swarm(sphere, scattered(), LOW, HIGH, generations=150, perturb_every=perturb_every)
   np.testing.assert_allclose(found.best, np.tile([1.0, -2.0, 0.5, 3.0], [2, 1]), atol=2e-2)
-  found = swarm.minimise(rosenbrock, scattered(size=2, particles=60), LOW[:2], HIGH[:2], generations=200,
+  found = swarm.minimise_by_swarm(rosenbrock, scattered(size=2, particles=60), LOW[:2], HIGH[:2], generations=200,
                          perturb_every=perturb_every)
   np.testing.assert_allclose(found.best, np.ones([2, 2]), atol=5e-2)
 
@@ -36,7 +36,7 @@ def test_the_best_never_worsens_and_is_what_was_seen():
     value = rosenbrock(x)
     seen.append((x.numpy(), value.numpy()))
     return value
-  found = swarm.minimise(objective, scattered(), LOW, HIGH, generations=12)
+  found = swarm.minimise_by_swarm(objective, scattered(), LOW, HIGH, generations=12)
   assert (np.diff(found.objectives, axis=1) <= 0).all() and found.objectives.shape == (2, 13)
   np.testing.assert_array_equal(found.best_objective, found.objectives[:, -1])
   places = np.stack([x for x, _ in seen]).reshape(13, 2, 40, 4)
@@ -47,13 +47,14 @@ def test_the_best_never_worsens_and_is_what_was_seen():
 
 def test_problems_are_independent_and_chance_is_seeded():
   start = scattered()
-  both = swarm.minimise(sphere, start, LOW, HIGH, generations=5)
-  again = swarm.minimise(sphere, start, LOW, HIGH, generations=5)
-  other = swarm.minimise(sphere, start, LOW, HIGH, generations=5, seed=1)
+  both = swarm.minimise_by_swarm(sphere, start, LOW, HIGH, generations=5)
+  again = swarm.minimise_by_swarm(sphere, start, LOW, HIGH, generations=5)
+  other = swarm.minimise_by_swarm(sphere, start, LOW, HIGH, generations=5, seed=1)
   np.testing.assert_array_equal(both.best, again.best)
   assert np.abs(both.best - other.best).max() > 1e-3
   # A problem in which nothing is finite does not spoil the others.
-  spoilt = swarm.minimise(lambda x: tf.where(tf.range(80) < 40, np.nan, sphere(x)), start, LOW, HIGH, generations=5)
+  spoilt = swarm.minimise_by_swarm(lambda x: tf.where(tf.range(80) < 40, np.nan, sphere(x)), start, LOW, HIGH,
+                                   generations=5)
   assert not np.isfinite(spoilt.best_objective[0])
   np.testing.assert_array_equal(spoilt.best[1], both.best[1])
 

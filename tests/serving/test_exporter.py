@@ -10,8 +10,8 @@ from PIL import Image
 
 from dhpe_tf.errors import UserError
 from dhpe_tf.inference import predictor
-from dhpe_tf.serving import exporter, model_card
-from dhpe_tf.tasks.hand import prediction
+from dhpe_tf.serving import exporter, model_card, versions
+from dhpe_tf.tasks.hand.outputs import SERVED
 from tests import foreign_process
 from tests.serving import toy
 
@@ -30,7 +30,7 @@ def model():
 @pytest.fixture(scope='module')
 def exported(model, tmp_path_factory):
   folder = tmp_path_factory.mktemp('exported') / 'toy'
-  return exporter.export(model, str(folder), model_card.describe(toy.HAND, 'toy', 'a.b = 1'))
+  return exporter.export(model, str(folder), model_card.describe(toy.TASK, 'toy', 'a.b = 1'))
 
 
 def test_layout_and_card(exported):
@@ -72,14 +72,14 @@ def test_the_file_serves_a_process_without_this_package(model, exported, tmp_pat
   assert done.returncode == 0, done.stderr[-2000:]
   expected = model(images)
   with np.load(tmp_path / 'default.npz') as found:
-    assert set(found) == set(exporter.SERVED) - {'parameters'} | {'score'}
+    assert set(found) == set(SERVED) - {'parameters', 'joints_2d_rounds'} | {'score'}
     for name in set(found) - {'score'}:
       np.testing.assert_allclose(found[name], expected[name], atol=1e-4)
-  ready = predictor.from_model(model, toy.HAND)
+  ready = predictor.from_method(model)
   with np.load(tmp_path / 'encoded.npz') as found:
     np.testing.assert_allclose(found['boxes'], [[10, 5, 40, 30], [0, 0, 90, 60]])
     for row, (box, side) in enumerate([((10, 5, 40, 30), 'right'), (None, 'left')]):
-      hand = prediction.predict(ready, picture, box, side)
+      hand = toy.predict(ready, picture, box, side)
       for name, value in hand.values.items():
         np.testing.assert_allclose(found[name][row], value, atol=2e-3 if name.endswith('_px') else 1e-4, err_msg=name)
 
@@ -93,7 +93,7 @@ def test_only_stock_operations_and_no_training_graph(exported):
 
 def test_versions_count_up_and_none_is_replaced(model, tmp_path):
   (tmp_path / '7').mkdir()
-  assert exporter.next_version(str(tmp_path)) == 8
+  assert versions.next_version(str(tmp_path)) == 8
   with pytest.raises(UserError, match='7 is there already'):
     exporter.export(model, str(tmp_path), {}, version=7)
 

@@ -9,7 +9,6 @@ import pytest
 from dhpe_tf.errors import UserError
 from dhpe_tf.inference import predictor
 from dhpe_tf.serving import client, exporter, native_session
-from dhpe_tf.tasks.hand import prediction
 from tests import foreign_process
 from tests.serving import toy
 from tests.serving.test_exporter import encode
@@ -51,12 +50,22 @@ def server(exported, tmp_path_factory):
 
 def test_served_results_are_those_of_the_model(model, server):
   pictures = [toy.bright_picture(), toy.bright_picture(50, 40, left=3)]
-  boxes = np.array([[10., 5., 40., 30.], [0., 0., 0., 0.]])
-  found = client.predict_encoded(server, 'toy', [encode(pictures[0]), encode(pictures[1], 'BMP')], boxes, [False, True])
-  ready = predictor.from_model(model, toy.HAND)
+  boxes = np.array([[10., 5., 40., 30.], [0., 0., 0., 0.]], np.float32)
+  found = client.predict_encoded(server, 'toy', [encode(pictures[0]), encode(pictures[1], 'BMP')],
+                                 {'boxes': boxes, 'is_left': np.array([False, True])})
+  ready = predictor.from_method(model)
   for row, (box, side) in enumerate([(boxes[0], 'right'), (None, 'left')]):
-    for name, value in prediction.predict(ready, pictures[row], box, side).values.items():
+    for name, value in toy.predict(ready, pictures[row], box, side).values.items():
       np.testing.assert_allclose(found[name][row], value, atol=2e-3 if name.endswith('_px') else 1e-4, err_msg=name)
+
+
+def test_what_is_not_given_is_not_known(model, server):
+  picture = toy.bright_picture()
+  found = client.predict_encoded(server, 'toy', [encode(picture)])
+  whole = toy.predict(predictor.from_method(model), picture)
+  np.testing.assert_allclose(found['joints_2d_px'][0], whole.values['joints_2d_px'], atol=2e-3)
+  with pytest.raises(UserError, match='takes boxes, images, is_left; got boxes, height, images, is_left'):
+    client.predict_encoded(server, 'toy', [encode(picture)], {'height': np.zeros(1)})
 
 
 def test_outputs_can_be_chosen(model, server):
@@ -82,7 +91,7 @@ def test_metadata_tell_the_signatures(server):
 @pytest.mark.parametrize('arguments, message', [
     (('none', [b'']), 'no model none; there is toy version 3 .NOT_FOUND'),
     (('toy', [b'no picture']), 'INVALID_ARGUMENT'),
-    (('toy', [b''], None, None, ['height']), 'no outputs? height|INVALID_ARGUMENT')])
+    (('toy', [b''], None, ['height']), 'no outputs? height|INVALID_ARGUMENT')])
 def test_complaints_of_the_server_are_told(server, arguments, message):
   with pytest.raises(UserError, match=message):
     client.predict_encoded(server, *arguments)

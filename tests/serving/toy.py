@@ -4,10 +4,18 @@ import types
 import numpy as np
 import tensorflow as tf
 
+from dhpe_tf.methods import steps
+from dhpe_tf.tasks.hand import prediction
+from dhpe_tf.tasks.hand.task import HandTask
+
 SIZE = 16
 HAND = types.SimpleNamespace(
     name='toy', side='right', description={'licence': 'CC0-1.0'}, fingerprint='0' * 12, v_template=np.zeros([4, 3]),
     faces=np.array([[0, 2, 1], [0, 1, 3], [0, 3, 2], [1, 2, 3]], np.int32))
+
+
+TASK = HandTask()
+TASK.hand_model = HAND
 
 
 class ToyHand(tf.keras.layers.Layer):
@@ -32,12 +40,20 @@ class ToyHand(tf.keras.layers.Layer):
     return {'vertices': points[:, :4], 'joints_3d': joints, 'joints_2d': joints[..., :2], 'camera': camera,
             'pose': tf.tile(center, [1, 15]), 'shape': tf.tile(mass[:, None], [1, 10]), 'mask': gray,
             'heatmaps': tf.tile(gray[..., None], [1, 1, 1, 21]), 'features': center,
-            'heatmap_stages': [gray, gray]}
+            'units_per_metre': scale[:, 0], 'heatmap_stages': [gray, gray]}
 
 
 def build_toy_model():
-  image = tf.keras.Input([SIZE, SIZE, 3])
-  return tf.keras.Model(image, ToyHand()(image))
+  image = tf.keras.Input([SIZE, SIZE, 3], name='image')
+  return steps.TrainableMethod(image, ToyHand()(image), TASK, 'toy')
+
+
+def predict(predictor, picture, box=None, side='right', intrinsics=None):
+  """The hand that a predictor finds in a picture."""
+  request = prediction.Request(picture, 'image', prediction.check_box(box, picture.shape[:2], 'image'), side,
+                               intrinsics)
+  inputs = predictor.task.inputs(request, predictor.input_specs)
+  return predictor.task.result(request, predictor.answer(inputs), predictor.card)
 
 
 def bright_picture(height=60, width=90, left=20, top=10, side=12):

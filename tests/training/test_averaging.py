@@ -8,7 +8,6 @@ import tensorflow as tf
 from dhpe_tf.errors import UserError
 from dhpe_tf.training import averaging, schedules
 from dhpe_tf.training.checkpoints import restore_weights
-from dhpe_tf.training.trainer import Trainer
 from tests.training import tiny
 
 needs_addons = pytest.mark.skipif(not averaging.has_addons(), reason='tensorflow-addons ends with Python 3.11')
@@ -80,7 +79,7 @@ def test_a_bad_decay_is_named(decay):
 
 
 def train(model_dir, **changes):
-  trainer = Trainer(tiny.settings(build_optimizer=build, **changes), str(model_dir), show_progress=False)
+  trainer = tiny.trainer(model_dir, build_optimizer=build, **changes)
   return trainer, trainer.run()
 
 
@@ -104,8 +103,8 @@ def test_checkpoints_and_evaluations_hold_the_average(either, tmp_path):
   restore_weights(str(tmp_path), model)
   assert_same(trained(model), averages_of(trainer))
   assert any(not np.allclose(a, b, rtol=1e-3) for a, b in zip(trained(model), trained(trainer.model)))
-  data = [batch for batch in trainer._settings.eval_data()]
-  expected = np.mean([np.mean(model.losses_of(batch, False)) for batch in data])
+  data = [batch for batch in trainer._experiment.eval_data()]
+  expected = np.mean([np.mean(model.losses_of(batch, model(batch['image']))) for batch in data])
   assert logs['val_loss'] == pytest.approx(expected, rel=1e-5)
 
 
@@ -116,8 +115,7 @@ def test_a_resumed_training_ends_like_an_unbroken_one(either, tmp_path):
     def on_train_batch_end(self, batch, logs=None):
       if batch == 7:
         first.stop()
-  settings = tiny.settings(build_optimizer=build, callbacks=[lambda *_: StopAt()])
-  first = Trainer(settings, str(tmp_path / 'broken'), show_progress=False)
+  first = tiny.trainer(tmp_path / 'broken', build_optimizer=build, callbacks=[lambda *_: StopAt()])
   first.run()
   again, found = train(tmp_path / 'broken')
   assert_same(trained(again.model), trained(trainer.model))
@@ -126,21 +124,7 @@ def test_a_resumed_training_ends_like_an_unbroken_one(either, tmp_path):
 
 
 def test_mixed_precision(either, tmp_path):
-  class Scaled(tiny.TinyModel):
-    def train_step(self, batch):
-      with tf.GradientTape() as tape:
-        losses = self.losses_of(batch, True)
-        loss = tf.reduce_mean(losses)
-        scaled = self.optimizer.get_scaled_loss(loss)
-      gradients = self.optimizer.get_unscaled_gradients(tape.gradient(scaled, self.trainable_variables))
-      self.optimizer.apply_gradients(zip(gradients, self.trainable_variables))
-      self.mean_loss.update_state(losses)
-      return {'loss': self.mean_loss.result()}
-
-  def build_model():
-    plain = tiny.build_tiny_model()
-    return Scaled(plain.inputs, plain.output)
-  trainer, logs = train(tmp_path, precision='mixed_float16', build_model=build_model)
+  trainer, logs = train(tmp_path, precision='mixed_float16')
   assert isinstance(trainer.model.optimizer, tf.keras.mixed_precision.LossScaleOptimizer)
   assert np.isfinite(logs['val_loss'])
   model = tiny.build_tiny_model()
@@ -161,19 +145,19 @@ def test_two_replicas_average_like_one(tmp_path, kind):
                                                [tf.config.LogicalDeviceConfiguration()] * 2)
     import numpy as np
     from dhpe_tf.training import averaging
-    from dhpe_tf.training.trainer import Trainer
     from tests.training import test_averaging, tiny
     averaging.has_addons = lambda: sys.argv[2] == 'addons'
     results = []
     for strategy in ('one', 'mirrored'):
-      settings = tiny.settings(strategy=strategy, build_model=lambda: tiny.build_tiny_model(dropout=0.),
-                               build_optimizer=test_averaging.build)
-      trainer = Trainer(settings, f'{sys.argv[1]}/{strategy}', show_progress=False)
+      def start():
+        return tiny.trainer(f'{sys.argv[1]}/{strategy}', lambda: tiny.build_tiny_model(dropout=0.),
+                            strategy=strategy, build_optimizer=test_averaging.build)
+      trainer = start()
       logs = trainer.run()
       results.append(test_averaging.averages_of(trainer) + trainer.model.get_weights() + [logs['val_loss']])
     for one, two in zip(*results):
       np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-6)
-    resumed = Trainer(settings, f'{sys.argv[1]}/mirrored', show_progress=False)
+    resumed = start()
     test_averaging.assert_same(test_averaging.averages_of(resumed), test_averaging.averages_of(trainer))
     '''
   done = subprocess.run([sys.executable, '-c', program, str(tmp_path), kind], capture_output=True, text=True)

@@ -3,7 +3,6 @@ import pytest
 
 from dhpe_tf.errors import UserError
 from dhpe_tf.training import initial_weights
-from dhpe_tf.training.trainer import Trainer
 from tests.training import tiny
 
 
@@ -11,15 +10,14 @@ from tests.training import tiny
 def first(tmp_path_factory):
   """A training's folder and its model."""
   folder = str(tmp_path_factory.mktemp('first'))
-  trainer = Trainer(tiny.settings(epochs=1), folder, show_progress=False)
+  trainer = tiny.trainer(folder, epochs=1)
   trainer.run()
   return folder, trainer.model
 
 
 def start(model_dir, weights='', seed=1, **architecture):
-  settings = tiny.settings(build_model=lambda: tiny.build_tiny_model(**architecture), epochs=1, seed=seed,
-                           initial_weights=weights)
-  return Trainer(settings, str(model_dir), show_progress=False)
+  return tiny.trainer(model_dir, lambda: tiny.build_tiny_model(**architecture), epochs=1, seed=seed,
+                      initial_weights=weights)
 
 
 def assert_layer(found, expected, name, other=None):

@@ -11,9 +11,8 @@ import pytest
 PROGRAM = '''
 import sys
 from tests.training import tiny
-from dhpe_tf.training.trainer import Trainer
 killers = [lambda *_: tiny.KillAt(int(sys.argv[2]), float(sys.argv[3]))] if len(sys.argv) > 2 else []
-Trainer(tiny.settings(epochs=10, checkpoint_steps=3, callbacks=killers), sys.argv[1], show_progress=False).run()
+tiny.trainer(sys.argv[1], epochs=10, checkpoint_steps=3, callbacks=killers).run()
 '''
 STEPS = 60
 KILLS = 10

@@ -15,8 +15,9 @@ from tests.training import tiny
 
 CONFIG = '''
 import tests.training.tiny
-train.build_model = @build_tiny_model
-train.build_dataset = @build_tiny_dataset
+Experiment.task = @TinyTask
+Experiment.method = @build_tiny_model
+Experiment.dataset = @build_tiny_dataset
 train.callbacks = []
 train.epochs = {epochs}
 build_tiny_model.dropout = 0.0

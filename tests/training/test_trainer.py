@@ -9,8 +9,8 @@ import pytest
 import tensorflow as tf
 
 from dhpe_tf.errors import UserError
+from dhpe_tf.methods import method
 from dhpe_tf.training.checkpoints import restore_weights
-from dhpe_tf.training.trainer import Trainer
 from tests.training import tiny
 
 
@@ -21,7 +21,7 @@ def float32_policy():
 
 
 def train(model_dir, **changes):
-  trainer = Trainer(tiny.settings(**changes), str(model_dir), show_progress=False)
+  trainer = tiny.trainer(model_dir, **changes)
   return trainer, trainer.run()
 
 
@@ -73,12 +73,10 @@ def test_a_model_may_train_otherwise_from_an_epoch_on(tmp_path):
       return self.test_step(batch) if self.frozen else super().train_step(batch)
 
   def build_model():
-    image = tf.keras.Input([4, 4, 3])
-    joints = tf.keras.layers.Reshape([21, 2])(tf.keras.layers.Dense(42)(tf.keras.layers.Flatten()(image)))
-    return Changing(image, {'joints_2d': joints})
+    return tiny.build_tiny_model(kind=Changing, dropout=0.)
 
-  Trainer(tiny.settings(build_model=build_model, epochs=1), str(tmp_path), show_progress=False).run()
-  trainer = Trainer(tiny.settings(build_model=build_model, epochs=4), str(tmp_path), show_progress=False)
+  tiny.trainer(tmp_path, build_model, epochs=1).run()
+  trainer = tiny.trainer(tmp_path, build_model, epochs=4)
   before = trainer.model.get_weights()
   trainer.run()
   assert Changing.seen == [0, 1, 2, 3]
@@ -91,7 +89,7 @@ def test_stop_saves_and_goes_on_later(tmp_path, unbroken):
     def on_train_batch_end(self, batch, logs=None):
       if batch == 7:
         trainer.stop()
-  trainer = Trainer(tiny.settings(callbacks=[lambda *_: StopAt()], checkpoint_steps=1000), str(tmp_path), False)
+  trainer = tiny.trainer(tmp_path, callbacks=[lambda *_: StopAt()], checkpoint_steps=1000)
   trainer.run()
   assert not (tmp_path / 'final').exists()
   assert_same(train(tmp_path)[0].model.get_weights(), unbroken[0])
@@ -112,17 +110,16 @@ def test_two_replicas_give_the_weights_of_one(tmp_path):
     tf.config.set_logical_device_configuration(tf.config.list_physical_devices('CPU')[0],
                                                [tf.config.LogicalDeviceConfiguration()] * 2)
     import numpy as np
-    from dhpe_tf.training.trainer import Trainer
     from tests.training import tiny
     results = []
     for strategy in ('one', 'mirrored'):
-      settings = tiny.settings(strategy=strategy, build_model=lambda: tiny.build_tiny_model(dropout=0.))
-      trainer = Trainer(settings, f'{sys.argv[1]}/{strategy}', show_progress=False)
+      trainer = tiny.trainer(f'{sys.argv[1]}/{strategy}', lambda: tiny.build_tiny_model(dropout=0.),
+                             strategy=strategy)
       logs = trainer.run()
       results.append(trainer.model.get_weights() + [logs['val_loss']])
     for one, two in zip(*results):
       np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-6)
-    Trainer(settings, f'{sys.argv[1]}/mirrored', show_progress=False)
+    tiny.trainer(f'{sys.argv[1]}/mirrored', lambda: tiny.build_tiny_model(dropout=0.), strategy='mirrored')
     '''
   done = subprocess.run([sys.executable, '-c', program, str(tmp_path)], capture_output=True, text=True)
   assert done.returncode == 0, done.stderr[-3000:]
@@ -130,7 +127,7 @@ def test_two_replicas_give_the_weights_of_one(tmp_path):
 
 def test_nan_stops_with_the_batch_saved(tmp_path):
   with pytest.raises(UserError, match='not a number at step 4; its batch .*nan_batch_step_4.npz'):
-    train(tmp_path, build_dataset=lambda **k: tiny.build_tiny_dataset(bad=3, **k), checkpoint_steps=1)
+    train(tmp_path, build_dataset=lambda *a, **k: tiny.build_tiny_dataset(*a, bad=3, **k), checkpoint_steps=1)
   with np.load(tmp_path / 'nan_batch_step_4.npz') as saved:
     assert np.isnan(saved['batch/target']).any() and not np.isnan(saved['before/target']).any()
     assert saved['batch/id'][0] == b'0-12'
@@ -173,8 +170,10 @@ def test_mixed_precision_and_xla(tmp_path):
     (dict(strategy='multi_worker'), 'TF_CONFIG'),
     (dict(monitor='val_loss'), "train.monitor is 'val_loss'; the model reports loss"),
     (dict(steps_per_epoch=7), 'the training data end after 6 of 7 batches'),
-    (dict(build_dataset=lambda **k: tiny.build_tiny_dataset(**k).filter(lambda b: True)), 'set train.steps_per_epoch'),
-    (dict(build_dataset=lambda **k: tiny.build_tiny_dataset(**k).take(6 * k['training'])), 'hold not one batch'),
+    (dict(build_dataset=lambda *a, **k: tiny.build_tiny_dataset(*a, **k).filter(lambda b: True)),
+     'set train.steps_per_epoch'),
+    (dict(build_dataset=lambda *a, **k: tiny.build_tiny_dataset(*a, **k).take(6 * k['training'])),
+     'hold not one batch'),
 ])
 def test_bad_settings_are_one_line(tmp_path, changes, message):
   with pytest.raises(UserError, match=message) as error:
@@ -196,3 +195,10 @@ def test_checkpoints_name_layers_and_old_ones_without_names_still_restore(tmp_pa
   other = tiny.build_tiny_model()
   restore_weights(str(tmp_path / 'old'), other)
   assert_same(other.get_weights(), model.get_weights())
+
+
+def test_what_learns_nothing_is_not_trained(tmp_path):
+  class Constant(method.Method):
+    task, input_specs, output_specs = tiny.TASK, {}, {'values': tf.TensorSpec([None, 21, 2])}
+  with pytest.raises(UserError, match='Constant has nothing to train; evaluate it by'):
+    tiny.trainer(tmp_path, Constant)

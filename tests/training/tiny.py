@@ -11,50 +11,67 @@ import gin
 import numpy as np
 import tensorflow as tf
 
+from dhpe_tf.data.contract import Entry
+from dhpe_tf.experiment import Experiment
+from dhpe_tf.methods import steps
+from dhpe_tf.tasks import task
+from dhpe_tf.tasks.measured import Measure, Measured
 from dhpe_tf.training.settings import TrainSettings
 from dhpe_tf.training.trainer import Trainer
+from dhpe_tf.visualization import pictures
 
 
-class TinyModel(tf.keras.Model):
+@gin.configurable
+class TinyTask(task.Task):
+  """A picture of 4 x 4 pixels in, 42 numbers out."""
+
+  name = 'tiny'
+  batch = {'image': Entry(('B', 4, 4, 3), 'float32', 'picture'), 'target': Entry(('B', 21, 2), 'float32', 'numbers'),
+           'id': Entry(('B',), 'string', 'name')}
+  outputs = {'values': Entry(('B', 21, 2), 'float32', 'numbers')}
+  labels = ('target',)
+
+  def instance(self, record, image_size, seed):
+    return record
+
+  def measure(self, protocol, predictions, labels, options=None):
+    error = float(np.abs(predictions['values'] - labels['target']).mean())
+    return Measured({'error': Measure(error, '', 'mean distance')}, {})
+
+  def draw_instance(self, instance):
+    return pictures.to_bytes(instance['image'])
+
+  def draw_outputs(self, inputs, outputs, card):
+    return pictures.to_bytes(inputs['image'])
+
+
+TASK = TinyTask()
+
+
+class TinyModel(steps.TrainableMethod):
   """Fits `target` by a dense layer with dropout; logs the mean loss of the epoch."""
 
-  def __init__(self, *args, **kwargs):
-    super().__init__(*args, **kwargs)
-    self.mean_loss = tf.keras.metrics.Mean('loss')
+  def losses(self, batch, outputs, training):
+    return steps.Losses(self.losses_of(batch, outputs), {})
 
-  @property
-  def metrics(self):
-    return [self.mean_loss]
-
-  def losses_of(self, batch, training):
-    prediction = self(batch['image'], training=training)['joints_2d']
-    return tf.reduce_mean((tf.cast(prediction, tf.float32) - batch['target'])**2, axis=[1, 2])
-
-  def train_step(self, batch):
-    replicas = tf.distribute.get_strategy().num_replicas_in_sync
-    with tf.GradientTape() as tape:
-      losses = self.losses_of(batch, True)
-      loss = tf.reduce_mean(losses) / replicas
-    self.optimizer.apply_gradients(zip(tape.gradient(loss, self.trainable_variables), self.trainable_variables))
-    self.mean_loss.update_state(losses)
-    return {'loss': self.mean_loss.result()}
-
-  def test_step(self, batch):
-    self.mean_loss.update_state(self.losses_of(batch, False))
-    return {'loss': self.mean_loss.result()}
+  def losses_of(self, batch, outputs):
+    return tf.reduce_mean((tf.cast(outputs['values'], tf.float32) - batch['target'])**2, axis=[1, 2])
 
 
 @gin.configurable
-def build_tiny_model(units=3, dropout=0.3, last='joints'):
-  image = tf.keras.Input([4, 4, 3])
+def build_tiny_model(task=TASK, units=3, dropout=0.3, last='joints', kind=TinyModel):
+  image = tf.keras.Input([4, 4, 3], name='image')
   x = tf.keras.layers.Dense(units, activation='relu', name='hidden')(tf.keras.layers.Flatten()(image))
   x = tf.keras.layers.Dropout(dropout)(x)
-  joints = tf.keras.layers.Reshape([21, 2])(tf.keras.layers.Dense(42, name=last)(x))
-  return TinyModel(image, {'joints_2d': joints})
+  values = tf.keras.layers.Reshape([21, 2])(tf.keras.layers.Dense(42, name=last)(x))
+  values = tf.keras.layers.Activation('linear', dtype='float32')(values)
+  model = kind(image, {'values': values}, task, 'tiny')
+  model.watch([], [])
+  return model
 
 
 @gin.configurable
-def build_tiny_dataset(training, seed, epoch, skip_batches=0, count=24, batch_size=4, bad=None):
+def build_tiny_dataset(task, training, seed, epoch, skip_batches=0, count=24, batch_size=4, bad=None):
   """Batches that depend on (seed, epoch); the one numbered `bad` holds a NaN."""
   random = np.random.RandomState(1000 * seed + epoch if training else 12345)
   images = random.uniform(size=[count, 4, 4, 3]).astype(np.float32)
@@ -66,9 +83,11 @@ def build_tiny_dataset(training, seed, epoch, skip_batches=0, count=24, batch_si
       batch_size).skip(skip_batches)
 
 
-def settings(**changes):
-  return TrainSettings(**{**dict(build_model=build_tiny_model, build_dataset=build_tiny_dataset, epochs=2,
-                                 checkpoint_steps=4, log_steps=2, strategy='one'), **changes})
+def trainer(model_dir, build_model=build_tiny_model, build_dataset=build_tiny_dataset, **changes):
+  """A trainer of the tiny model; `changes` are settings."""
+  experiment = Experiment(TinyTask, lambda task: build_model(), build_dataset)
+  settings = TrainSettings(**{**dict(epochs=2, checkpoint_steps=4, log_steps=2, strategy='one'), **changes})
+  return Trainer(experiment, settings, str(model_dir), show_progress=False)
 
 
 class KillAt(tf.keras.callbacks.Callback):
@@ -89,5 +108,5 @@ class KillAt(tf.keras.callbacks.Callback):
 
 
 if __name__ == '__main__':
-  killers = [lambda model, settings, log_dir: KillAt(int(sys.argv[2]))] if len(sys.argv) > 2 else []
-  Trainer(settings(callbacks=killers), sys.argv[1], show_progress=False).run()
+  killers = [lambda *_: KillAt(int(sys.argv[2]))] if len(sys.argv) > 2 else []
+  trainer(sys.argv[1], callbacks=killers).run()

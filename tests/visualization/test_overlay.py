@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from dhpe_tf.errors import UserError
-from dhpe_tf.visualization import overlay
+from dhpe_tf.visualization import overlay, pictures
 
 # A box whose front face (z = -0.2) covers the left upper part of the crop.
 CORNERS = np.array([[x, y, z] for x in (-0.8, -0.2) for y in (-0.6, 0.2) for z in (-0.2, 0.2)])
@@ -62,13 +62,13 @@ def test_four_panels_side_by_side(tmp_path):
   panels = overlay.draw_panels(GREY, CORNERS, np.zeros([21, 2]), FACES)
   assert panels.shape == (40, 160, 3) and panels.dtype == np.uint8
   np.testing.assert_array_equal(panels[:, :40], 128)
-  overlay.write_png(tmp_path / 'a.png', panels)
+  pictures.write_png(tmp_path / 'a.png', panels)
   np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / 'a.png')), panels)
-  batch = overlay.draw_batch(GREY[None], {'vertices': CORNERS[None], 'joints_2d': np.zeros([1, 21, 2])}, FACES)
-  np.testing.assert_array_equal(batch[0], panels)
+  without_mesh = overlay.draw_panels(GREY, None, np.zeros([21, 2]), FACES)
+  np.testing.assert_array_equal(without_mesh, np.concatenate([panels[:, :40], panels[:, 80:120]], axis=1))
 
 
 def test_a_picture_that_cannot_be_written(tmp_path):
   (tmp_path / 'file').write_text('')
   with pytest.raises(UserError, match='cannot write'):
-    overlay.write_png(tmp_path / 'file' / 'a.png', np.zeros([2, 2, 3], np.uint8))
+    pictures.write_png(tmp_path / 'file' / 'a.png', np.zeros([2, 2, 3], np.uint8))

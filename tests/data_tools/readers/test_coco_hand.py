@@ -7,7 +7,7 @@ from PIL import Image
 
 from data_tools.readers import base, coco_hand
 from dhpe_tf.errors import UserError
-from dhpe_tf.tasks.hand import record as example_schema
+from dhpe_tf.tasks.hand.record import SCHEMA
 from tests.data_tools.readers import coco_hand_files
 
 
@@ -36,7 +36,7 @@ def test_onehand10k(tmp_path):
     np.testing.assert_allclose(example['hand/joints_2d_px'], coco_hand_files.pixels(hand) * valid[:, None], atol=1e-4)
     assert not example['hand/joints_3d_valid'].any() and not example['camera/intrinsics'].any()
     assert example['source'] == 'onehand10k' and example['hand/side'] == 'right'
-    example_schema.encode(example)
+    SCHEMA.encode(example)
   assert len(examples) == len(_examples(_onehand10k(tmp_path), 'eval')) == 2
 
 

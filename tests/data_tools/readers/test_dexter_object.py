@@ -10,7 +10,7 @@ from dhpe_tf import command_line
 from dhpe_tf.data import tfrecords
 from dhpe_tf.errors import UserError
 from dhpe_tf.hand import skeletons
-from dhpe_tf.tasks.hand import record as example_schema
+from dhpe_tf.tasks.hand.record import SCHEMA
 from tests.data_tools.readers import dexter_object_files, hands
 
 TIPS = list(skeletons.TIPS)
@@ -38,7 +38,7 @@ def test_tips_are_the_hands(dataset):
     pixels = hands.project(hand.keypoints_m[TIPS], dexter_object_files.INTRINSICS) + .5
     np.testing.assert_allclose(example['hand/joints_2d_px'][TIPS][valid], pixels[valid], atol=1e-3)
     assert example['hand/side'] == 'left'
-    example_schema.encode(example)
+    SCHEMA.encode(example)
 
 
 def test_missing_tips_leave_no_number_behind(dataset):

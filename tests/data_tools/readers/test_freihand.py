@@ -8,7 +8,7 @@ from PIL import Image
 from data_tools.readers import base, freihand
 from dhpe_tf.errors import UserError
 from dhpe_tf.hand import hand_model
-from dhpe_tf.tasks.hand import record as example_schema
+from dhpe_tf.tasks.hand.record import SCHEMA
 from tests.data_tools.readers import freihand_files, hands
 
 
@@ -30,7 +30,7 @@ def test_labels_are_the_hands(dataset):
       np.testing.assert_allclose(example['hand/joints_2d_px'],
                                  hands.project(hand.keypoints_m, freihand_files.intrinsics(i % 2)), atol=1e-4)
       assert example['hand/side'] == 'right' and example['hand/has_parameters'] == 0
-      example_schema.encode(example)
+      SCHEMA.encode(example)
 
 
 def test_versions_are_numbered_behind_one_another(dataset):

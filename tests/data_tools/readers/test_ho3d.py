@@ -7,7 +7,7 @@ import pytest
 from data_tools.readers import base, ho3d
 from dhpe_tf.errors import UserError
 from dhpe_tf.hand import skeletons
-from dhpe_tf.tasks.hand import record as example_schema
+from dhpe_tf.tasks.hand.record import SCHEMA
 from tests.data_tools.readers import hands, ho3d_files
 
 
@@ -36,7 +36,7 @@ def test_labels_are_the_hands(tmp_path, version):
       np.testing.assert_allclose(example['hand/joints_2d_px'], pixels, atol=1e-4)
       assert (example['hand/joints_3d_m'][:, 2] > 0).all() and example['hand/side'] == 'right'
       assert example['hand/joints_3d_valid'].all() and example['hand/has_parameters'] == 0
-      example_schema.encode(example)
+      SCHEMA.encode(example)
   assert reader.options['version'] == version
   assert reader.published_counts['train'] == {2: 66034, 3: 83325}[version]
 
@@ -76,7 +76,7 @@ def test_evaluation_without_keypoints_has_wrist_and_box(tmp_path):
     x, y = hands.project(hand.keypoints_m, ho3d_files.INTRINSICS).T
     assert abs(left - x.min()) < 1 and abs(top - y.min()) < 1
     assert abs(width - np.ptp(x)) < 1 and abs(height - np.ptp(y)) < 1
-    example_schema.encode(example)
+    SCHEMA.encode(example)
 
 
 def test_keypoints_of_another_frame_or_axes_are_refused(tmp_path):

@@ -6,7 +6,7 @@ import pytest
 from data_tools.readers import base, interhand
 from dhpe_tf.errors import UserError
 from dhpe_tf.hand import skeletons
-from dhpe_tf.tasks.hand import record as example_schema
+from dhpe_tf.tasks.hand.record import SCHEMA
 from tests.data_tools.readers import hands, interhand_files
 
 
@@ -33,7 +33,7 @@ def test_labels_are_the_hands(dataset, split, folder):
     pixels = hands.project(hand.keypoints_m, interhand_files.intrinsics())[valid] + .5
     np.testing.assert_allclose(example['hand/joints_2d_px'][valid], pixels, atol=1e-4)
     assert (example['image/height'], example['image/width']) == (512, 334)
-    example_schema.encode(example)
+    SCHEMA.encode(example)
 
 
 def test_order_of_keypoints():

@@ -4,7 +4,7 @@ from PIL import Image
 
 from data_tools.readers import base, photographs
 from dhpe_tf.errors import UserError
-from dhpe_tf.tasks.hand import record as example_schema
+from dhpe_tf.tasks.hand.record import SCHEMA
 
 
 @pytest.fixture(name='folder')
@@ -28,7 +28,7 @@ def test_all_pictures_without_labels(folder):
   for example in examples:
     assert not example['hand/joints_2d_valid'].any() and not example['hand/joints_3d_valid'].any()
     assert example['hand/side'] == 'left' and (example['image/height'], example['image/width']) == (30, 40)
-    example_schema.encode(example)
+    SCHEMA.encode(example)
 
 
 def test_bytes_pass_unchanged_if_records_can_hold_them(folder):

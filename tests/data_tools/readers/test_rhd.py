@@ -8,7 +8,7 @@ from PIL import Image
 
 from data_tools.readers import base, rhd
 from dhpe_tf.errors import UserError
-from dhpe_tf.tasks.hand import record as example_schema
+from dhpe_tf.tasks.hand.record import SCHEMA
 from tests.data_tools.readers import hands, rhd_files
 
 
@@ -36,7 +36,7 @@ def test_labels_are_the_hands(dataset):
       np.testing.assert_allclose(example['hand/joints_2d_px'], pixels, atol=1e-4)
       np.testing.assert_allclose(example['camera/intrinsics'], rhd_files.intrinsics(i))
       assert example['hand/joints_2d_valid'].all() and example['hand/joints_3d_valid'].all()
-      example_schema.encode(example)
+      SCHEMA.encode(example)
 
 
 def test_picture_bytes_pass_unchanged(dataset):

@@ -7,7 +7,7 @@ from scipy import io as scipy_io
 
 from data_tools.readers import base, stb
 from dhpe_tf.errors import UserError
-from dhpe_tf.tasks.hand import record as example_schema
+from dhpe_tf.tasks.hand.record import SCHEMA
 from tests.data_tools.readers import hands, stb_files
 
 
@@ -38,7 +38,7 @@ def test_labels_lie_on_the_picture_they_belong_to(dataset, picture):
       np.testing.assert_allclose(example['hand/joints_3d_m'][0], stb_files.palm(hand) - shift, atol=1e-6)
       assert example['hand/side'] == 'left' and example['group'] == sequence
       assert _on_hand(example) > .8
-      example_schema.encode(example)
+      SCHEMA.encode(example)
 
 
 def test_labels_of_one_camera_do_not_fit_the_other():

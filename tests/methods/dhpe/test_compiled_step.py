@@ -7,6 +7,7 @@ import tensorflow as tf
 from dhpe_tf import configuration
 from dhpe_tf.methods.dhpe import model as dhpe_model
 from tests.methods.dhpe import example_batch
+from tests.tasks.hand.hands import TASK
 
 BATCH = 4
 
@@ -22,7 +23,7 @@ def step(compiled, *params):
   # The gate open, so that the silhouette acts.
   configuration.load(['models/tiny.gin'], ['dhpe.Objective.gated = False', *params])
   tf.keras.utils.set_random_seed(1)
-  model = dhpe_model.build_model()
+  model = dhpe_model.build_model(TASK)
   model.compile(optimizer=tf.keras.optimizers.SGD(1e-2, jit_compile=False))
   model.optimizer.build(model.trainable_variables)
   batch = example_batch.make_batch(BATCH)

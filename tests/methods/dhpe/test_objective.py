@@ -18,11 +18,19 @@ def _clean():
   gin.clear_config()
 
 
+FEATURES = tf.random.stateless_normal([4, 8], [1, 2])
+
+
+def no_features(images, training):
+  """The features of whatever is under a mask."""
+  return FEATURES
+
+
 def _perfect(batch):
   """Outputs of a model that is right in everything."""
   from dhpe_tf.geometry import heatmaps
   maps = heatmaps.encode(batch['joints_2d'])
-  return {'heatmaps': maps, 'heatmap_stages': [maps, maps], 'features': tf.random.stateless_normal([4, 8], [1, 2]),
+  return {'heatmaps': maps, 'heatmap_stages': [maps, maps], 'features': FEATURES,
           'joints_2d_rounds': tf.tile(batch['joints_2d'][:, None], [1, 4, 1, 1]), 'pose': batch['pose'],
           'shape': batch['shape'], 'joints_2d': batch['joints_2d'], 'joints_3d': batch['joints_3d'],
           'mask': batch['mask'], 'vertices': tf.zeros([4, 778, 3])}
@@ -36,15 +44,15 @@ def batch():
 @pytest.fixture
 def all_terms():
   gin.parse_config(['loss_weights.shape_prior = 1.0', 'loss_weights.parameters = 1.0',
-                    'loss_weights.pose_prior = 1.0'])
-  return objective.Objective(load_hand_model())
+                    'loss_weights.joint_limits = 1.0'])
+  return objective.Objective(load_hand_model(), no_features)
 
 
 def test_a_perfect_answer_costs_nothing(batch, all_terms):
   outputs = _perfect(batch)
-  terms = all_terms.terms(batch, outputs, outputs['features'])
+  terms = all_terms.losses(batch, outputs, training=True).terms
   assert set(terms) == set(all_terms.weights)
-  for name in ('heatmap', 'refinement', 'feature', 'articulation', 'shape', 'laplacian', 'parameters', 'pose_prior'):
+  for name in ('heatmap', 'refiner', 'feature', 'articulation', 'shape', 'laplacian', 'parameters', 'joint_limits'):
     np.testing.assert_allclose(terms[name], np.zeros(4), atol=1e-10, err_msg=name)
 
 
@@ -58,7 +66,7 @@ def test_figures_of_a_known_error(batch, all_terms):
   # 0.1 of the crop's half side to the right, root included, and 0.1 of depth on all but the root.
   away = outputs['joints_3d'] + tf.constant([0.1, 0, 0]) + 0.1 * tf.one_hot(2, 3) * (1 - tf.one_hot(9, 21))[:, None]
   figures = all_terms.measures(batch, {**outputs, 'joints_3d': away, 'joints_2d': away[..., :2]})
-  np.testing.assert_allclose(figures['error_2d_px'][0], np.full(4, 11.2), rtol=1e-4)
+  np.testing.assert_allclose(figures['error_2d_px'][0], np.full(4, 12.8), rtol=1e-4)
   unit_m = batch['crop_side_px'] / 2 * example_batch.ROOT_DEPTH_M / example_batch.FOCAL_PX
   np.testing.assert_allclose(figures['error_3d_mm'][0], 1000 * 0.1 * unit_m * 20 / 21, rtol=1e-4)
 
@@ -67,7 +75,7 @@ def test_labels_of_weight_zero_are_not_looked_at(batch, all_terms):
   outputs = {name: value for name, value in _perfect(batch).items() if name not in ('heatmaps', 'heatmap_stages')}
   outputs['heatmap_stages'] = [tf.zeros([4, 32, 32, 21])]
   outputs = {**outputs, 'joints_2d': outputs['joints_2d'] + 0.01, 'joints_3d': outputs['joints_3d'] + 0.01,
-             'mask': outputs['mask'] * 0.9}
+             'mask': outputs['mask'] * 0.9, 'features': outputs['features'] * 2}
   weights = ('joints_2d_weight', 'joints_z_weight', 'mask_weight', 'parameters_weight')
   spoilt = {**batch, **{name: batch[name] * tf.reshape([1.0, 0, 1, 1], [4] + [1] * (len(batch[name].shape) - 1))
                         for name in weights}}
@@ -76,9 +84,9 @@ def test_labels_of_weight_zero_are_not_looked_at(batch, all_terms):
   watched = [outputs[name] for name in ('joints_2d_rounds', 'joints_3d', 'mask', 'pose', 'shape', 'features')]
   with tf.GradientTape() as tape:
     tape.watch([*watched, outputs['heatmap_stages'][0]])
-    terms = all_terms.terms(spoilt, outputs, outputs['features'] * 0.5)
+    terms = all_terms.losses(spoilt, outputs, training=True).terms
     loss = tf.add_n([tf.reduce_sum(terms[name]) for name in (
-        'heatmap', 'refinement', 'feature', 'articulation', 'shape', 'parameters')])
+        'heatmap', 'refiner', 'feature', 'articulation', 'shape', 'parameters')])
   for gradient in tape.gradient(loss, [*watched, outputs['heatmap_stages'][0]]):
     assert np.all(np.isfinite(gradient))
     assert not np.any(gradient[1])
@@ -95,7 +103,7 @@ def test_the_gate_acts_on_one_instance_alone(batch, all_terms):
   mask = 0.5 * outputs['mask']
   with tf.GradientTape() as tape:
     tape.watch(mask)
-    loss = all_terms.terms(batch, {**outputs, 'mask': mask}, outputs['features'])['shape']
+    loss = all_terms.losses(batch, {**outputs, 'mask': mask}, training=True).terms['shape']
   np.testing.assert_array_equal(loss.numpy() > 0, [False, True, True, True])
   np.testing.assert_array_equal(np.any(tape.gradient(loss, mask), axis=(1, 2)), [False, True, True, True])
   np.testing.assert_array_equal(all_terms.measures(batch, outputs)['gate_open'][0], [0, 1, 1, 1])
@@ -103,7 +111,7 @@ def test_the_gate_acts_on_one_instance_alone(batch, all_terms):
 
 
 def test_a_constant_weight_has_no_gate(batch):
-  ungated = objective.Objective(load_hand_model(), gated=False)
+  ungated = objective.Objective(load_hand_model(), no_features, gated=False)
   outputs = {**_perfect(batch), 'joints_2d': batch['joints_2d'] + 1.0}
   np.testing.assert_array_equal(ungated.gate(batch, outputs), np.ones(4))
   # What the gate would see is reported all the same.
@@ -112,17 +120,10 @@ def test_a_constant_weight_has_no_gate(batch):
 
 def test_terms_of_weight_zero_are_not_computed():
   gin.parse_config(['loss_weights.feature = 0.0', 'loss_weights.shape = 0.0'])
-  assert set(objective.Objective(load_hand_model()).weights) == {'articulation', 'heatmap', 'laplacian', 'refinement'}
+  weights = objective.Objective(load_hand_model(), no_features).weights
+  assert set(weights) == {'articulation', 'heatmap', 'laplacian', 'refiner'}
 
 
 def test_unknown_laplacian():
   with pytest.raises(errors.UserError, match='laplacian_kind'):
-    objective.Objective(load_hand_model(), laplacian_kind='cotan')
-
-
-@pytest.mark.parametrize('old, new', [(6, 3), (6, 4), (7, 3), (4, 6)])
-def test_area_resize_is_the_mean_over_each_area(old, new):
-  mask = np.random.default_rng(0).uniform(size=(2, old, old)).astype(np.float32)
-  fine = np.kron(mask, np.ones((new, new)))  # old * new pixels a side divide both grids
-  expected = fine.reshape(2, new, old, new, old).mean((2, 4))
-  np.testing.assert_allclose(objective.area_resize(tf.constant(mask), new), expected, atol=1e-6)
+    objective.Objective(load_hand_model(), no_features, laplacian_kind='cotan')

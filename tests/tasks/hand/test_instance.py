@@ -8,8 +8,10 @@ from PIL import Image
 from dhpe_tf.data import augmentation, input_pipeline, tfrecords
 from dhpe_tf.errors import UserError
 from dhpe_tf.geometry import cameras, crops
-from dhpe_tf.tasks.hand import record as example_schema
+from dhpe_tf.tasks.hand.instance import to_instance
+from dhpe_tf.tasks.hand.record import SCHEMA
 from tests.data import records
+from tests.tasks.hand.hands import TASK
 
 SIZE = 96
 DOT = 8  # the joint at which the pictures of `records` have their white dot
@@ -17,12 +19,12 @@ SEED = tf.constant([3, 5], tf.int64)
 
 
 def parsed(record):
-  spec = example_schema.parse_spec(example_schema.schema_text(), 'schema.pbtxt')
-  return tf.io.parse_single_example(example_schema.encode(record), spec)
+  spec = SCHEMA.parse_spec(SCHEMA.to_text(), 'schema.pbtxt')
+  return tf.io.parse_single_example(SCHEMA.encode(record), spec)
 
 
 def instance(record, seed=None, size=SIZE):
-  return tf.nest.map_structure(lambda x: x.numpy(), input_pipeline.to_instance(parsed(record), size, seed))
+  return tf.nest.map_structure(lambda x: x.numpy(), to_instance(parsed(record), size, seed))
 
 
 def dot_in_crop(picture):
@@ -133,7 +135,7 @@ def test_large_jpeg_is_decoded_at_part_of_its_size():
 
 def batches(root, count=2, **options):
   arguments = dict(batch_size=4, image_size=16, shuffle_buffer=6)
-  dataset = input_pipeline.build_dataset([(root, 'train', 1.)], **{**arguments, **options})
+  dataset = input_pipeline.build_dataset(TASK, [(root, 'train', 1.)], **{**arguments, **options})
   return list(dataset.take(count).as_numpy_iterator())
 
 
@@ -166,7 +168,7 @@ def test_each_pass_sees_every_record_once(tmp_path):
 def test_evaluation_sees_each_record_once_in_order(tmp_path):
   root = records.write(tmp_path / 'set', 7)
   other = records.write(tmp_path / 'other', 2)
-  found = list(input_pipeline.build_dataset([(root, 'train', 1.), (other, 'train', 1.)], 4, 16, training=False))
+  found = list(input_pipeline.build_dataset(TASK, [(root, 'train', 1.), (other, 'train', 1.)], 4, 16, training=False))
   assert [len(batch['id']) for batch in found] == [4, 4, 1]
   assert [name[:4] for name in ids([{'id': batch['id'].numpy()} for batch in found])] == [
       f'{i:04d}' for i in (0, 2, 4, 6, 1, 3, 5, 0, 1)]
@@ -179,7 +181,7 @@ def test_evaluation_sees_each_record_once_in_order(tmp_path):
 
 def test_sources_are_mixed_by_weight(tmp_path):
   right, left = records.write(tmp_path / 'right'), records.write(tmp_path / 'left', side='left')
-  dataset = input_pipeline.build_dataset([(right, 'train', 3.), (left, 'train', 1.)], 20, 8, augment=False)
+  dataset = input_pipeline.build_dataset(TASK, [(right, 'train', 3.), (left, 'train', 1.)], 20, 8, augment=False)
   share = np.mean([batch['is_left'] for batch in dataset.take(20).as_numpy_iterator()])
   assert 0.18 < share < 0.32
 
@@ -187,13 +189,13 @@ def test_sources_are_mixed_by_weight(tmp_path):
 def test_what_is_wrong_with_sources_is_named(tmp_path):
   root = records.write(tmp_path / 'set', 2)
   with pytest.raises(UserError, match='sources is empty'):
-    input_pipeline.build_dataset([])
+    input_pipeline.build_dataset(TASK, [])
   with pytest.raises(UserError, match='weight 0.0 of .* is not above zero'):
-    input_pipeline.build_dataset([(root, 'train', 0.)])
+    input_pipeline.build_dataset(TASK, [(root, 'train', 0.)])
   with pytest.raises(UserError, match="no split 'eval'"):
-    input_pipeline.build_dataset([(root, 'eval', 1.)])
+    input_pipeline.build_dataset(TASK, [(root, 'eval', 1.)])
   with pytest.raises(UserError, match='no record set nowhere: ask Ben'):
-    input_pipeline.build_dataset([('nowhere', 'train', 1.)], how_to_make='ask Ben')
+    input_pipeline.build_dataset(TASK, [('nowhere', 'train', 1.)], how_to_make='ask Ben')
 
 
 def test_random_start_takes_every_record_once(tmp_path):

@@ -12,11 +12,11 @@ from tests.serving import toy
 
 @pytest.fixture(scope='module')
 def ready():
-  return predictor.from_model(toy.build_toy_model(), toy.HAND)
+  return predictor.from_method(toy.build_toy_model())
 
 
 def test_results_follow_the_hand_in_a_picture_that_is_not_square(ready):
-  one, other = (prediction.predict(ready, toy.bright_picture(left=left), box=(left - 14, -4, 40, 40)).values
+  one, other = (toy.predict(ready, toy.bright_picture(left=left), box=(left - 14, -4, 40, 40)).values
                 for left in (20, 47))
   np.testing.assert_allclose(other['joints_2d_px'], one['joints_2d_px'] + [27., 0.], atol=0.1)
   np.testing.assert_allclose(other['vertices_m'], one['vertices_m'], atol=1e-4)
@@ -24,8 +24,8 @@ def test_results_follow_the_hand_in_a_picture_that_is_not_square(ready):
 
 def test_a_mirrored_picture_of_the_other_hand_gives_the_mirrored_result(ready):
   picture = toy.bright_picture()
-  right = prediction.predict(ready, picture, box=(10, 5, 30, 30))
-  left = prediction.predict(ready, picture[:, ::-1], box=(90 - 10 - 30, 5, 30, 30), side='left')
+  right = toy.predict(ready, picture, box=(10, 5, 30, 30))
+  left = toy.predict(ready, picture[:, ::-1], box=(90 - 10 - 30, 5, 30, 30), side='left')
   mirror = np.array([-1., 1.])
   np.testing.assert_allclose(left.values['joints_2d_px'], right.values['joints_2d_px'] * mirror + [90, 0], atol=1e-3)
   np.testing.assert_allclose(left.values['vertices_m'], right.values['vertices_m'] * [-1, 1, 1], atol=1e-6)
@@ -35,7 +35,7 @@ def test_a_mirrored_picture_of_the_other_hand_gives_the_mirrored_result(ready):
 
 
 def test_with_intrinsics_results_stand_before_the_camera(ready):
-  values = prediction.predict(ready, toy.bright_picture(), intrinsics=(100., 100., 45., 30.)).values
+  values = toy.predict(ready, toy.bright_picture(), intrinsics=(100., 100., 45., 30.)).values
   pixels = values['joints_3d_m'][9, :2] / values['joints_3d_m'][9, 2] * 100. + [45., 30.]
   np.testing.assert_allclose(pixels, values['joints_2d_px'][9], atol=1e-3)
 
@@ -49,15 +49,18 @@ def test_bad_boxes(box, message):
 
 
 def test_the_three_files(ready, tmp_path):
-  Image.fromarray(toy.bright_picture()).save(tmp_path / 'photo.of.hand.png')
-  prediction.predict_file(ready, str(tmp_path / 'photo.of.hand.png'), str(tmp_path / 'out'), (5, 6, 30, 20), 'left')
+  hand = toy.predict(ready, toy.bright_picture(), (5, 6, 30, 20), 'left')
+  request = prediction.Request(toy.bright_picture(), 'a/photo.of.hand.png', (5., 6., 30., 20.), 'left')
+  written = prediction.write(request, hand, str(tmp_path / 'out' / 'photo.of.hand'), ready.card)
+  assert len(written) == 3
   assert {path.name for path in (tmp_path / 'out').iterdir()} == {
       'photo.of.hand_overlay.png', 'photo.of.hand.obj', 'photo.of.hand.json'}
   found = json.loads((tmp_path / 'out' / 'photo.of.hand.json').read_text())
   assert list(found) == ['image', 'size', 'joint_order', 'hands']
   assert found['image'] == 'photo.of.hand.png' and found['size'] == [60, 90] and len(found['joint_order']) == 21
   hand, = found['hands']
-  assert set(hand) == {'side', 'box', 'joints_2d_px', 'joints_3d_m', 'vertices_m', 'pose', 'shape', 'camera', 'score'}
+  assert set(hand) == {'side', 'box', 'joints_2d_px', 'joints_3d_m', 'vertices_m', 'pose', 'shape', 'camera', 'score',
+                       'units_per_metre'}
   assert hand['side'] == 'left' and hand['box'] == [5, 6, 30, 20] and 0 <= hand['score'] <= 1
   shapes = {'joints_2d_px': (21, 2), 'joints_3d_m': (21, 3), 'vertices_m': (4, 3), 'pose': (45,), 'camera': (8,)}
   assert {name: np.shape(hand[name]) for name in shapes} == shapes
@@ -65,12 +68,15 @@ def test_the_three_files(ready, tmp_path):
     assert panels.size == (4 * 384, 384)
 
 
-def test_pictures_of_a_folder_by_name(tmp_path):
-  for name in ('b.PNG', 'a.jpg', '.hidden.jpg', 'notes.txt'):
-    (tmp_path / name).write_bytes(b'')
-  assert [path.rpartition('/')[2] for path in prediction.list_pictures(str(tmp_path))] == ['a.jpg', 'b.PNG']
-  with pytest.raises(UserError, match='no such file or folder'):
-    prediction.list_pictures(str(tmp_path / 'none'))
-  (tmp_path / 'empty').mkdir()
-  with pytest.raises(UserError, match='no picture in this folder'):
-    prediction.list_pictures(str(tmp_path / 'empty'))
+def test_known_joints_are_taken_to_the_crop_of_a_right_hand():
+  joints = np.tile(np.arange(21.)[:, None], [1, 2]) + 10
+  request = prediction.Request(toy.bright_picture(), 'a.png', (10., 10., 20., 20.), 'left', joints_px=joints,
+                               joints_valid=np.ones(21))
+  specs = {'joints_2d': None, 'joints_2d_weight': None, 'mask': None, 'mask_weight': None}
+  found = prediction.inputs(request, specs)
+  assert set(found) == set(specs)
+  # The left edge of the crop of a left hand is the right one after mirroring.
+  np.testing.assert_allclose(found['joints_2d'][0, 0], [1., -1.], atol=1e-6)
+  assert float(found['mask_weight'][0]) == 0.
+  with pytest.raises(UserError, match='takes 2D joints; give them by --joints'):
+    prediction.inputs(request._replace(joints_px=None), specs)

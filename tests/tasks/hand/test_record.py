@@ -3,19 +3,19 @@ import pytest
 import tensorflow as tf
 
 from dhpe_tf.errors import UserError
-from dhpe_tf.tasks.hand import record as example_schema
+from dhpe_tf.tasks.hand.record import SCHEMA
 from tests.data import records
 
 
 def parse(serialized):
-  return tf.io.parse_single_example(serialized, example_schema.parse_spec(example_schema.schema_text(), 'schema.pbtxt'))
+  return tf.io.parse_single_example(serialized, SCHEMA.parse_spec(SCHEMA.to_text(), 'schema.pbtxt'))
 
 
 def test_every_field_comes_back():
   original = records.record(1)
-  parsed = parse(example_schema.encode(original))
-  assert set(parsed) == set(example_schema.FIELDS)
-  for name, field in example_schema.FIELDS.items():
+  parsed = parse(SCHEMA.encode(original))
+  assert set(parsed) == set(SCHEMA.fields)
+  for name, field in SCHEMA.fields.items():
     if field.kind == 'bytes':
       expected = original[name] if isinstance(original[name], bytes) else original[name].encode()
       assert parsed[name].numpy() == expected
@@ -26,7 +26,7 @@ def test_every_field_comes_back():
 def test_fields_left_out_have_their_defaults():
   original = records.record(1, camera=False, mask=False)
   del original['hand/pose'], original['hand/visibility']
-  parsed = parse(example_schema.encode(original))
+  parsed = parse(SCHEMA.encode(original))
   assert parsed['mask/encoded'].numpy() == b''
   np.testing.assert_array_equal(parsed['camera/intrinsics'], np.zeros((3, 3)))
   np.testing.assert_array_equal(parsed['hand/pose'], np.zeros(45))
@@ -42,23 +42,23 @@ def test_fields_left_out_have_their_defaults():
 ])
 def test_bad_values_are_named(change, message):
   with pytest.raises(UserError, match=message):
-    example_schema.encode({**records.record(1), **change})
+    SCHEMA.encode({**records.record(1), **change})
 
 
 def test_missing_field_is_named():
   original = records.record(1)
   del original['hand/joints_2d_px']
   with pytest.raises(UserError, match='hand/joints_2d_px is missing'):
-    example_schema.encode(original)
+    SCHEMA.encode(original)
 
 
 def test_schema_of_another_kind_is_refused():
-  text = example_schema.schema_text()
+  text = SCHEMA.to_text()
   with pytest.raises(UserError, match='is not a schema'):
-    example_schema.parse_spec('feature {', 'some/schema.pbtxt')
+    SCHEMA.parse_spec('feature {', 'some/schema.pbtxt')
   with pytest.raises(UserError, match='has no field hand/side'):
-    example_schema.parse_spec(text.replace('hand/side', 'hand/hand'), 'some/schema.pbtxt')
-  assert example_schema.parse_spec(text.replace('hand/pose', 'hand/posture'), 'some/schema.pbtxt')[
+    SCHEMA.parse_spec(text.replace('hand/side', 'hand/hand'), 'some/schema.pbtxt')
+  assert SCHEMA.parse_spec(text.replace('hand/pose', 'hand/posture'), 'some/schema.pbtxt')[
       'hand/pose'].default_value == [0.] * 45
   with pytest.raises(UserError, match='hand/pose has type and shape'):
-    example_schema.parse_spec(text.replace('size: 45', 'size: 48'), 'some/schema.pbtxt')
+    SCHEMA.parse_spec(text.replace('size: 45', 'size: 48'), 'some/schema.pbtxt')

@@ -1,12 +1,13 @@
 import numpy as np
 import pytest
 
+from dhpe_tf.evaluation import collection
 from dhpe_tf.geometry import rotations
 from dhpe_tf.hand import anatomy
 from dhpe_tf.hand.hand_model import load_hand_model
 from dhpe_tf.hand.mano_layer import ManoLayer
 from dhpe_tf.tasks.hand import slices
-from tests.tasks.hand.test_measurements import perfect
+from tests.tasks.hand.hands import TASK, perfect
 
 
 def hands(poses, shapes=None, quaternions=None, scale=1.):
@@ -86,8 +87,9 @@ def test_unlabelled_hands_are_in_no_slice(poses):
 def test_measures_each_slice_alone(poses):
   labels = labels_of(hands(poses[:4]), is_left=np.array([True, True, True, False]))
   predictions = perfect(labels)
-  wrong = predictions.joints_3d_m.copy()
+  wrong = predictions['joints_3d_m'].copy()
   wrong[3, 4] += [0, 0, .21]
-  found = slices.measure(predictions._replace(joints_3d_m=wrong), labels, slices.assign(labels, {}))['side']
-  assert found['left']['images'] == 3 and found['left']['joints_3d']['root']['epe_mean_mm'] < 1e-9
-  assert found['right']['joints_3d']['root']['epe_mean_mm'] == pytest.approx(10.)
+  kinds = slices.assign(labels, {})
+  found = collection.measure_slices(TASK, {**predictions, 'joints_3d_m': wrong}, labels, kinds)['side']
+  assert found['left']['images'] == 3 and found['left']['3D root, mm'] < 1e-9
+  assert found['right']['3D root, mm'] == pytest.approx(10.)

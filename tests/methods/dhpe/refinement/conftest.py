@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from dhpe_tf import configuration
 from dhpe_tf.methods.dhpe import model as dhpe_model
+from tests.tasks.hand.hands import TASK
 
 
 @pytest.fixture(scope='module')
@@ -12,6 +13,6 @@ def model():
   """The smallest model that has every part, untrained."""
   configuration.load(['models/tiny.gin'])
   tf.keras.utils.set_random_seed(0)
-  built = dhpe_model.build_model()
+  built = dhpe_model.build_model(TASK)
   gin.clear_config()
   return built

@@ -82,7 +82,7 @@ def test_feature_term_compares_with_what_the_mask_shows(model, scene):
   images, hand = scene
   evidence = consistency.Evidence(images, model.feature_net(images), hand['joints_2d'][:, None], tf.zeros([2, 21]),
                                   model(images)['parameters'])
-  only_feature = consistency.Consistency(model, evidence, joints=0.0, feature=1.0, laplacian=0.0, pose_prior=0.0,
+  only_feature = consistency.Consistency(model, evidence, joints=0.0, feature=1.0, laplacian=0.0, joint_limits=0.0,
                                          shape_prior=0.0, stay=0.0)
   h = evidence.start
   with tf.GradientTape() as tape:
@@ -115,9 +115,9 @@ def test_priors_hold_but_do_not_pull(model, scene):
   start[:, :55] = [*np.tile([0, 0, 1.5], 15), *np.full(10, 3.0)]
   evidence = consistency.Evidence(images, None, tf.zeros([2, 4, 21, 2]), tf.zeros([2, 21]), tf.constant(start))
   options = {'joints': 0.0, 'laplacian': 0.0, 'stay': 0.0}
-  for name, worse in (('pose_prior', np.r_[np.full(45, 1.2), np.ones(18)]),
+  for name, worse in (('joint_limits', np.r_[np.full(45, 1.2), np.ones(18)]),
                       ('shape_prior', np.r_[np.ones(45), np.full(10, 1.1), np.ones(8)])):
-    weights = {'pose_prior': 0.0, 'shape_prior': 0.0, name: 1.0}
+    weights = {'joint_limits': 0.0, 'shape_prior': 0.0, name: 1.0}
     objective = consistency.Consistency(model, evidence, **options, **weights)
     assert np.all(objective._priors(model.hand(evidence.start))[name] > 0)
     np.testing.assert_array_equal(objective(tf.constant(start)), [0, 0])
@@ -142,7 +142,9 @@ def test_gradient_of_the_smooth_terms(model, scene):
 
 def test_signature_for_serving(model, scene):
   images, _ = scene
-  function = at_test_time.serving_function(model)
+  function, specs = at_test_time.signature(model)
   found = function(images=images, steps=tf.constant(3), joints_2d=tf.zeros([2, 21, 2]),
                    joints_2d_weight=tf.zeros([2, 21]), mask=tf.zeros([2, 64, 64]), mask_weight=tf.zeros([2]))
   assert found['objective'].shape == (2, 4) and found['vertices'].shape == (2, 778, 3)
+  assert set(specs) == {'images', 'steps', 'joints_2d', 'joints_2d_weight', 'mask', 'mask_weight'}
+  np.testing.assert_allclose(model.refined({'image': images}, [3])[0]['vertices'], found['vertices'], atol=1e-3)

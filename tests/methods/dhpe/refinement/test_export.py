@@ -17,9 +17,8 @@ _FOREIGN = ('Rasterize', 'Addons', 'PyFunc', 'EagerPyFunc', 'NumpyFunction')
 
 @pytest.fixture(scope='module')
 def exported(model, tmp_path_factory):
-  card = model_card.describe(model.hand_model, 'tiny', '')
   folder = tmp_path_factory.mktemp('exported') / 'tiny'
-  return exporter.export(model, str(folder), card, None, {'refine': at_test_time.serving_function(model)})
+  return exporter.export(model, str(folder), model_card.describe(model.task, 'tiny', ''))
 
 
 def test_runs_without_this_package(model, exported, tmp_path):
@@ -58,8 +57,11 @@ def test_stock_operations_only(exported):
   assert not [name for name in used if any(word in name for word in _FOREIGN)]
 
 
-def test_predictor_refines_from_an_export(exported):
+def test_predictor_refines_from_an_export(model, exported):
   ready = predictor.from_export(exported)
   images = tf.random.stateless_uniform([1, 64, 64, 3], [0, 1])
-  found = ready.refine(images, 3)
-  assert found['objective'].shape == (1, 4) and 0 <= found['score'][0] <= 1
+  plain, found = ready.refined({'image': images}, [0, 3])
+  assert 0 <= found['score'][0] <= 1 and np.abs(found['vertices'] - plain['vertices']).max() > 1e-4
+  for name, value in ready.answer({'image': images}).items():
+    if name in plain:
+      np.testing.assert_allclose(plain[name], value, atol=1e-4, err_msg=name)

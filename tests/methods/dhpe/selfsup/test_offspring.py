@@ -98,7 +98,7 @@ def test_mask_is_the_silhouette_of_the_labels(seeds):
 
 
 def test_shapes_spread_over_three_deviations(seeds):
-  shapes = np.array(breed(seeds, instances_per_seed=60)['shape'])
+  shapes = np.array(breed(seeds, instances_per_parent=60)['shape'])
   assert shapes.shape == (180, 10)
   assert np.abs(shapes).max() <= 3 and np.all(np.abs(shapes).max(0) > 2.8)
   # Uniform: a third of them in the middle third.
@@ -115,7 +115,7 @@ def test_fills_the_crop_as_training_data_do(seeds):
   joints = np.array(breed(seeds, scale=0., shift=0.)['joints_2d'])
   np.testing.assert_allclose((joints.max(1) - joints.min(1)).max(-1), np.full(9, 4 / 3), rtol=1e-4)
   np.testing.assert_allclose((joints.max(1) + joints.min(1)) / 2, np.zeros((9, 2)), atol=1e-5)
-  joints = np.array(breed(seeds, scale=0.2, shift=0.1, instances_per_seed=20)['joints_2d'])
+  joints = np.array(breed(seeds, scale=0.2, shift=0.1, instances_per_parent=20)['joints_2d'])
   extent, middle = (joints.max(1) - joints.min(1)).max(-1), (joints.max(1) + joints.min(1)) / 2
   assert 4 / 3 * np.exp(-0.2) < extent.min() < 1.15 and 1.5 < extent.max() < 4 / 3 * np.exp(0.2)
   assert 0.15 < np.abs(middle).max() < 0.2
@@ -124,8 +124,9 @@ def test_fills_the_crop_as_training_data_do(seeds):
 def test_small_rotations_stay_near_the_seed(seeds):
   """The angle by which the hand has turned, from its joints without size and place."""
   def angles(rotation_rad):
-    joints = np.array(breed(seeds, rotation_rad=rotation_rad, shape_sigma=0., instances_per_seed=20)['joints_3d'])
-    rest = np.repeat(np.array(breed(seeds, rotation_rad=0., shape_sigma=0., instances_per_seed=1)['joints_3d']), 20, 0)
+    joints = np.array(breed(seeds, rotation_rad=rotation_rad, shape_sigma=0., instances_per_parent=20)['joints_3d'])
+    unturned = breed(seeds, rotation_rad=0., shape_sigma=0., instances_per_parent=1)['joints_3d']
+    rest = np.repeat(np.array(unturned), 20, 0)
     joints, rest = joints - joints[:, 9:10], rest - rest[:, 9:10]
     u, _, v = np.linalg.svd(np.einsum('bki,bkj->bij', joints, rest))
     matrix = u @ v
@@ -139,7 +140,7 @@ def test_without_change_the_picture_stays():
   """No turn, the same shape, crop and light: what is seen of the skin looks as before."""
   batch, results = make_seeds(shape=0.)
   gin.parse_config(['selfsup.paint.new_light = 0.0'])
-  new = breed((batch, results), instances_per_seed=1, shape_sigma=0., rotation_rad=0., scale=0., shift=0.)
+  new = breed((batch, results), instances_per_parent=1, shape_sigma=0., rotation_rad=0., scale=0., shift=0.)
   np.testing.assert_allclose(new['joints_2d'], batch['joints_2d'], atol=1e-4)
   assert np.mean(np.abs(new['mask'] - batch['mask'])) < 1e-3
   inside = np.array(batch['mask']) == 1
@@ -193,15 +194,15 @@ def test_without_a_true_mask_none_is_asked_for(seeds):
 
 
 def test_errors():
-  with pytest.raises(errors.UserError, match='seeds_per_batch from 0'):
-    offspring.Offspring(load_hand_model(), SIZE, instances_per_seed=0)
+  with pytest.raises(errors.UserError, match='parents_per_batch from 0'):
+    offspring.Offspring(load_hand_model(), SIZE, instances_per_parent=0)
   with pytest.raises(errors.UserError, match='folder nowhere'):
     gin.parse_config(["backgrounds.Backgrounds.folder = 'nowhere'"])
     grounds.Grounds(SIZE).prepare()
 
 
 def test_no_seeds_switch_it_off():
-  breeder = offspring.Offspring(load_hand_model(), SIZE, start_epoch=0, seeds_per_batch=0)
+  breeder = offspring.Offspring(load_hand_model(), SIZE, start_epoch=0, parents_per_batch=0)
   assert not breeder.begin_epoch(0) and not breeder.active
 
 

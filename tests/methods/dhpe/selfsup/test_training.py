@@ -10,11 +10,12 @@ import tensorflow as tf
 from dhpe_tf import configuration
 from dhpe_tf.methods.dhpe import model as dhpe_model
 from tests.methods.dhpe import example_batch
+from tests.tasks.hand.hands import TASK
 
 BATCH = 4
 FEW = ('selfsup.Grounds.pool_size = 2', 'backgrounds.Backgrounds.pool_size = 2')
 # Whatever a model without training predicts may have offspring.
-OFFSPRING = ('dhpe.build_model.offspring = @selfsup.Offspring', 'selfsup.Offspring.seeds_per_batch = 2',
+OFFSPRING = ('dhpe.build_model.offspring = @selfsup.Offspring', 'selfsup.Offspring.parents_per_batch = 2',
              'selfsup.plausible.least_iou = 0.0', *FEW)
 
 
@@ -22,7 +23,7 @@ def build(*params):
   """The tiny model, compiled, with further bindings."""
   configuration.load(['models/tiny.gin'], params)
   tf.keras.utils.set_random_seed(1)
-  model = dhpe_model.build_model()
+  model = dhpe_model.build_model(TASK)
   model.compile(optimizer=tf.keras.optimizers.Adam(1e-3))
   return model
 
