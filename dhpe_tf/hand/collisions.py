@@ -34,7 +34,7 @@ class SphereModel(NamedTuple):
 
 @functools.lru_cache(maxsize=8)
 def sphere_model(hand_model: HandModel) -> SphereModel:
-  """The spheres of a model."""
+  """The spheres of a model: five along each bone, with radii from its skin, and the pairs that may not overlap."""
   mixture, fingers, radii = [], [], []
   for parent, child in skeletons.BONES:
     radius = _bone_radius(hand_model, parent, child)
@@ -73,6 +73,8 @@ def _bone_radius(hand_model: HandModel, parent: int, child: int) -> float:
 def penetration_m(keypoints: np.ndarray, hand_model: HandModel, chunk: int = 512) -> np.ndarray:
   """The deepest overlap of two spheres, metres.
 
+    max over pairs (i, j) of max(contact_ij - |c_i - c_j|, 0), c the spheres' centres.
+
   Args:
     keypoints: [N, 21, 3] metres, of hands of about the model's mean size.
     hand_model: whose spheres to use.
@@ -84,7 +86,7 @@ def penetration_m(keypoints: np.ndarray, hand_model: HandModel, chunk: int = 512
   spheres = sphere_model(hand_model)
   depths = []
   for start in range(0, len(keypoints), chunk):
-    centres = spheres.mixture.astype(keypoints.dtype) @ keypoints[start:start + chunk]
+    centres = spheres.mixture.astype(keypoints.dtype) @ keypoints[start:start + chunk]  # [n, P, 3]
     apart = np.linalg.norm(np.take(centres, spheres.first, axis=1) - np.take(centres, spheres.second, axis=1), axis=-1)
     depths.append(np.max(spheres.contact_m - apart, axis=1).clip(0))
   return np.concatenate(depths) if depths else np.zeros([0])
