@@ -7,11 +7,11 @@ joint (middle MCP):
 
 so one unit of crop space is u metres at the depth of the root; this is the normalisation N of Baek et al. 2019, Eq. 8.
 
-Two readings of the x and y that go with it:
-  * perspective: where the point is seen in the picture. Labels are of this kind.
-  * weak perspective: where it would be seen if the whole hand lay at the depth of its root. The paper's mesh,
+x and y of a point with depth have two readings:
+  * perspective: the place where the point is seen in the picture. Labels are of this kind.
+  * weak perspective: the place where it would be seen if the whole hand lay at the depth of its root. The paper's mesh,
     V = s R(q) LBS(pose, shape) + t, is of this kind: the true hand up to scale and translation.
-`add_perspective` and `remove_perspective` pass between them with one distance per crop.
+`add_perspective` and `remove_perspective` convert between them with one distance per crop.
 """
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -22,11 +22,11 @@ from dhpe_tf.geometry import crops
 
 
 class CropCamera(NamedTuple):
-  """What crop space knows of a pinhole camera.
+  """A pinhole camera in crop space.
 
   Attributes:
-    distance: `[...]` from the camera to the root joint, in units of crop space: f / (g / 2).
-    principal: `[..., 2]` where the optical axis meets the picture, in crop space.
+    distance: `[...]` d = f / (g / 2), from the camera to the root joint along z, in units of crop space.
+    principal: `[..., 2]` p, the point where the optical axis meets the picture, in crop space.
   """
 
   distance: tf.Tensor

@@ -1,4 +1,4 @@
-"""Square crops: the crop space in which networks and hands meet, and the pictures cut out along them.
+"""Square crops: crop space, the coordinates of networks and hands, and the pictures of crops.
 
 A crop is a square of the image, centre c and side g in pixels. In crop space it is [-1, 1] in x and y:
 

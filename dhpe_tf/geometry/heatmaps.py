@@ -14,7 +14,7 @@ def grid(size: int, dtype: tf.DType = tf.float32) -> tf.Tensor:
 
 @gin.configurable(module='heatmaps')
 def encode(joints_crop: tf.Tensor, size: int = 32, sigma: float = 25 / 256) -> tf.Tensor:
-  """Draws one bump a joint, the target H of Baek et al. 2019, Eq. 3.
+  """Draws one bump per joint, the target H of Baek et al. 2019, Eq. 3.
 
     H_k(p) = exp(-|p - j_k|^2 / sigma^2), lengths as fractions of the crop side.
 

@@ -1,6 +1,6 @@
 """Triangle meshes: edges, boundary loops, Laplacians, normals.
 
-Topology is NumPy, made once for a mesh; what depends on the vertices of a batch is TensorFlow.
+Topology is NumPy, computed once per mesh; functions of the vertices of a batch are TensorFlow.
 """
 from typing import NamedTuple
 

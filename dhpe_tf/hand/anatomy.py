@@ -1,4 +1,4 @@
-"""What a hand can do: a penalty on impossible poses and a sampler of likely ones."""
+"""Anatomical limits of poses: a penalty on impossible ones and a sampler of likely ones."""
 from typing import Optional
 
 import gin
@@ -49,8 +49,8 @@ def sample_poses(count: int, seed: int, hand_model: Optional[HandModel] = None, 
     hand_model: whose joints to turn; the built-in hand by default.
     gesture_share: share of poses drawn about gestures.
     correlation: of the curls of the four fingers, in the others.
-    tolerance_m: overlap that soft skin takes.
-    attempts: draws after which the best so far is kept, overlap or not.
+    tolerance_m: overlap that soft skin allows.
+    attempts: number of draws after which the best so far is kept, whatever its overlap.
 
   Returns:
     [N, 45] float32, axis-angle about the flat hand.
@@ -99,7 +99,7 @@ def _correlated(random: np.random.Generator, count: int, correlation: float) -> 
   normal = random.normal(size=[count, 15, 3])
   curl = (np.sqrt(correlation) * random.normal(size=[count, 1])
           + np.sqrt(1 - correlation) * random.normal(size=[count, 4]))
-  # Half of a joint's spread is its finger's curl.
+  # Half of a joint's variance is its finger's curl.
   normal[:, _FINGERS, FLEXION] = np.sqrt(0.5) * (np.repeat(curl, 3, axis=1) + normal[:, _FINGERS, FLEXION])
   # The logistic curve in place of the normal distribution: the limits are reached, and not crowded.
   angles = low + (high - low) / (1 + np.exp(-1.6 * normal))

@@ -1,6 +1,6 @@
 """How far a hand's fingers run into each other or into the palm, by spheres along the bones.
 
-The spheres' radii are measured on the model's own skin. What already overlaps at rest (neighbouring knuckles) does not
+The spheres' radii are measured on the model's own skin. Overlaps that exist at rest (neighbouring knuckles) do not
 count.
 """
 import functools
@@ -65,7 +65,7 @@ def _bone_radius(hand_model: HandModel, parent: int, child: int) -> float:
   beside = (along > 0.1) & (along < 0.9)
   distances = np.linalg.norm(points - along[:, None] * bone, axis=1)[beside]
   if parent == 0:
-    # The palm is wide: its thickness is what lies nearest.
+    # The palm is wide: the nearest skin gives its thickness.
     return float(np.quantile(distances, 0.1))
   return float(np.median(distances))
 
@@ -78,7 +78,7 @@ def penetration_m(keypoints: np.ndarray, hand_model: HandModel, chunk: int = 512
   Args:
     keypoints: [N, 21, 3] metres, of hands of about the model's mean size.
     hand_model: whose spheres to use.
-    chunk: hands worked on at a time, which bounds the memory.
+    chunk: number of hands computed at a time, which bounds the memory.
 
   Returns:
     [N], zero where nothing overlaps.

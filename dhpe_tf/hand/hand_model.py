@@ -129,7 +129,7 @@ def check(model: HandModel) -> None:
   """Checks sizes, numbers, weights and the kinematic tree.
 
   Raises:
-    UserError: naming the file, the field, what was expected and what was found.
+    UserError: a field is wrong; the message names the file, the field, the value expected and the one found.
   """
   where = model.path or model.name
   _check_shapes(model, where)

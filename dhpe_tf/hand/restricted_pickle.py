@@ -1,4 +1,4 @@
-"""Reads the pickles in which MANO is distributed without running what they contain.
+"""Reads the pickles in which MANO is distributed without running the code that they contain.
 
 A pickle is a program: it may call any function it names. Here only the names in `_ALLOWED` resolve, and each of them to
 something that only holds data. MANO's files name NumPy arrays, a SciPy sparse matrix and chumpy's array classes; the
@@ -138,17 +138,17 @@ class _RefusedError(pickle.UnpicklingError):
 
 
 def load(path: str) -> Any:
-  """Loads a pickle of arrays and plain containers, whatever Python wrote it.
+  """Loads a pickle of arrays and plain containers that any Python version wrote.
 
   Args:
     path: the file.
 
   Returns:
-    What it holds; arrays inside foreign objects come out by `to_array`.
+    The pickled object; `to_array` reads the arrays inside stand-ins of foreign objects.
 
   Raises:
-    UserError: no such file, no pickle, a damaged one, or one that names anything not on the allow-list (the message
-      names it); nothing of it was executed.
+    UserError: the file is missing, not a pickle, damaged, or names anything that is not allowed (the message says
+      what); none of its code was executed.
   """
   path = os.fspath(path)
   try:

@@ -69,7 +69,9 @@ def safe_norm(vectors: tf.Tensor) -> tf.Tensor:
 def combine(terms: Mapping[str, tf.Tensor], weights: Mapping[str, float]) -> tf.Tensor:
   """The objective of Eq. 7: the sum of the terms, each times its weight.
 
-    L = L_Art + lambda L_Sh + L_Lap + L_Feat + L_Ref + L_2D, each term with a weight (the paper's are not known).
+    L = L_Art + lambda L_Sh + L_Lap + L_Feat + L_Ref (+ L_2D), each term with a weight.
+
+  The paper's weights, and whether L_2D is in its sum, are not known.
 
   Args:
     terms: name -> `[B]`.

@@ -7,7 +7,7 @@ from typing import Optional
 
 import numpy as np
 
-# Thresholds in metres. What papers call the AUC of 20 to 50 mm is one of two things, about 0.01 apart.
+# Thresholds in metres. The "AUC of 20 to 50 mm" of papers is one of the first two, about 0.01 apart.
 THRESHOLDS_M = {
     # The evaluation code of Zimmermann and Brox: 12 thresholds from 21.05 to 50 mm.
     'zb': np.linspace(0., .05, 20)[8:],

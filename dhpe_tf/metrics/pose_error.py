@@ -136,7 +136,7 @@ def align_procrustes(predictions: np.ndarray, truth: np.ndarray, valid: Optional
     mirror: allows a reflection (all signs of d are +), as the evaluation code of FreiHAND and HO-3D does.
 
   Returns:
-    `[N, K, D]` in the frame of the truth. The error after it is what papers call PA-MPJPE or PA-MPVPE.
+    `[N, K, D]` in the frame of the truth. The error after it is the PA-MPJPE or PA-MPVPE of papers.
   """
   predictions, truth = np.asarray(predictions, np.float64), np.asarray(truth, np.float64)
   weights = _weights(truth, valid)

@@ -39,7 +39,7 @@ def pose_machine(image_size: int, stages: int = 3, width: float = 1.0) -> tf.ker
     width: multiplies the channels of all hidden layers.
 
   Returns:
-    A model from images [B, S, S, 3] in 0..1 to a list of heat maps [B, 32, 32, 21], one a stage.
+    A model from images [B, S, S, 3] in 0..1 to a list of heat maps [B, 32, 32, 21], one per stage.
   """
 
   def scaled(*channels: int) -> tuple:

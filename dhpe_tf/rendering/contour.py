@@ -59,8 +59,8 @@ class Pieces(NamedTuple):
     column: int32 [P], -1 .. width - 1.
     length: [P], the part of the edge's own length that lies in the pixel.
     middle: [P], the middle of that part: 0 at the edge's first end, 1 at its second.
-    rise: [P], what the part adds to the winding of all that is on its right in its row: +- its height in pixels.
-    offset: [P], where in the pixel the middle lies: 0 at its left side, 1 at its right.
+    rise: [P], +- the part's height in pixels, which it adds to the winding of all points on its right in its row.
+    offset: [P], the place of the middle across the pixel: 0 at its left side, 1 at its right.
   """
 
   edge: tf.Tensor
@@ -80,9 +80,9 @@ class _Rows(NamedTuple):
     left, right: [R], least and greatest x of the part, pixels.
     length: [R], the part of the edge's own length that lies in the row.
     from_left: [R], place along the edge (0 at its first end, 1 at its second) at `left`.
-    signed_length: [R], what is added to it from `left` to `right`.
-    rise: [R], as of `Pieces`.
-    there: bool [R], or None if all entries are there.
+    signed_length: [R], increase of that place from `left` to `right`.
+    rise: [R], see `Pieces`.
+    there: bool [R], whether an entry is used; None if all are.
   """
 
   origin: tf.Tensor
@@ -153,9 +153,9 @@ def find_contour(vertices_px: tf.Tensor, topology: ContourTopology,
 def find_pieces(contour: ContourEdges, height: int, width: int, budget: Optional[ranges.Budget] = None) -> Pieces:
   """Cuts the contour edges into the pieces that lie in one pixel each.
 
-  Within a row of pixels all of an edge is linear in x: from `left` to `right` its place runs over `signed_length` and
-  its height over `rise`, so a pixel's share of both is (high - low) / (right - left), low and high the edge's ends in
-  the pixel; 1 for an upright edge.
+  Within a row of pixels everything along an edge is linear in x: from `left` to `right` its place runs over
+  `signed_length` and its height over `rise`. So a pixel's share of both is (high - low) / (right - left), low and high
+  the edge's ends in the pixel; 1 for an upright edge.
 
   Args:
     contour: edges of the batch.

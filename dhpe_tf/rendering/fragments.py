@@ -28,7 +28,7 @@ class Fragments(NamedTuple):
   Attributes:
     pixel: int32 [N], (image * height + row) * width + column.
     source: int32 [N], face * B + image (or the index of a triangle).
-    depth: [N], at the pixel's centre; inf where the face does not cover it after all.
+    depth: [N], at the pixel's centre; inf where the face does not cover it.
   """
 
   pixel: tf.Tensor
@@ -37,11 +37,11 @@ class Fragments(NamedTuple):
 
 
 class _Rows(NamedTuple):
-  """A face in one row of pixels, R of them: what is linear in x, and the pixels to look at.
+  """A face in one row of pixels, R of them: its functions that are linear in x, and the pixels to test.
 
   Attributes:
     origin: int32 [R, 2], index of the triangle, and the pixel in column 0 of the row.
-    first, end: int64 [R], columns to look at.
+    first, end: int64 [R], columns to test.
     plane: [R, 11]: constants and slopes of the three edge functions, constant - slope * x; depth at the first column,
       its increase per pixel, its least and its greatest value in the face; the first column's x.
   """

@@ -103,7 +103,7 @@ def _locate(vertices, faces, source, x, y, perspective):
     b_1 = (p - p_0) cross (p_2 - p_0) / area,    b_2 = (p_1 - p_0) cross (p - p_0) / area,    b_0 = 1 - b_1 - b_2,
 
   area = (p_1 - p_0) cross (p_2 - p_0); in perspective the w_k at the head of this file. Values that are constant in a
-  face are computed once a face, not once a pixel.
+  face are computed once per face, not once per pixel.
   """
   corners = [tf.reshape(tf.gather(vertices, faces[:, k]), [-1, 3]) for k in range(3)]
   sides = tf.stack([corners[1] - corners[0], corners[2] - corners[0]])  # [2, F * B, 3]
@@ -147,7 +147,7 @@ def interpolate(visible: Visible, attributes: tf.Tensor, faces: Union[np.ndarray
   channels = attributes.shape[-1]
   attributes = tf.transpose(attributes, [1, 0, 2])
   corners = [tf.reshape(tf.gather(attributes, faces[:, k]), [-1, channels]) for k in range(3)]
-  # One gather a pixel, of a table of its face, is several times faster than one for each corner.
+  # One gather per pixel, from a table of the faces, is several times faster than one per corner.
   table = tf.concat([corners[0], corners[1] - corners[0], corners[2] - corners[0]], axis=1)
   values = ranges.columns_of(tf.gather(table, visible.face * batch + visible.image))
   first, to_second, to_third = (values[k * channels:(k + 1) * channels] for k in range(3))

@@ -24,8 +24,8 @@ def render_rgb(vertices_px: tf.Tensor, faces: Union[np.ndarray, tf.Tensor], albe
     albedo: [B, V, 3] or [V, 3], linear reflectance 0 .. 1 (`texture.sample_skin`).
     lights: of the batch.
     image_size: (height, width) in pixels.
-    normals: [B, V, 3], unit, camera axes. By default those of the mesh as vertices_px has it, which is right where its
-      depth has the scale of its x and y (`crop_view.crop_to_pixels`) and wrong for depths in other units.
+    normals: [B, V, 3], unit, camera axes. By default those of the mesh `vertices_px`, which are right where its depth
+      has the scale of its x and y (`crop_view.crop_to_pixels`) and wrong for depths in other units.
     samples: points per pixel in each direction.
     perspective: see `rasterizer.find_visible`.
 
@@ -33,7 +33,7 @@ def render_rgb(vertices_px: tf.Tensor, faces: Union[np.ndarray, tf.Tensor], albe
     rgb [B, H, W, 3] for display, 0 .. 1, of the surface alone (black where there is none): over a background the
     picture is rgb * alpha + background * (1 - alpha);
     alpha [B, H, W, 1], covered part of the pixel;
-    `Visible`, what is seen at the points, of images [B, H * samples, W * samples]: `rasterizer.to_image` and
+    `Visible`, the surface seen at the points, of images [B, H * samples, W * samples]; `rasterizer.to_image` and
     `rasterizer.framebuffer` make images of it.
   """
   height, width = map(int, image_size)

@@ -80,7 +80,7 @@ def soft_silhouette(vertices_px: tf.Tensor, faces: Union[np.ndarray, tf.Tensor],
 
 
 class _InTurn:
-  """Works on a few images at a time: what is alive at one time is then small, whatever the batch.
+  """Computes a few images at a time, which bounds the memory whatever the batch.
 
   Args:
     faces: int32 [F, 3].
@@ -226,7 +226,8 @@ def _nearest_edge(columns, x):
 def _span(x0, down, dx, dy, reach):
   """Least and greatest x within reach of a triangle in a row (inf, -inf if there is none).
 
-  The row is a band, to which the edges are cut, and reach is added; a reach of 0 gives what is inside.
+  The row is a band of height 2 reach, to which the edges are cut; reach is then added on both sides. A reach of 0 gives
+  the x where the row enters and leaves the triangle.
   """
   lefts, rights = [], []
   for k in range(3):

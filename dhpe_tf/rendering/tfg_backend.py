@@ -81,7 +81,7 @@ def _to_clip_space(vertices, matrices, width, height):
 
 def _list_fragments(corners, batch, width, height):
   """`Fragments` of triangles [F * B, 3 corners, 4], cut off at the near plane; their source is modulo F * B."""
-  # What is left of a triangle before the near plane has three or four corners: two triangles, the second often empty.
+  # The part of a triangle before the near plane has up to four corners: two triangles, the second often empty.
   pieces = _clip_near(corners)
   count = tf.shape(corners)[0]
   screen = pieces[..., :3] / tf.where(pieces[..., 3:] > 0, pieces[..., 3:], 1)
