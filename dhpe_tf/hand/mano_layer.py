@@ -62,7 +62,7 @@ class _Tables:
     self._in_graphs = weakref.WeakKeyDictionary()
 
   def get(self, name: str, dtype: str) -> tf.Tensor:
-    """One constant in a dtype, made once in eager code and once in each graph."""
+    """The constant `name` as a tensor of a dtype, made once in eager code and once in each graph."""
     if tf.executing_eagerly():
       made = self._eager
     else:

@@ -54,17 +54,17 @@ class HandParameters(NamedTuple):
 
   @property
   def camera(self) -> tf.Tensor:
-    """[B, 8] = rotation, scale, translation, as ManoLayer takes it."""
+    """The camera [B, 8] = (rotation, scale, translation), an input of ManoLayer."""
     return tf.concat([self.rotation, self.scale, self.translation], axis=-1)
 
 
 def split(h: tf.Tensor) -> HandParameters:
-  """The parts of h [..., 63]."""
+  """Splits h [..., 63] into its parts."""
   return HandParameters(*tf.split(h, SIZES, axis=-1))
 
 
 def join(parameters: HandParameters) -> tf.Tensor:
-  """Joins the parts to h [..., 63]."""
+  """Joins the parts to h [..., 63]; the inverse of `split`."""
   return tf.concat(list(parameters), axis=-1)
 
 

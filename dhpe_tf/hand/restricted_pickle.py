@@ -134,7 +134,7 @@ class _Unpickler(pickle.Unpickler):
 
 
 class _RefusedError(pickle.UnpicklingError):
-  """The pickle names something that is not on the list."""
+  """The pickle names something that is not in `_ALLOWED`; its text is that name."""
 
 
 def load(path: str) -> Any:

@@ -148,7 +148,7 @@ def _creases(colour, skin_map, random):
 
 
 def _moles(colour, skin_map, random):
-  """A few dark vertices, on some hands."""
+  """Darkens a few random vertices, on some hands: [V, 3] of colours [V, 3]."""
   count = random.poisson(random.choice([0, 1, 6]))
   chosen = random.integers(0, len(colour), count)
   colour[chosen] *= random.uniform(.65, .95, (count, 1)) * [1, .95, .9]

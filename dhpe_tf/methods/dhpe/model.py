@@ -85,7 +85,15 @@ class DhpeModel(steps.TrainableMethod):
     return {'offspring_used': weights[count:]} if self.offspring else {}
 
   def refined(self, inputs: Tensors, steps: Sequence[int]) -> list[Tensors]:
-    """The hand after each number of steps of gradient descent on Eq. 13."""
+    """The hand after each number of steps of gradient descent on Eq. 13 (`at_test_time.refine_by_steps`).
+
+    Args:
+      inputs: 'image' [B, S, S, 3] in 0..1.
+      steps: numbers of steps; 0 is the plain estimate.
+
+    Returns:
+      For each of `steps` the hand, its parameters and mask, by name.
+    """
     from dhpe_tf.methods.dhpe.refinement import at_test_time
     return at_test_time.refine_by_steps(self, inputs['image'], steps)
 

@@ -22,7 +22,8 @@ def loss_weights(heatmap: float = 1.0, refiner: float = 1.0, feature: float = 1.
 
     L = L_Art + lambda L_Sh + L_Lap + L_Feat + L_Ref (+ L_2D), each with its weight.
 
-  The paper gives no weights and leaves open whether L_2D is in the sum. The last three terms below are not in the paper; they are for data that need them.
+  The paper gives no weights and leaves open whether L_2D is in the sum. The last three terms below are not in the paper;
+  they are for data that need them.
 
   Args:
     heatmap: L_2D, Eq. 3.
@@ -166,15 +167,15 @@ class Objective:
     return laplacian.laplacian_loss(step.outputs['vertices'], self._laplacian_matrix)
 
   def _joint_limits(self, step: Step) -> tf.Tensor:
-    """Joint angles beyond the anatomical limits, of poses [B, 45]."""
+    """The penalty on joint angles beyond the anatomical limits, radians squared, of poses [B, 45]."""
     return anatomy.limit_penalty(step.outputs['pose'], self._hand_model)
 
   def _shape_prior(self, step: Step) -> tf.Tensor:
-    """Squared shape coefficients [B, 10]."""
+    """The penalty ||beta||^2 on shape coefficients [B, 10]."""
     return priors.shape_prior(step.outputs['shape'])
 
   def _parameters(self, step: Step) -> tf.Tensor:
-    """Squared error of pose [B, 45] and shape [B, 10] where they are known."""
+    """The squared errors of pose [B, 45] and of shape [B, 10], added, where they are known."""
     weights = step.batch['parameters_weight']
     return sum(priors.parameter_loss(step.outputs[name], step.batch[name], weights) for name in ('pose', 'shape'))
 
