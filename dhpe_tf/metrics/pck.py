@@ -43,7 +43,7 @@ def pck_curve(errors: np.ndarray, valid: Optional[np.ndarray], thresholds: np.nd
 def auc(curve: np.ndarray, thresholds: np.ndarray) -> float:
   """The area under a curve `[T]` over its thresholds `[T]`, divided by that of a curve of ones: 1.0 is perfect.
 
-  Both by the trapezoid rule: sum_t (x_{t+1} - x_t) (y_t + y_{t+1}) / 2 over x_T - x_1.
+  By the trapezoid rule, for a curve y over thresholds x: sum_t (x_{t+1} - x_t) (y_t + y_{t+1}) / 2 / (x_T - x_1).
   """
   curve, thresholds = np.asarray(curve, np.float64), np.asarray(thresholds, np.float64)
   # The trapezoid rule as weights: np.trapz has another name in NumPy 2.

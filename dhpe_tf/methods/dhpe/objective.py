@@ -22,8 +22,8 @@ def loss_weights(heatmap: float = 1.0, refiner: float = 1.0, feature: float = 1.
 
     L = L_Art + lambda L_Sh + L_Lap + L_Feat + L_Ref (+ L_2D), each with its weight.
 
-  The paper gives no weights and leaves open whether L_2D is in the sum. The last three terms below are not in the paper;
-  they are for data that need them.
+  The paper gives no weights and leaves open whether L_2D is in the sum. The last three terms below are not in the
+  paper; they are for data that need them.
 
   Args:
     heatmap: L_2D, Eq. 3.
