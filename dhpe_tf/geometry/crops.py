@@ -1,4 +1,4 @@
-"""Square crops: the crop space in which networks and hands meet, and the pictures cut out along them.
+"""Square crops: crop space, the coordinates of networks and hands, and the pictures of crops.
 
 A crop is a square of the image, centre c and side g in pixels. In crop space it is [-1, 1] in x and y:
 
@@ -34,7 +34,7 @@ class Crop(NamedTuple):
 @gin.configurable(module='crops')
 def crop_from_joints(joints_px: tf.Tensor, visible: Optional[tf.Tensor] = None, margin: float = 1.5,
                      root: Optional[int] = None, min_side_px: float = 2.) -> Crop:
-  """The square around the joints that count.
+  """The square around the joints that count: g = margin max(width, height) of their box, c its centre or the root.
 
   Args:
     joints_px: `[..., K, 2]` joint positions in pixels.
@@ -102,7 +102,7 @@ def mirror_points(points: tf.Tensor, width_px: Union[float, tf.Tensor] = 0.) -> 
 
 
 def mirror_crop(crop: Crop, width_px: Union[float, tf.Tensor]) -> Crop:
-  """The crop of the mirrored image that shows what `crop` shows of the image."""
+  """The crop of the mirrored image, `width_px` pixels wide, that shows the same part of it as `crop` of the image."""
   return Crop(mirror_points(crop.center_px, width_px), crop.side_px)
 
 
@@ -132,12 +132,19 @@ def extract(image: tf.Tensor, crop: Crop, size: int, rotation: Angle = 0., fill:
 
 
 def _extract_one(image: tf.Tensor, crop: Crop, size: int, rotation: tf.Tensor, fill: Optional[float]) -> tf.Tensor:
-  """`extract` for one image `[H, W, C]`."""
+  """`extract` for one image `[H, W, C]`: `[size, size, C]`.
+
+  Output pixel index i (centre i + 0.5) shows the image at
+
+    x_px = c + (g / size) R(-rotation) (i - (size - 1) / 2),
+
+  which is entry (x_px - origin) / factor - 0.5 of the reduced image.
+  """
   full_range = float(image.dtype.max) if image.dtype.is_integer else 1.
   factor = tf.maximum(tf.cast(tf.round(crop.side_px / size), tf.int32), 1)
   part, origin_px = _surroundings(image, crop, factor)
   reduced = tf.cond(factor > 1, lambda: _shrink(part, factor), lambda: part)
-  # Output pixel centre (i + 0.5) -> crop space -> image pixels -> index of the reduced image, whose centres are whole.
+  # x_px = matrix i + offset, then the same map to entries of the reduced image: the equations above.
   step = crop.side_px / size
   matrix = step * tf.stack([[tf.cos(rotation), tf.sin(rotation)], [-tf.sin(rotation), tf.cos(rotation)]])
   offset = crop.center_px - tf.linalg.matvec(matrix, tf.fill([2], (size - 1) / 2))

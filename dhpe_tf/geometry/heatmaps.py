@@ -14,10 +14,12 @@ def grid(size: int, dtype: tf.DType = tf.float32) -> tf.Tensor:
 
 @gin.configurable(module='heatmaps')
 def encode(joints_crop: tf.Tensor, size: int = 32, sigma: float = 25 / 256) -> tf.Tensor:
-  """Draws one bump a joint: exp(-d^2 / sigma^2), d the distance as a fraction of the crop side.
+  """Draws one bump per joint, the target H of Baek et al. 2019, Eq. 3.
 
-  The paper does not give its width; the default is that of Zimmermann and Brox 2017 (25 px of 256), whose network the
-  paper starts from.
+    H_k(p) = exp(-|p - j_k|^2 / sigma^2), lengths as fractions of the crop side.
+
+  The bump's width in the paper is not known; the default is that of Zimmermann and Brox 2017 (25 px of 256), whose
+  network the paper starts from.
 
   Args:
     joints_crop: `[B, K, 2]` in crop space. Joints outside the crop get a map of zeros, as do NaNs.
@@ -27,22 +29,22 @@ def encode(joints_crop: tf.Tensor, size: int = 32, sigma: float = 25 / 256) -> t
   Returns:
     Maps `[B, size, size, K]` in [0, 1].
   """
-  # Half of crop space's unit is the crop side's.
+  # The crop is 2 units of crop space wide: half of a coordinate is a fraction of the side.
   centers = grid(size, joints_crop.dtype) / 2
   inside = tf.reduce_all(tf.abs(joints_crop) <= 1, axis=-1)
   joints = tf.where(inside[..., None], joints_crop, 0.) / 2
-  # A Gaussian is the product of its profiles: [B, size, K] each.
-  profiles = tf.exp(-tf.square((centers[:, None, None] - joints[:, None]) / sigma))
+  # A Gaussian is the product of its profiles along x and y.
+  profiles = tf.exp(-tf.square((centers[:, None, None] - joints[:, None]) / sigma))  # [B, size, K, 2]
   maps = profiles[:, :, None, :, 1] * profiles[:, None, :, :, 0]
   return maps * tf.cast(inside, maps.dtype)[:, None, None]
 
 
 @gin.configurable(module='heatmaps')
 def decode(heatmaps: tf.Tensor, window: int = 5, max_offset: float = 1.) -> tuple[tf.Tensor, tf.Tensor]:
-  """Finds each map's highest point: its largest entry, refined by a paraboloid through the logarithm around it.
+  """Finds each map's highest point: its largest entry, refined by a paraboloid fitted to the logarithm around it.
 
-  The fit is by least squares over `window` x `window` entries, exact for Gaussian bumps of any width. As in the paper
-  no gradient passes: the maps learn from their own loss only.
+  The fit is by least squares over `window` x `window` entries and exact for Gaussian bumps of any width, whose
+  logarithm is a paraboloid. As in the paper no gradient passes: the maps learn from their own loss only.
 
   Args:
     heatmaps: `[B, S, S, K]`.
@@ -62,7 +64,7 @@ def decode(heatmaps: tf.Tensor, window: int = 5, max_offset: float = 1.) -> tupl
   flat = tf.reshape(tf.transpose(tf.stop_gradient(heatmaps), [0, 3, 1, 2]), [-1, count, size * size])
   index = tf.argmax(flat, axis=-1, output_type=tf.int32)
   peak = tf.gather(flat, index, batch_dims=2)
-  entry = tf.stack([index % size, index // size], axis=-1)
+  entry = tf.stack([index % size, index // size], axis=-1)  # [B, K, 2], (column, row)
   # The window stays inside the map; a parabola can be fitted beside its top as well.
   half = window // 2
   middle = tf.clip_by_value(entry, half, size - 1 - half)
@@ -78,14 +80,15 @@ def decode(heatmaps: tf.Tensor, window: int = 5, max_offset: float = 1.) -> tupl
 def _parabola_top(values: tf.Tensor, peak: tf.Tensor, window: int) -> tf.Tensor:
   """Top `[B, K, 2]` (x, y) of values `[B, K, window^2]`, from the window's middle; not finite where there is none.
 
-  Least squares of log v = a (x^2 + y^2) + b x + c y + d. Weights v^2 undo the logarithm's magnification of noise, and
-  leave out entries at or below zero.
+  Weighted least squares of log v = a (x^2 + y^2) + b x + c y + d, whose top is (x, y) = -(b, c) / (2 a) if a < 0. The
+  weights v^2 undo the logarithm's magnification of noise, and leave out entries at or below zero.
   """
   ratio = values / tf.maximum(peak, 1e-20)[..., None]
   weights = tf.square(tf.maximum(ratio, 0.))
   steps = tf.range(-(window // 2), window // 2 + 1, dtype=values.dtype)
   y, x = (tf.reshape(part, [-1]) for part in tf.meshgrid(steps, steps, indexing='ij'))
-  basis = tf.stack([x * x + y * y, x, y, tf.ones_like(x)], axis=-1)
+  basis = tf.stack([x * x + y * y, x, y, tf.ones_like(x)], axis=-1)  # [window^2, 4]
+  # Normal equations (X^T W X) (a, b, c, d) = X^T W log v, [B, K, 4, 4] and [B, K, 4].
   matrix = tf.einsum('bkw,wi,wj->bkij', weights, basis, basis) + 1e-6 * tf.eye(4, dtype=values.dtype)
   right = tf.einsum('bkw,wi->bki', weights * tf.math.log(tf.maximum(ratio, 1e-20)), basis)
   solution = _solve_positive(matrix, right)

@@ -1,6 +1,6 @@
 """Triangle meshes: edges, boundary loops, Laplacians, normals.
 
-Topology is NumPy, made once for a mesh; what depends on the vertices of a batch is TensorFlow.
+Topology is NumPy, computed once per mesh; functions of the vertices of a batch are TensorFlow.
 """
 from typing import NamedTuple
 
@@ -25,7 +25,7 @@ class EdgeTopology(NamedTuple):
 
 
 def _directed_edges(faces: np.ndarray) -> np.ndarray:
-  """[3 F, 2]: edge k of face f, from its corner k to the next, stands in row k F + f."""
+  """The directed edges [3 F, 2] of faces [F, 3]: row k F + f runs from corner k of face f to its next corner."""
   faces = np.asarray(faces, np.int64)
   return np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
 
@@ -116,7 +116,12 @@ def laplacian(kind: str, vertices: np.ndarray, faces: np.ndarray) -> scipy.spars
 
 
 def uniform_laplacian(faces: np.ndarray, num_vertices: int) -> scipy.sparse.csr_matrix:
-  """L [V, V] with (L x)_i = x_i - mean of its neighbours; a vertex without neighbours has a zero row."""
+  """The uniform Laplacian L = I - D^-1 A [V, V] of faces [F, 3], A the adjacency and D its row sums.
+
+    (L x)_i = x_i - mean of x_j over the neighbours j of i.
+
+  A vertex without neighbours has a zero row.
+  """
   pairs = edges(faces)
   both = np.concatenate([pairs, pairs[:, ::-1]])
   adjacency = scipy.sparse.csr_matrix((np.ones(len(both)), (both[:, 0], both[:, 1])), [num_vertices] * 2)
@@ -124,9 +129,12 @@ def uniform_laplacian(faces: np.ndarray, num_vertices: int) -> scipy.sparse.csr_
 
 
 def cotangent_laplacian(vertices: np.ndarray, faces: np.ndarray) -> scipy.sparse.csr_matrix:
-  """L [V, V] with (L x)_i = x_i - weighted mean of its neighbours, weights the cotangents of the angles opposite.
+  """The cotangent Laplacian L = I - D^-1 W [V, V], D the row sums of W.
 
-  Negative weights (obtuse angles on both sides) are raised to zero, so that every mean stays among the neighbours.
+    (L x)_i = x_i - sum_j w_ij x_j / sum_j w_ij,    w_ij = max(cot(alpha_ij) + cot(beta_ij), 0),
+
+  where alpha_ij and beta_ij are the angles opposite to edge ij in its two faces. Negative weights are raised to zero,
+  so that every mean stays among the neighbours.
 
   Args:
     vertices: [V, 3], the mesh on which the angles are measured.
@@ -139,9 +147,9 @@ def cotangent_laplacian(vertices: np.ndarray, faces: np.ndarray) -> scipy.sparse
   rows, columns, weights = [], [], []
   for k in range(3):
     corner, a, b = faces[:, k], faces[:, (k + 1) % 3], faces[:, (k + 2) % 3]
-    u, v = vertices[a] - vertices[corner], vertices[b] - vertices[corner]
+    u, v = vertices[a] - vertices[corner], vertices[b] - vertices[corner]  # [F, 3]
     double_area = np.linalg.norm(np.cross(u, v), axis=1)
-    cotangent = np.sum(u * v, axis=1) / np.maximum(double_area, 1e-12)
+    cotangent = np.sum(u * v, axis=1) / np.maximum(double_area, 1e-12)  # cot = u . v / |u cross v|
     rows += [a, b]
     columns += [b, a]
     weights += [cotangent, cotangent]
@@ -152,6 +160,7 @@ def cotangent_laplacian(vertices: np.ndarray, faces: np.ndarray) -> scipy.sparse
 
 
 def _normalised_laplacian(adjacency: scipy.sparse.csr_matrix) -> scipy.sparse.csr_matrix:
+  """I - D^-1 A of weights A [V, V] with row sums D; rows of zeros stay zero."""
   degree = np.asarray(adjacency.sum(axis=1)).ravel()
   inverse = np.divide(1.0, degree, out=np.zeros_like(degree), where=degree > 0)
   return scipy.sparse.csr_matrix(scipy.sparse.diags((degree > 0).astype(np.float64))
@@ -167,13 +176,16 @@ def sparse_tensor(matrix: scipy.sparse.spmatrix, dtype: tf.DType = tf.float32) -
 
 
 def face_normals(vertices: tf.Tensor, faces: tf.Tensor) -> tf.Tensor:
-  """Outward normals [B, F, 3] of faces [F, 3] over vertices [B, V, 3], as long as twice the face's area."""
+  """Outward normals (b - a) cross (c - a) [B, F, 3] of faces (a, b, c) [F, 3] over vertices [B, V, 3].
+
+  Each is as long as twice the face's area, in the square of the vertices' unit.
+  """
   corners = [tf.gather(vertices, faces[:, k], axis=1) for k in range(3)]
   return tf.linalg.cross(corners[1] - corners[0], corners[2] - corners[0])
 
 
 def vertex_normals(vertices: tf.Tensor, faces: tf.Tensor) -> tf.Tensor:
-  """Unit normals at the vertices: the area-weighted mean of the adjacent faces' normals.
+  """Unit normals at the vertices: the normalised sum of the adjacent faces' normals, weighted by their areas.
 
   Args:
     vertices: [B, V, 3].
@@ -184,7 +196,7 @@ def vertex_normals(vertices: tf.Tensor, faces: tf.Tensor) -> tf.Tensor:
   """
   vertices = tf.convert_to_tensor(vertices)
   faces = tf.convert_to_tensor(faces)
-  per_face = tf.transpose(face_normals(vertices, faces), [1, 0, 2])
+  per_face = tf.transpose(face_normals(vertices, faces), [1, 0, 2])  # [F, B, 3]
   count = vertices.shape[1] or tf.shape(vertices)[1]
   total = tf.math.unsorted_segment_sum(tf.tile(per_face, [3, 1, 1]), tf.reshape(tf.transpose(faces), [-1]), count)
   return tf.math.l2_normalize(tf.transpose(total, [1, 0, 2]), axis=-1, epsilon=1e-24)

@@ -1,6 +1,8 @@
 """Rotations: axis-angle, unit quaternions (w, x, y, z) and matrices, each differentiable everywhere it is smooth.
 
 All functions take any leading dimensions and compute in the dtype of their input. Matrices act on columns: y = R x.
+Below, a is an axis-angle vector of angle theta = |a|, q = (w, v) a quaternion with real part w and vector part v, and
+K(a) the cross-product matrix, K(a) x = a cross x.
 """
 from collections.abc import Sequence
 from typing import Callable, Union
@@ -23,7 +25,7 @@ _OUTER_TO_CROSS_SQUARED = np.eye(9) - np.outer(np.eye(3).ravel(), np.eye(3).rave
 
 
 def _outer_to_matrix() -> np.ndarray:
-  """[16, 9]: the entries of q q^T to (R - I) / 2 of the unit quaternion q = (w, x, y, z)."""
+  """Linear map [16, 9] from the entries of q q^T to (R - I) / 2 = w K(v) + K(v)^2 of a unit quaternion q."""
   table = np.zeros((4, 4, 3, 3))
   for axis in range(3):
     one, two = (axis + 1) % 3, (axis + 2) % 3
@@ -35,7 +37,7 @@ def _outer_to_matrix() -> np.ndarray:
 
 
 def _matrix_to_outer() -> np.ndarray:
-  """[9, 16]: the entries of R to 4 q q^T less the identity."""
+  """Linear map [9, 16] from the entries of R to those of 4 q q^T - I, q the unit quaternion of R."""
   table = np.zeros((3, 3, 4, 4))
   for axis in range(3):
     one, two = (axis + 1) % 3, (axis + 2) % 3
@@ -49,7 +51,7 @@ def _matrix_to_outer() -> np.ndarray:
 
 
 def _hamilton_product() -> np.ndarray:
-  """[16, 4]: the entries of a b^T to the quaternion a b."""
+  """Linear map [16, 4] from the entries of p q^T to the Hamilton product of the quaternions p and q."""
   table = np.zeros((4, 4, 4))
   table[0, 0, 0] = 1
   for axis in range(1, 4):
@@ -80,10 +82,14 @@ def _times(x: tf.Tensor, table: np.ndarray) -> tf.Tensor:
 
 
 def rotation_offsets(axis_angle: tf.Tensor) -> tf.Tensor:
-  """R - I of axis-angle vectors, the form that pose-dependent blend shapes take.
+  """R - I of axis-angle vectors, the form that pose-dependent blend shapes take (MANO Eq. 3).
 
-  Rodrigues' formula by the half angle, which loses no digits of 1 - cos. The square root is kept off zero by a number
-  that vanishes beside any angle that matters, so that one formula serves all angles, gradients included.
+  Rodrigues' formula, by the half angle, which loses no digits of 1 - cos(theta):
+
+    R - I = sin(theta) / theta K(a) + (1 - cos(theta)) / theta^2 K(a)^2
+          = 2 s (cos(theta / 2) K(a) + s K(a)^2),    s = sin(theta / 2) / theta.
+
+  A tiny number under the square root keeps theta above zero, so that one formula and its gradient serve all angles.
 
   Args:
     axis_angle: [N, 3] radians.
@@ -94,13 +100,13 @@ def rotation_offsets(axis_angle: tf.Tensor) -> tf.Tensor:
   squared = tf.reduce_sum(axis_angle * axis_angle, axis=-1, keepdims=True)
   angle = tf.sqrt(squared + _VANISHING_SQUARED)
   half = 0.5 * angle
-  sinc = tf.sin(half) / angle
-  outer = tf.reshape(axis_angle[:, :, None] * axis_angle[:, None, :], [-1, 9])
+  sinc = tf.sin(half) / angle  # s, [N, 1]
+  outer = tf.reshape(axis_angle[:, :, None] * axis_angle[:, None, :], [-1, 9])  # a a^T = K(a)^2 + theta^2 I
   return 2 * sinc * (tf.cos(half) * _times(axis_angle, _CROSS) + sinc * _times(outer, _OUTER_TO_CROSS_SQUARED))
 
 
 def axis_angle_to_matrix(axis_angle: tf.Tensor) -> tf.Tensor:
-  """Rotation matrices of axis-angle vectors (Rodrigues).
+  """Rotation matrices of axis-angle vectors by Rodrigues' formula (see `rotation_offsets`).
 
   Args:
     axis_angle: [..., 3] radians.
@@ -112,9 +118,12 @@ def axis_angle_to_matrix(axis_angle: tf.Tensor) -> tf.Tensor:
 
 
 def axis_angle_to_quaternion(axis_angle: tf.Tensor) -> tf.Tensor:
-  """Unit quaternions [..., 4] (w, x, y, z) of axis-angle vectors [..., 3]."""
+  """Unit quaternions [..., 4] (w, x, y, z) of axis-angle vectors [..., 3], radians.
+
+  q = (cos(theta / 2), sin(theta / 2) / theta a), for small theta by its power series in theta^2.
+  """
   def convert(x):
-    squared = tf.reduce_sum(x * x, axis=-1, keepdims=True)
+    squared = tf.reduce_sum(x * x, axis=-1, keepdims=True)  # theta^2, [N, 1]
     small = squared < _SMALL_SQUARED
     angle = tf.sqrt(tf.where(small, tf.ones_like(squared), squared))
     real = tf.where(small, 1 - squared * (1 / 8 - squared / 384), tf.cos(0.5 * angle))
@@ -124,7 +133,7 @@ def axis_angle_to_quaternion(axis_angle: tf.Tensor) -> tf.Tensor:
 
 
 def quaternion_to_matrix(quaternion: tf.Tensor) -> tf.Tensor:
-  """Rotation matrices of quaternions of any length.
+  """Rotation matrices of quaternions of any length: R = I + 2 (w K(v) + K(v)^2) / |q|^2.
 
   Args:
     quaternion: [..., 4] (w, x, y, z); normalised here. A zero quaternion gives the identity.
@@ -142,7 +151,8 @@ def quaternion_to_matrix(quaternion: tf.Tensor) -> tf.Tensor:
 def matrix_to_quaternion(matrix: tf.Tensor) -> tf.Tensor:
   """Unit quaternions of rotation matrices.
 
-  Of the four columns of 4 q q^T, which is linear in the matrix, the longest is taken: it is never near zero.
+  4 q q^T is linear in the entries of R, and each of its columns is q times a number. The column with the largest
+  diagonal entry 4 q_i^2 is never near zero; it is normalised.
 
   Args:
     matrix: [..., 3, 3].
@@ -159,11 +169,15 @@ def matrix_to_quaternion(matrix: tf.Tensor) -> tf.Tensor:
 
 
 def quaternion_to_axis_angle(quaternion: tf.Tensor) -> tf.Tensor:
-  """Axis-angle vectors [..., 3] with angles in [0, pi] of unit quaternions [..., 4] (w, x, y, z)."""
+  """Axis-angle vectors [..., 3] with angles in [0, pi] of unit quaternions [..., 4] (w, x, y, z).
+
+  a = 2 atan2(|v|, w) / |v| v, for small |v| by the power series in |v|^2. Of q and -q, the same
+  rotation, the one with w >= 0 is taken.
+  """
   def convert(q):
     q = tf.where(q[:, :1] < 0, -q, q)
     vector = q[:, 1:]
-    squared = tf.reduce_sum(vector * vector, axis=-1, keepdims=True)
+    squared = tf.reduce_sum(vector * vector, axis=-1, keepdims=True)  # |v|^2, [N, 1]
     small = squared < _SMALL_SQUARED
     sine = tf.sqrt(tf.where(small, tf.ones_like(squared), squared))
     return vector * tf.where(small, 2 + squared * (1 / 3 + squared * 3 / 20), 2 * tf.atan2(sine, q[:, :1]) / sine)
@@ -176,7 +190,10 @@ def matrix_to_axis_angle(matrix: tf.Tensor) -> tf.Tensor:
 
 
 def quaternion_multiply(first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
-  """Hamilton product [..., 4] of quaternions (w, x, y, z): the rotation `second`, then `first`."""
+  """Hamilton product [..., 4] of quaternions [..., 4] (w, x, y, z): the rotation `second`, then `first`.
+
+  (w1, v1) (w2, v2) = (w1 w2 - v1 . v2, w1 v2 + w2 v1 + v1 cross v2).
+  """
   outer = first[..., :, None] * second[..., None, :]
   return _batched(lambda x: _times(x, _HAMILTON), outer, 2, [4])
 

@@ -1,4 +1,4 @@
-"""What a hand can do: a penalty on impossible poses and a sampler of likely ones."""
+"""Anatomical limits of poses: a penalty on impossible ones and a sampler of likely ones."""
 from typing import Optional
 
 import gin
@@ -19,6 +19,8 @@ _FINGERS = slice(0, joint_number('thumb1'))
 def limit_penalty(pose: tf.Tensor, hand_model: Optional[HandModel] = None) -> tf.Tensor:
   """How far a pose lies outside the joint limits.
 
+    sum over joints k and angles c of (max(low - x, 0) + max(x - high, 0))^2, x = angle [k, c], radians.
+
   Args:
     pose: [B, 45] axis-angle about the flat hand.
     hand_model: whose axes to measure about; the built-in hand by default.
@@ -28,7 +30,7 @@ def limit_penalty(pose: tf.Tensor, hand_model: Optional[HandModel] = None) -> tf
   """
   angles = pose_to_angles(pose, hand_model or load_hand_model())
   low, high = tf.unstack(tf.constant(limits(), angles.dtype), axis=-1)
-  excess = tf.nn.relu(low - angles) + tf.nn.relu(angles - high)
+  excess = tf.nn.relu(low - angles) + tf.nn.relu(angles - high)  # [B, 15, 3]
   return tf.reduce_sum(excess * excess, axis=[-2, -1])
 
 
@@ -47,8 +49,8 @@ def sample_poses(count: int, seed: int, hand_model: Optional[HandModel] = None, 
     hand_model: whose joints to turn; the built-in hand by default.
     gesture_share: share of poses drawn about gestures.
     correlation: of the curls of the four fingers, in the others.
-    tolerance_m: overlap that soft skin takes.
-    attempts: draws after which the best so far is kept, overlap or not.
+    tolerance_m: overlap that soft skin allows.
+    attempts: number of draws after which the best so far is kept, whatever its overlap.
 
   Returns:
     [N, 45] float32, axis-angle about the flat hand.
@@ -70,7 +72,7 @@ def sample_poses(count: int, seed: int, hand_model: Optional[HandModel] = None, 
 
 
 def _draw(random: np.random.Generator, near_gesture: np.ndarray, correlation: float) -> np.ndarray:
-  """One angle draw [N, 15, 3] inside the limits, of the kinds given [N]."""
+  """Random angles [N, 15, 3] inside the limits, radians: between gestures where `near_gesture` [N], else correlated."""
   count = len(near_gesture)
   angles = np.where(near_gesture[:, None, None], _between_gestures(random, count),
                     _correlated(random, count, correlation))
@@ -81,7 +83,7 @@ def _draw(random: np.random.Generator, near_gesture: np.ndarray, correlation: fl
 
 
 def _between_gestures(random: np.random.Generator, count: int) -> np.ndarray:
-  """[N, 15, 3] radians."""
+  """Random angles [N, 15, 3], radians: each finger somewhere between two random gestures, with noise."""
   gestures = np.stack(list(GESTURES.values()))
   first, second = gestures[random.integers(len(gestures), size=[2, count])]
   # U-shaped: mostly near one of the two; the fingers go nearly, not quite, together.
@@ -92,12 +94,12 @@ def _between_gestures(random: np.random.Generator, count: int) -> np.ndarray:
 
 
 def _correlated(random: np.random.Generator, count: int, correlation: float) -> np.ndarray:
-  """[N, 15, 3] radians, spread over the limits."""
+  """Random angles [N, 15, 3], radians, over all of the limits; the fingers' curls have the given correlation."""
   low, high = limits()[..., 0], limits()[..., 1]
   normal = random.normal(size=[count, 15, 3])
   curl = (np.sqrt(correlation) * random.normal(size=[count, 1])
           + np.sqrt(1 - correlation) * random.normal(size=[count, 4]))
-  # Half of a joint's spread is its finger's curl.
+  # Half of a joint's variance is its finger's curl.
   normal[:, _FINGERS, FLEXION] = np.sqrt(0.5) * (np.repeat(curl, 3, axis=1) + normal[:, _FINGERS, FLEXION])
   # The logistic curve in place of the normal distribution: the limits are reached, and not crowded.
   angles = low + (high - low) / (1 + np.exp(-1.6 * normal))

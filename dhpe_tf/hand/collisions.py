@@ -1,6 +1,6 @@
 """How far a hand's fingers run into each other or into the palm, by spheres along the bones.
 
-The spheres' radii are measured on the model's own skin. What already overlaps at rest (neighbouring knuckles) does not
+The spheres' radii are measured on the model's own skin. Overlaps that exist at rest (neighbouring knuckles) do not
 count.
 """
 import functools
@@ -34,7 +34,7 @@ class SphereModel(NamedTuple):
 
 @functools.lru_cache(maxsize=8)
 def sphere_model(hand_model: HandModel) -> SphereModel:
-  """The spheres of a model."""
+  """The spheres of a model: five along each bone, with radii from its skin, and the pairs that may not overlap."""
   mixture, fingers, radii = [], [], []
   for parent, child in skeletons.BONES:
     radius = _bone_radius(hand_model, parent, child)
@@ -65,7 +65,7 @@ def _bone_radius(hand_model: HandModel, parent: int, child: int) -> float:
   beside = (along > 0.1) & (along < 0.9)
   distances = np.linalg.norm(points - along[:, None] * bone, axis=1)[beside]
   if parent == 0:
-    # The palm is wide: its thickness is what lies nearest.
+    # The palm is wide: the nearest skin gives its thickness.
     return float(np.quantile(distances, 0.1))
   return float(np.median(distances))
 
@@ -73,10 +73,12 @@ def _bone_radius(hand_model: HandModel, parent: int, child: int) -> float:
 def penetration_m(keypoints: np.ndarray, hand_model: HandModel, chunk: int = 512) -> np.ndarray:
   """The deepest overlap of two spheres, metres.
 
+    max over pairs (i, j) of max(contact_ij - |c_i - c_j|, 0), c the spheres' centres.
+
   Args:
     keypoints: [N, 21, 3] metres, of hands of about the model's mean size.
     hand_model: whose spheres to use.
-    chunk: hands worked on at a time, which bounds the memory.
+    chunk: number of hands computed at a time, which bounds the memory.
 
   Returns:
     [N], zero where nothing overlaps.
@@ -84,7 +86,7 @@ def penetration_m(keypoints: np.ndarray, hand_model: HandModel, chunk: int = 512
   spheres = sphere_model(hand_model)
   depths = []
   for start in range(0, len(keypoints), chunk):
-    centres = spheres.mixture.astype(keypoints.dtype) @ keypoints[start:start + chunk]
+    centres = spheres.mixture.astype(keypoints.dtype) @ keypoints[start:start + chunk]  # [n, P, 3]
     apart = np.linalg.norm(np.take(centres, spheres.first, axis=1) - np.take(centres, spheres.second, axis=1), axis=-1)
     depths.append(np.max(spheres.contact_m - apart, axis=1).clip(0))
   return np.concatenate(depths) if depths else np.zeros([0])

@@ -17,7 +17,16 @@ _POINTING, _ON_PALM = (10, 22, -10, 36, 65), (-2, -11, -10, 50, 63)
 
 
 def _angles(thumb, index, middle, ring, little, spread=(0, 0, 0, 0)) -> np.ndarray:
-  """[15, 3] radians; `spread` is the abduction of index, middle, ring and little finger, degrees."""
+  """The angles [15, 3], radians, of a hand shape given in degrees.
+
+  Args:
+    thumb: CMC flexion, abduction and twist, MCP flexion, IP flexion.
+    index: flexion of the finger's three joints; likewise `middle`, `ring` and `little`.
+    middle: see `index`.
+    ring: see `index`.
+    little: see `index`.
+    spread: abduction of index, middle, ring and little finger.
+  """
   angles = np.zeros([5, 3, 3])
   fingers = {'index': index, 'middle': middle, 'ring': ring, 'little': little}
   for (finger, flexions), abduction in zip(fingers.items(), spread):

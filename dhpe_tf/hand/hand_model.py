@@ -70,22 +70,22 @@ class HandModel:
 
   @property
   def num_vertices(self) -> int:
-    """V."""
+    """V, the number of vertices."""
     return len(self.v_template)
 
   @functools.cached_property
   def closed_faces(self) -> np.ndarray:
-    """Faces with a fan over the opening at the wrist, [F + L - 2, 3] int32: what silhouettes by winding need."""
+    """Faces with a fan over the opening at the wrist, [F + L - 2, 3] int32; silhouettes need a closed mesh."""
     return meshes.cap_boundary(self.faces)
 
   @functools.cached_property
   def rest_joints(self) -> np.ndarray:
-    """Joints [16, 3] of the mean shape at rest."""
+    """Joints [16, 3] of the mean shape at rest, metres."""
     return self.joint_regressor @ self.v_template
 
   @functools.cached_property
   def rest_keypoints(self) -> np.ndarray:
-    """Keypoints [21, 3] of the mean shape at rest."""
+    """Keypoints [21, 3] of the mean shape at rest, metres."""
     return self.keypoints(self.v_template)
 
   @functools.cached_property
@@ -94,7 +94,7 @@ class HandModel:
     return model_files.fingerprint([self.v_template, self.shapedirs, self.posedirs, self.weights, self.faces])
 
   def keypoints(self, vertices: np.ndarray) -> np.ndarray:
-    """Keypoints [..., 21, 3] of posed vertices [..., V, 3]."""
+    """Keypoints [..., 21, 3] of posed vertices [..., V, 3]: for each axis c, keypoints_c = regressor_c vertices_c."""
     return np.einsum('ckv,...vc->...kc', self.keypoint_regressor, vertices)
 
 
@@ -103,10 +103,10 @@ FIELDS = ('v_template', 'faces', 'shapedirs', 'posedirs', 'joint_regressor', 'we
 
 
 def mirrored(model: HandModel) -> HandModel:
-  """The same hand of the other side: the image under x -> -x, with the poses that mirror to each other.
+  """The same hand of the other side: its image under the reflection M = diag(-1, 1, 1).
 
-  A rotation vector is a pseudo-vector: it mirrors to (x, -y, -z). So `mirrored(model)` with the pose mirrored by
-  `mirror_pose` has the mirrored vertices.
+  Rotations mirror to M R M, so rotation vectors mirror to (x, -y, -z) (`mirror_pose`) and the entry (i, j) of R - I is
+  multiplied by M_ii M_jj. The mirrored model in the mirrored pose has the mirrored vertices.
   """
   x = np.array([-1.0, 1.0, 1.0])
   entries = np.tile(np.outer(x, x).ravel(), NUM_JOINTS - 1)
@@ -129,7 +129,7 @@ def check(model: HandModel) -> None:
   """Checks sizes, numbers, weights and the kinematic tree.
 
   Raises:
-    UserError: naming the file, the field, what was expected and what was found.
+    UserError: a field is wrong; the message names the file, the field, the value expected and the one found.
   """
   where = model.path or model.name
   _check_shapes(model, where)
@@ -153,6 +153,7 @@ def check(model: HandModel) -> None:
 
 
 def _check_shapes(model: HandModel, where: str) -> None:
+  """Checks the arrays' shapes; raises a UserError that names the field, the shape expected and the one found."""
   shape = np.shape(model.v_template)
   if len(shape) != 2 or shape[1] != 3 or not shape[0]:
     raise UserError(f'{where}: field v_template must have shape [V, 3], found {list(shape)}')
@@ -206,6 +207,7 @@ def load_hand_model(path: Optional[str] = None, side: str = 'right',
 
 @functools.cache
 def _built_in(side: str) -> HandModel:
+  """The hand of assets/ ('right'), or its mirror image ('left')."""
   if side == 'left':
     return mirrored(_built_in('right'))
   model = load_hand_model(BUILT_IN, 'right', fix_left_shapedirs=False)
@@ -213,7 +215,10 @@ def _built_in(side: str) -> HandModel:
 
 
 def found_side(model: HandModel) -> str:
-  """'right' or 'left' by geometry: the thumb's last joint lies on the palm's side of wrist and knuckles."""
+  """'right' or 'left' by geometry: the thumb's last joint lies on the palm's side of wrist and knuckles.
+
+  The sign of ((index - wrist) cross (little - wrist)) . (thumb - wrist) decides: positive for a right hand.
+  """
   joints = dict(zip(skeletons.MANO_JOINT_NAMES, model.rest_joints))
   wrist, index, little, thumb = (joints[name] for name in ('wrist', 'index1', 'little1', 'thumb3'))
   return 'right' if np.dot(np.cross(index - wrist, little - wrist), thumb - wrist) > 0 else 'left'
@@ -222,8 +227,12 @@ def found_side(model: HandModel) -> str:
 def shapedirs_x_inverted(model: HandModel) -> bool:
   """Whether the shape directions shrink the hand in x while they enlarge it in z, or the reverse.
 
-  The strongest directions of a shape space are size. For each, the slope of the offsets over the rest coordinates
-  is the rate of growth along an axis; a sound model has that of x and of z agree in sign, summed over all directions.
+  The strongest directions of a shape space are size. For each direction k, the slope of the offsets over the rest
+  coordinates is the rate of growth along an axis c:
+
+    growth_ck = sum_v (T_vc - mean T_c) S_vck / sum_v (T_vc - mean T_c)^2.
+
+  In a sound model growth in x and in z agree in sign: sum_k growth_xk growth_zk >= 0.
   """
   centred = model.v_template - model.v_template.mean(0)
   growth = np.einsum('vc,vck->ck', centred, model.shapedirs) / np.sum(centred ** 2, axis=0)[:, None]
@@ -231,6 +240,7 @@ def shapedirs_x_inverted(model: HandModel) -> bool:
 
 
 def _with_shapedirs_x_inverted(model: HandModel) -> HandModel:
+  """The model with the sign of its shape directions' x changed, and a note of that in its description."""
   description = {**model.description, 'shapedirs': "x turned: the file's sign is wrong (vchoutas/smplx issue 48)"}
   turned = model.shapedirs * np.array([-1.0, 1.0, 1.0])[:, None]
   return dataclasses.replace(model, shapedirs=turned, description=description)

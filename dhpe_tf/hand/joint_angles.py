@@ -60,7 +60,13 @@ def joint_axes(hand_model: HandModel) -> np.ndarray:
 
 
 def axes_of(joints: np.ndarray, tips: np.ndarray) -> np.ndarray:
-  """The axes [15, 3, 3] of a right hand with rest joints [16, 3] and fingertips [5, 3] (MANO's order of fingers)."""
+  """The axes [15, 3, 3] of a right hand with rest joints [16, 3] and fingertips [5, 3] (MANO's order of fingers).
+
+  With a bone's unit vector b and its finger's bending direction n (the row of knuckles plus the normal of the finger's
+  own plane; for the thumb the normal alone):
+
+    twist = b,    flexion = (n - (n . b) b) normalised,    abduction = twist cross flexion.
+  """
   row = joints[1 + joint_number('index1')] - joints[1 + joint_number('little1')]
   row = row / np.linalg.norm(row)
   axes = []
@@ -68,7 +74,7 @@ def axes_of(joints: np.ndarray, tips: np.ndarray) -> np.ndarray:
     first = 1 + joint_number(f'{finger}1')
     bones = np.diff(np.concatenate([joints[first:first + 3], tip[None]]), axis=0)
     bones = bones / np.linalg.norm(bones, axis=1, keepdims=True)
-    bend = np.cross(bones[0], bones[2])
+    bend = np.cross(bones[0], bones[2])  # normal of the plane in which the finger bends
     size = np.linalg.norm(bend)
     if finger == 'thumb':
       bend = bend / size
@@ -82,7 +88,9 @@ def axes_of(joints: np.ndarray, tips: np.ndarray) -> np.ndarray:
 
 
 def angles_to_pose(angles: tf.Tensor, hand_model: HandModel) -> tf.Tensor:
-  """Axis-angle poses of angles: each joint twists, then abducts, then flexes, R = R_flexion R_abduction R_twist.
+  """Axis-angle poses of angles: each joint twists, then abducts, then flexes.
+
+    R = R(f, flexion) R(a, abduction) R(t, twist), each about one of the joint's axes f, a and t (`joint_axes`).
 
   Args:
     angles: [..., 15, 3] radians.
@@ -101,6 +109,10 @@ def angles_to_pose(angles: tf.Tensor, hand_model: HandModel) -> tf.Tensor:
 def pose_to_angles(pose: tf.Tensor, hand_model: HandModel) -> tf.Tensor:
   """Angles of axis-angle poses; the inverse of angles_to_pose while abduction stays within 90 degrees.
 
+  In the joint's own frame (flexion, abduction, twist) its rotation is L = R_x(flexion) R_y(abduction) R_z(twist), and
+
+    flexion = atan2(-L_12, L_22),    abduction = atan2(L_02, sqrt(L_00^2 + L_01^2)),    twist = atan2(-L_01, L_00).
+
   Args:
     pose: [..., 45] about the flat hand.
     hand_model: whose axes to measure about.
@@ -111,7 +123,7 @@ def pose_to_angles(pose: tf.Tensor, hand_model: HandModel) -> tf.Tensor:
   pose = tf.convert_to_tensor(pose)
   vectors = tf.reshape(pose, tf.concat([tf.shape(pose)[:-1], [15, 3]], axis=0))
   axes = tf.constant(joint_axes(hand_model), pose.dtype)
-  # In the joint's own frame the three turns are Rx Ry Rz, whose entries hold the angles apart.
+  # L [..., 15, 3, 3]: the axis-angle vector in the joint's own frame turns the same way.
   local = rotations.axis_angle_to_matrix(tf.linalg.matvec(axes, vectors))
   flexion = _angle(-local[..., 1, 2], local[..., 2, 2])
   twist = _angle(-local[..., 0, 1], local[..., 0, 0])
@@ -120,5 +132,5 @@ def pose_to_angles(pose: tf.Tensor, hand_model: HandModel) -> tf.Tensor:
 
 
 def _angle(sine: tf.Tensor, cosine: tf.Tensor) -> tf.Tensor:
-  """atan2 with a finite gradient where both are zero."""
+  """The angle atan2(sine, cosine) [...], with a finite gradient where both are zero."""
   return tf.atan2(sine, tf.where(tf.abs(sine) + tf.abs(cosine) < 1e-12, tf.ones_like(cosine), cosine))

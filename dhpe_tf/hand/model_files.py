@@ -33,7 +33,7 @@ def read_fields(path: str, tip_vertices: Union[str, Sequence[int]]) -> dict:
     The fields of a HandModel by name, except the side; sizes are not checked yet.
 
   Raises:
-    UserError: missing, damaged or foreign file.
+    UserError: the file is missing, damaged or of another kind.
   """
   arrays = _read(path)
   fields = {name: _field(arrays, key, path) for name, key in _NAMES.items()}
@@ -59,13 +59,13 @@ def fingerprint(fields: Sequence[np.ndarray]) -> str:
 
 
 def _version_of_folder(path: str) -> str:
-  """MANO's archives unpack to `mano_v1_2/models/`: the only place that names the version."""
+  """The version by the name of the folder that MANO's archives unpack to (`mano_v1_2`), or 'unknown'."""
   found = re.findall(r'mano_v(\d+)_(\d+)', os.path.abspath(path))
   return '.'.join(found[-1]) + ' (by the name of its folder)' if found else 'unknown'
 
 
 def _read(path: str) -> dict:
-  """The file's dictionary."""
+  """The arrays of a .npz or the dictionary of a .pkl, by name; a UserError if the file is missing or neither."""
   if not os.path.isfile(path):
     raise UserError(f'hand model file {path} does not exist')
   if path.endswith('.npz'):
@@ -83,7 +83,7 @@ def _read(path: str) -> dict:
 
 
 def _field(arrays: dict, key: str, path: str) -> np.ndarray:
-  """One array of numbers, by its name in the file."""
+  """The array of a name in the file, int64 for faces ('f') and float64 else; a UserError if it is missing."""
   if key not in arrays:
     raise UserError(f'{path}: no field {key}; found {", ".join(sorted(map(str, arrays))) or "nothing"}. '
                     'Expected a MANO file (v1.2) or our own')
@@ -95,6 +95,7 @@ def _field(arrays: dict, key: str, path: str) -> np.ndarray:
 
 
 def _parents(arrays: dict, path: str) -> tuple:
+  """The 16 joints' parents from the file's kintree_table [2, 16], -1 for the wrist."""
   table = _field(arrays, 'kintree_table', path)
   if table.shape != (2, 16):
     raise UserError(f'{path}: field kintree_table must have shape [2, 16], found {list(table.shape)}')
@@ -104,7 +105,10 @@ def _parents(arrays: dict, path: str) -> tuple:
 
 def _keypoint_regressor(arrays: dict, joint_regressor: np.ndarray, tip_vertices: Any,
                         path: str) -> tuple[np.ndarray, str]:
-  """[3, 21, V] and where it comes from."""
+  """The keypoint regressor [3, 21, V] and a description of its source.
+
+  Without one in the file, the 16 joints are the joint regressor's [16, V] and the five tips are single vertices.
+  """
   if 'keypoint_regressor' in arrays:
     return _field(arrays, 'keypoint_regressor', path), 'keypoint_regressor of the file'
   tips, choice = tip_vertices, 'joint regressor and tip vertices given by the user'

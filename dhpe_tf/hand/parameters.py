@@ -1,4 +1,9 @@
-"""The 63 numbers that describe one hand in a crop: their order, their parts, their mean."""
+"""The 63 numbers h that describe one hand in a crop: their order, their parts, their mean.
+
+  h = (pose 45, shape 10, quaternion q 4, scale s 1, translation t 3),    V = s R(q) LBS(pose, shape) + t
+
+(Baek et al. 2019, Eq. 4): the mesh V [778, 3] in crop space. The order of the parts within h is ours.
+"""
 from collections.abc import Sequence
 from typing import NamedTuple, Optional
 
@@ -35,9 +40,9 @@ class HandParameters(NamedTuple):
 
   Attributes:
     pose: [B, 45] axis-angle of joints 1 to 15 about the flat hand, radians.
-    shape: [B, 10].
+    shape: [B, 10], standard deviations of the model's shape space.
     rotation: [B, 4] quaternion (w, x, y, z), of any length but zero.
-    scale: [B, 1], crop units a metre.
+    scale: [B, 1], crop units per metre.
     translation: [B, 3], crop units.
   """
 
@@ -49,17 +54,17 @@ class HandParameters(NamedTuple):
 
   @property
   def camera(self) -> tf.Tensor:
-    """[B, 8] = rotation, scale, translation, as ManoLayer takes it."""
+    """The camera [B, 8] = (rotation, scale, translation), an input of ManoLayer."""
     return tf.concat([self.rotation, self.scale, self.translation], axis=-1)
 
 
 def split(h: tf.Tensor) -> HandParameters:
-  """The parts of h [..., 63]."""
+  """Splits h [..., 63] into its parts."""
   return HandParameters(*tf.split(h, SIZES, axis=-1))
 
 
 def join(parameters: HandParameters) -> tf.Tensor:
-  """Joins the parts to h [..., 63]."""
+  """Joins the parts to h [..., 63]; the inverse of `split`."""
   return tf.concat(list(parameters), axis=-1)
 
 
@@ -71,13 +76,16 @@ def to_camera(h: tf.Tensor) -> tf.Tensor:
 @gin.configurable(denylist=['hand_model'])
 def mean_parameters(hand_model: HandModel, mean_pose: bool = True, rotation: Optional[Sequence[float]] = None,
                     crop_margin: float = 1.5) -> np.ndarray:
-  """Where the regressor starts: the mean hand, filling a crop as hands do.
+  """The regressor's start h(0): the mean hand, as large in its crop as hands are.
 
-  The paper starts from zeros except for MANO's mean pose; zero scale and a zero quaternion mean nothing, so here the
-  hand is scaled and shifted such that the crop made from its keypoints is [-1, 1] and the root's z is 0.
+  The paper starts from zeros except for MANO's mean pose. A zero scale and a zero quaternion define no hand, so here
+  the hand is scaled and shifted such that the crop around its keypoints is [-1, 1] and the root's z is 0: with the
+  keypoints' box of centre c and larger side b, both in metres after the rotation,
+
+    s = 2 / (crop_margin b),    t = -s (c_x, c_y, z_root).
 
   Args:
-    hand_model: gives pose and size.
+    hand_model: gives mean pose and size.
     mean_pose: start from the model's mean pose instead of the flat hand.
     rotation: quaternion (w, x, y, z); None: upright, the back of the hand to the camera.
     crop_margin: the crop's side in units of the larger side of the keypoints' box.
@@ -101,12 +109,14 @@ def camera_from_global_orient(hand_model: HandModel, global_orient: tf.Tensor, s
                               translation: Optional[tf.Tensor] = None) -> tf.Tensor:
   """The camera [B, 8], at scale 1, that places a hand as MANO's global orientation and translation do.
 
-  MANO (and smplx, FreiHAND, HO-3D) turns about the shaped wrist joint: R (x - J) + J + translation; here a hand turns
-  about the origin of its frame.
+  MANO (and smplx, FreiHAND, HO-3D) turns about the shaped wrist joint J_0; here a hand turns about the origin of its
+  frame:
+
+    R (x - J_0) + J_0 + translation = R x + t,    t = J_0 - R J_0 + translation.
 
   Args:
     hand_model: the model to which the parameters belong.
-    global_orient: [B, 3] axis-angle.
+    global_orient: [B, 3] axis-angle, radians.
     shape: [B, 10], on which the wrist joint depends.
     translation: [B, 3] metres, or None.
 
@@ -115,6 +125,6 @@ def camera_from_global_orient(hand_model: HandModel, global_orient: tf.Tensor, s
   """
   dirs = np.einsum('v,vcs->sc', hand_model.joint_regressor[0], hand_model.shapedirs)
   wrist = tf.matmul(shape, tf.constant(dirs, shape.dtype)) + tf.constant(hand_model.rest_joints[0], shape.dtype)
-  turned = tf.linalg.matvec(rotations.axis_angle_to_matrix(global_orient), wrist)
+  turned = tf.linalg.matvec(rotations.axis_angle_to_matrix(global_orient), wrist)  # R J_0, [B, 3]
   moved = wrist - turned if translation is None else wrist - turned + translation
   return tf.concat([rotations.axis_angle_to_quaternion(global_orient), tf.ones_like(shape[:, :1]), moved], axis=1)

@@ -1,4 +1,4 @@
-"""Reads the pickles in which MANO is distributed without running what they contain.
+"""Reads the pickles in which MANO is distributed without running the code that they contain.
 
 A pickle is a program: it may call any function it names. Here only the names in `_ALLOWED` resolve, and each of them to
 something that only holds data. MANO's files name NumPy arrays, a SciPy sparse matrix and chumpy's array classes; the
@@ -24,6 +24,7 @@ class _Attributes:
     self.attributes = state if isinstance(state, dict) else {}
 
   def array(self) -> np.ndarray:
+    """The values that the pickled object held."""
     raise NotImplementedError
 
 
@@ -59,7 +60,7 @@ class _SparseColumns(_Attributes):
 
 
 def to_array(value: Any) -> np.ndarray:
-  """The array in a value of a loaded dictionary, whatever held it."""
+  """The array in a value of a loaded dictionary: of a stand-in its `array()`, of anything else `np.asarray`."""
   return value.array() if isinstance(value, _Attributes) else np.asarray(value)
 
 
@@ -72,28 +73,28 @@ def _reconstruct_array(kind: type, shape: tuple, code: Any) -> np.ndarray:
 
 
 def _scalar(dtype: np.dtype, value: bytes = b'') -> Any:
-  """numpy.core.multiarray.scalar for numbers."""
+  """numpy.core.multiarray.scalar: one number of a dtype from its bytes."""
   if not isinstance(dtype, np.dtype) or dtype.hasobject:
     raise pickle.UnpicklingError('a NumPy scalar that is not a number')
   return np.frombuffer(value.encode('latin1') if isinstance(value, str) else value, dtype)[0]
 
 
 def _encode(text: str, encoding: str) -> bytes:
-  """_codecs.encode, by which newer Pythons write bytes into old protocols."""
+  """_codecs.encode for latin-1, the call by which newer Pythons write bytes into old protocols."""
   if encoding not in ('latin1', 'latin-1'):
     raise pickle.UnpicklingError(f'encoding {encoding!r}')
   return text.encode('latin1')
 
 
 def _reconstruct_object(kind: type, base: type, state: Any) -> Any:
-  """copyreg._reconstructor for the stand-ins."""
+  """copyreg._reconstructor: an empty stand-in, whose state the pickle then sets; refuses any other class."""
   if not (isinstance(kind, type) and issubclass(kind, _Attributes)) or base is not object or state is not None:
     raise pickle.UnpicklingError('an object of a foreign class')
   return kind()
 
 
 def _from_buffer(buffer: bytes, dtype: np.dtype, shape: tuple, order: str) -> np.ndarray:
-  """numpy.core.numeric._frombuffer, an array of pickle protocol 5."""
+  """numpy.core.numeric._frombuffer: an array of pickle protocol 5 from its bytes."""
   return np.frombuffer(buffer, dtype).reshape(shape, order=order)
 
 
@@ -120,7 +121,7 @@ for _module in ('scipy.sparse.csc', 'scipy.sparse._csc'):
 
 
 class _Unpickler(pickle.Unpickler):
-  """Resolves the allowed names only."""
+  """An unpickler that resolves the names in `_ALLOWED` and refuses all others."""
 
   def find_class(self, module: str, name: str) -> Any:
     module = _PYTHON_2_NAMES.get(module, module)
@@ -133,21 +134,21 @@ class _Unpickler(pickle.Unpickler):
 
 
 class _RefusedError(pickle.UnpicklingError):
-  """The pickle names something that is not on the list."""
+  """The pickle names something that is not in `_ALLOWED`; its text is that name."""
 
 
 def load(path: str) -> Any:
-  """Loads a pickle of arrays and plain containers, whatever Python wrote it.
+  """Loads a pickle of arrays and plain containers that any Python version wrote.
 
   Args:
     path: the file.
 
   Returns:
-    What it holds; arrays inside foreign objects come out by `to_array`.
+    The pickled object; `to_array` reads the arrays inside stand-ins of foreign objects.
 
   Raises:
-    UserError: no such file, no pickle, a damaged one, or one that names anything not on the allow-list (the message
-      names it); nothing of it was executed.
+    UserError: the file is missing, not a pickle, damaged, or names anything that is not allowed (the message says
+      what); none of its code was executed.
   """
   path = os.fspath(path)
   try:

@@ -8,10 +8,12 @@ FINGERS = ('thumb', 'index', 'middle', 'ring', 'little')
 
 
 def _chain(finger: str, numbers=(1, 2, 3, 4)) -> tuple[str, ...]:
+  """Joint names of one finger, such as index1, index2, ..., in the order of `numbers`."""
   return tuple(f'{finger}{k}' for k in numbers)
 
 
 def _fingers(fingers, numbers=(1, 2, 3, 4)) -> tuple[str, ...]:
+  """Joint names of several fingers, one finger after another."""
   return tuple(name for finger in fingers for name in _chain(finger, numbers))
 
 
@@ -84,10 +86,10 @@ def permutation(source: str, destination: str) -> np.ndarray:
 
 
 def palm_of(wrist, root):
-  """The centre of the palm: the middle of wrist and middle MCP, points `[..., D]`, by RHD's rule."""
+  """The centre of the palm, (wrist + middle MCP) / 2 as RHD defines it, of points `[..., D]`."""
   return (wrist + root) / 2
 
 
 def wrist_of(palm, root):
-  """The wrist whose `palm_of` is `palm`: as far beyond the palm as the middle MCP is on this side of it."""
+  """The wrist 2 palm - middle MCP, of points `[..., D]`; the inverse of `palm_of`."""
   return 2 * palm - root

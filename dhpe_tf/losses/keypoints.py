@@ -10,12 +10,14 @@ from dhpe_tf.losses import reductions
 @gin.configurable(module='losses')
 def heatmap_loss(stages: Sequence[tf.Tensor], target: tf.Tensor, weights: tf.Tensor,
                  reduction: str = 'mean') -> tf.Tensor:
-  """L_2D of Eq. 3, ||P(x) - H||^2, summed over the stages of the keypoint net.
+  """The heat map loss of Eq. 3, summed over the stages s of the keypoint net P.
+
+    L_2D = sum_s ||P_s(x) - H_gt||^2.
 
   Args:
-    stages: maps `[B, S, S, 21]` of each stage.
-    target: true maps `[B, S, S, 21]`.
-    weights: `[B, 21]`; give joints outside the crop, whose maps are zero, the weight they should have.
+    stages: maps P_s(x) `[B, S, S, 21]` of each stage.
+    target: true maps H_gt `[B, S, S, 21]` (`heatmaps.encode`).
+    weights: `[B, 21]`. Joints outside the crop have maps of zeros as target; give them weight 0 to leave them out.
     reduction: over pixels and joints.
 
   Returns:
@@ -28,14 +30,16 @@ def heatmap_loss(stages: Sequence[tf.Tensor], target: tf.Tensor, weights: tf.Ten
 @gin.configurable(module='losses')
 def refiner_loss(rounds: Sequence[tf.Tensor], target: tf.Tensor, weights: tf.Tensor, reduction: str = 'mean',
                     last_only: bool = False) -> tf.Tensor:
-  """L_Ref of Eq. 6, sum over rounds t of ||j2D(t) - j2D||^2.
+  """The refiner loss of Eq. 6, summed over the rounds t.
+
+    L_Ref = sum_t ||j2D(t) - j2D_gt||^2.
 
   Args:
-    rounds: `[B, 21, 2]` of each round, in crop space.
-    target: `[B, 21, 2]` in crop space.
+    rounds: j2D(t) `[B, 21, 2]` of each round, in crop space.
+    target: j2D_gt `[B, 21, 2]` in crop space.
     weights: `[B, 21]`.
     reduction: over joints and coordinates.
-    last_only: count the last round only; the paper leaves open which it is.
+    last_only: only the last round counts. The paper leaves open whether the rounds are summed.
 
   Returns:
     `[B]`.

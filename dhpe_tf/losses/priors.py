@@ -1,4 +1,4 @@
-"""Losses on the hand's parameters and vertices: what a hand may be, and what it was where that is known."""
+"""Losses on the hand's parameters and vertices: priors on shape and pose, and errors where the truth is known."""
 from typing import Optional
 
 import gin
@@ -11,13 +11,15 @@ from dhpe_tf.losses import reductions
 
 @gin.configurable(module='losses')
 def shape_prior(shape: tf.Tensor, reduction: str = 'mean') -> tf.Tensor:
-  """Squared shape parameters: `[B]` from `[B, 10]`, whose units are standard deviations of the hand model."""
+  """Squared shape coefficients, ||beta||^2: `[B]` of `[B, 10]`, in standard deviations of the hand model's shapes."""
   return reductions.reduce(tf.square(shape), None, reduction)
 
 
 @gin.configurable(module='losses', denylist=['hand_model'])
 def joint_limits(pose: tf.Tensor, hand_model: Optional[HandModel] = None) -> tf.Tensor:
   """How far poses lie outside the limits of the joints: the summed squared excess of their angles, radians squared.
+
+    sum_i (max(low_i - angle_i, 0) + max(angle_i - high_i, 0))^2 over the 45 angles (`anatomy.limit_penalty`).
 
   Args:
     pose: `[B, 45]` axis-angle about the flat hand.
@@ -32,13 +34,23 @@ def joint_limits(pose: tf.Tensor, hand_model: Optional[HandModel] = None) -> tf.
 @gin.configurable(module='losses')
 def parameter_loss(parameters: tf.Tensor, target: tf.Tensor, weights: Optional[tf.Tensor] = None,
                    reduction: str = 'mean') -> tf.Tensor:
-  """Squared difference `[B]` of pose `[B, 45]` or shape `[B, 10]` from the truth; weights `[B]`."""
+  """Squared error of pose or shape, for data whose parameters are known.
+
+  Args:
+    parameters: pose `[B, 45]`, radians, or shape `[B, 10]`.
+    target: the same of the true hand.
+    weights: `[B]`; None weighs all by 1.
+    reduction: over the parameters.
+
+  Returns:
+    `[B]`.
+  """
   return reductions.instance_squared_error(parameters, target, weights, reduction)
 
 
 @gin.configurable(module='losses')
 def vertex_loss(vertices: tf.Tensor, target: tf.Tensor, weights: tf.Tensor, reduction: str = 'mean') -> tf.Tensor:
-  """Squared difference of vertices from true ones, for data whose meshes are known.
+  """Squared error of the vertices, for data whose meshes are known.
 
   Args:
     vertices: `[B, V, 3]`.

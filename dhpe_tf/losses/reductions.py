@@ -1,4 +1,4 @@
-"""How the entries of a loss become one number an instance."""
+"""How the entries of a loss become one number per instance."""
 from collections.abc import Mapping
 from typing import Optional
 
@@ -16,16 +16,18 @@ def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
 def reduce(values: tf.Tensor, weights: Optional[tf.Tensor], reduction: str) -> tf.Tensor:
   """The weighted sum or mean over all axes but the first.
 
+    'sum': sum_i w_i x_i,    'mean': sum_i w_i x_i / sum_i w_i.
+
   Args:
     values: `[B, ...]`.
-    weights: broadcastable to `values`, from 0; None weighs all by 1.
-    reduction: 'mean' divides by the sum of the weights, 'sum' does not.
+    weights: broadcastable to `values`, at least 0; None weighs all by 1.
+    reduction: 'mean' or 'sum'.
 
   Returns:
     `[B]`; zero where all weights are zero.
 
   Raises:
-    ValueError: no such reduction.
+    ValueError: an unknown reduction.
   """
   check_choice('reduction', reduction, REDUCTIONS)
   axes = list(range(1, values.shape.rank))
@@ -38,7 +40,7 @@ def reduce(values: tf.Tensor, weights: Optional[tf.Tensor], reduction: str) -> t
 
 def squared_error(values: tf.Tensor, target: tf.Tensor, weights: Optional[tf.Tensor] = None,
                   reduction: str = 'mean') -> tf.Tensor:
-  """The reduced squared difference `[B]` of `[B, ...]` from its target; weights as in `reduce`.
+  """The reduced squared difference (x - target)^2 `[B]` of values `[B, ...]`; weights as in `reduce`.
 
   Labels of weight zero are replaced before they meet the values, so that not even a NaN reaches the gradient.
   """
@@ -49,7 +51,7 @@ def squared_error(values: tf.Tensor, target: tf.Tensor, weights: Optional[tf.Ten
 
 def instance_squared_error(values: tf.Tensor, target: tf.Tensor, weights: Optional[tf.Tensor] = None,
                            reduction: str = 'mean') -> tf.Tensor:
-  """The reduced squared difference `[B]` of `[B, ...]` from its target, times the weights `[B]` of the instances."""
+  """The reduced squared difference `[B]` of values `[B, ...]` from their target, times the instances' weights `[B]`."""
   if weights is None:
     return squared_error(values, target, reduction=reduction)
   shape = [-1] + [1] * (values.shape.rank - 1)
@@ -67,9 +69,13 @@ def safe_norm(vectors: tf.Tensor) -> tf.Tensor:
 def combine(terms: Mapping[str, tf.Tensor], weights: Mapping[str, float]) -> tf.Tensor:
   """The objective of Eq. 7: the sum of the terms, each times its weight.
 
+    L = L_Art + lambda L_Sh + L_Lap + L_Feat + L_Ref (+ L_2D), each term with a weight.
+
+  The paper's weights, and whether L_2D is in its sum, are not known.
+
   Args:
     terms: name -> `[B]`.
-    weights: name -> number, one for each term. A term of weight 0 is left out, and takes no part in gradients.
+    weights: name -> number, one for each term. A term of weight 0 is left out and has no gradient.
 
   Returns:
     `[B]`.

@@ -1,1 +1,1 @@
-"""Methods: ways to answer a task, trained or not (methods/method.py is the interface)."""
+"""Methods: ways to answer a task, trained or not (the interface is in methods/method.py)."""

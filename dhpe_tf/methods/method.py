@@ -1,7 +1,7 @@
 """The interface of a method: one way to answer a task.
 
 A method that learns is a Keras model (`steps.TrainableMethod`); one that does not, such as a fit, is any object with
-these functions. Its inputs go by the names of the task's batch contract, its answers by those of the output contract.
+these functions. Its inputs have the names of the task's batch contract, its answers those of the output contract.
 """
 from collections.abc import Mapping, Sequence
 
@@ -16,8 +16,8 @@ class Method:
   """One way to answer a task.
 
   Attributes:
-    task: which.
-    can_refine: whether `refined` works.
+    task: the task that it answers.
+    can_refine: whether `refined` is implemented.
   """
 
   task: Task
@@ -25,20 +25,34 @@ class Method:
 
   @property
   def input_specs(self) -> dict[str, tf.TensorSpec]:
-    """What it takes of a batch, by name; axis 0 of each is the batch, of any size."""
+    """Specifications of its inputs, by their names in the batch; axis 0 of each is the batch, of any size."""
     raise NotImplementedError
 
   @property
   def output_specs(self) -> Mapping[str, tf.TensorSpec]:
-    """What it answers, by name."""
+    """Specifications of its answers, by name; axis 0 of each is the batch."""
     raise NotImplementedError
 
   def answer(self, inputs: Tensors) -> Tensors:
-    """The answers for a batch of inputs; may be called inside a tf.function."""
+    """Answers a batch of inputs; may be called inside a tf.function.
+
+    Args:
+      inputs: tensors by the names of `input_specs`.
+
+    Returns:
+      Tensors by the names of `output_specs`.
+    """
     raise NotImplementedError
 
   def refined(self, inputs: Tensors, steps: Sequence[int]) -> list[Tensors]:
-    """The answers after each of several numbers of steps of refinement, 0 being the plain answer.
+    """The answers after each of several numbers of steps of refinement.
+
+    Args:
+      inputs: tensors by the names of `input_specs`.
+      steps: numbers of steps; 0 is the plain answer.
+
+    Returns:
+      The answers, by name, for each of `steps`.
 
     Raises:
       UserError: the method has no refinement.
@@ -48,14 +62,18 @@ class Method:
   def signatures(self) -> dict[str, Signature]:
     """Further functions of a SavedModel, by name.
 
-    A signature 'refine' takes the method's inputs, the scalar int32 'steps', and what else it can use; of that, zeros
+    A signature 'refine' takes the method's inputs, the scalar int32 'steps', and any further known values; zeros there
     mean that nothing is known.
     """
     return {}
 
 
 def check(method: Method) -> None:
-  """Compares what a method takes and answers with its task's contracts; raises a UserError where they differ."""
+  """Compares a method's input and output specifications with its task's contracts.
+
+  Raises:
+    UserError: they differ.
+  """
   task, name = method.task, type(method).__name__
   takable = {entry_name: entry._replace(optional=True) for entry_name, entry in task.batch.items()}
   contract.check(method.input_specs, takable, f'what {name} takes of the task {task.name}', strict=True)
@@ -63,7 +81,7 @@ def check(method: Method) -> None:
 
 
 def inputs_of(batch: Tensors, specs: Mapping[str, tf.TensorSpec]) -> Tensors:
-  """What a method with these input specifications is given of a batch.
+  """The part of a batch that a method with the input specifications `specs` takes, by name.
 
   Raises:
     UserError: the batch lacks one of them.

@@ -9,12 +9,12 @@ from dhpe_tf.tasks.task import Task, Tensors
 
 
 class Losses(NamedTuple):
-  """What a batch costs.
+  """The losses of a batch, by instance.
 
   Attributes:
-    total: `[B]`, which the step minimises.
-    terms: by name each `[B]`, unweighted, for the logs.
-    weights: `[B]`, how much each instance counts; None for all alike.
+    total: `[B]`, whose weighted mean the step minimises.
+    terms: the terms of the total by name, each `[B]` and without its factor, for the logs.
+    weights: `[B]`, how much each instance counts; None counts all alike.
   """
 
   total: tf.Tensor
@@ -30,8 +30,8 @@ class Losses(NamedTuple):
 class TrainableMethod(tf.keras.Model, method.Method):
   """A functional Keras model that answers a task and learns from its batches.
 
-  A method overrides `losses`; where it wants to `measures`, `extended`, `extra_logs` and `begin_epoch`. In its
-  constructor it calls `watch` with the names of its terms and measures.
+  A subclass overrides `losses`, and where needed `measures`, `extended`, `extra_logs` and `begin_epoch`. Its
+  constructor calls `watch` with the names of its terms and measures.
   """
 
   def __init__(self, inputs: Mapping[str, tf.Tensor], outputs: Mapping[str, tf.Tensor], task: Task, name: str):
@@ -50,7 +50,7 @@ class TrainableMethod(tf.keras.Model, method.Method):
     return {name: value for name, value in self.output.items() if not isinstance(value, (list, tuple))}
 
   def answer(self, inputs: Tensors) -> Tensors:
-    """Its outputs outside of training."""
+    """The model's outputs for `inputs`, not in training mode."""
     return self(inputs, training=False)
 
   def watch(self, terms: list[str], measures: list[str], training_only: list[str] = ()) -> None:
@@ -65,18 +65,21 @@ class TrainableMethod(tf.keras.Model, method.Method):
 
   @property
   def metrics(self) -> list[tf.keras.metrics.Metric]:
-    """The means that the steps report."""
+    """The Keras metrics that the steps report: means over the instances since their reset."""
     return [*self._means.by_name.values(), *self._means.training_only.values()]
 
-  # What a method says.
+  # What a subclass defines.
 
   def losses(self, batch: Tensors, outputs: Tensors, training: bool) -> Losses:
     """The losses of a batch.
 
     Args:
-      batch: of the task.
-      outputs: of this model for it.
-      training: how networks that run once more for a loss behave.
+      batch: of the task, by the names of its batch contract.
+      outputs: of this model for the batch.
+      training: whether networks that run again for a loss (on masked pictures) run in training mode.
+
+    Returns:
+      `Losses`, each `[B]`.
     """
     raise NotImplementedError(f'{type(self).__name__} defines no losses')
 
@@ -86,7 +89,7 @@ class TrainableMethod(tf.keras.Model, method.Method):
     return {}
 
   def extended(self, batch: Tensors) -> Tensors:
-    """The batch that a training step learns from; the given instances come first, those that are added after them."""
+    """The batch `[B + N]` that a training step learns from: the B given instances, then N added ones (here none)."""
     return batch
 
   def extra_logs(self, weights: tf.Tensor, count: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -95,7 +98,11 @@ class TrainableMethod(tf.keras.Model, method.Method):
     return {}
 
   def begin_epoch(self, epoch: int) -> bool:
-    """Takes note of the epoch that begins, from 0; returns whether a compiled `train_step` must be compiled anew."""
+    """Tells the method which epoch (from 0) begins, so that it can change its step.
+
+    Returns:
+      Whether the step changes, so that a compiled `train_step` must be compiled anew.
+    """
     del epoch
     return False
 
@@ -107,9 +114,9 @@ class TrainableMethod(tf.keras.Model, method.Method):
 
       L = sum_b w_b L_b / sum_b w_b, b over the instances of all replicas.
 
-    Each replica divides its own sum by the weight of all, and the optimizer adds up the replicas' gradients (and clips
-    them afterwards), so the number of replicas does not change the step. What does is batch normalisation by each
-    replica's own statistics, unless it is frozen.
+    Each replica divides its own sum by the weights of all replicas, and the optimizer adds up the replicas' gradients
+    (and clips them afterwards), so the number of replicas does not change the step. The exception is batch
+    normalisation that is not frozen: each replica uses its own statistics.
     """
     batch = self.extended(data)
     with tf.GradientTape() as tape:
@@ -135,10 +142,11 @@ class TrainableMethod(tf.keras.Model, method.Method):
 
   @property
   def _scales_losses(self) -> bool:
+    """Whether the optimizer scales losses (mixed float16), so that small gradients do not vanish."""
     return isinstance(self.optimizer, tf.keras.mixed_precision.LossScaleOptimizer)
 
   def _report_training(self, given: Tensors, outputs: Tensors, losses: Losses) -> Tensors:
-    """The means over the instances that were given, and what only a training step tells."""
+    """The means over the given instances, without the added ones, and the values of `extra_logs`."""
     count = tf.shape(tf.nest.flatten(given)[0])[0]
     logs = self._report(given, *tf.nest.map_structure(lambda x: x[:count], (outputs, losses)))
     for name, values in self.extra_logs(losses.weights, count).items():
@@ -147,6 +155,7 @@ class TrainableMethod(tf.keras.Model, method.Method):
     return logs
 
   def _report(self, batch: Tensors, outputs: Tensors, losses: Losses) -> Tensors:
+    """Updates the means of the losses, terms and measures of a batch; returns all of them by name."""
     means, weights = self._means.by_name, losses.known_weights
     means['loss'].update_state(losses.total, weights)
     for name, values in losses.terms.items():
@@ -157,7 +166,7 @@ class TrainableMethod(tf.keras.Model, method.Method):
 
 
 class _Means:
-  """Metrics by name; in an object of our own, because Keras takes those in a dict or attribute for weights."""
+  """Keras means by name, in an object of our own: Keras would track those in a dict or attribute as weights."""
 
   def __init__(self, names: list[str] = (), training_only: list[str] = ()):
     self.by_name = {name: tf.keras.metrics.Mean(name=name) for name in names}
@@ -165,5 +174,5 @@ class _Means:
 
 
 def _sum_over_replicas(values: tf.Tensor) -> tf.Tensor:
-  """The sum of values [B] over all replicas."""
+  """The sum [] of values [B] over all replicas."""
   return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, tf.reduce_sum(values))

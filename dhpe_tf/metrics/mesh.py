@@ -6,8 +6,8 @@ from scipy import spatial
 def f_score(predictions: np.ndarray, truth: np.ndarray, threshold: float) -> np.ndarray:
   """The F-score at a distance, between two sets of vertices, as FreiHAND and HO-3D count it.
 
-  Precision is the share of predicted vertices with a true one nearer than the threshold, recall the share of true ones
-  with a predicted one; the score is their harmonic mean.
+  Precision P is the share of predicted vertices with a true one nearer than the threshold, recall R the share of true
+  ones with a predicted one nearer than it; the score is their harmonic mean, F = 2 P R / (P + R).
 
   Args:
     predictions: `[N, V, 3]`.

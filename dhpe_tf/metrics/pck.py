@@ -7,7 +7,7 @@ from typing import Optional
 
 import numpy as np
 
-# Thresholds in metres. What papers call the AUC of 20 to 50 mm is one of two things, about 0.01 apart.
+# Thresholds in metres. The "AUC of 20 to 50 mm" of papers is one of the first two, about 0.01 apart.
 THRESHOLDS_M = {
     # The evaluation code of Zimmermann and Brox: 12 thresholds from 21.05 to 50 mm.
     'zb': np.linspace(0., .05, 20)[8:],
@@ -20,6 +20,8 @@ THRESHOLDS_M = {
 
 def pck_curve(errors: np.ndarray, valid: Optional[np.ndarray], thresholds: np.ndarray) -> np.ndarray:
   """The share of keypoints whose error is at most each threshold.
+
+    PCK(threshold) = mean over keypoints k of sum_n valid_nk [error_nk <= threshold] / sum_n valid_nk.
 
   Args:
     errors: `[N, K]` distances; entries that are not valid may be anything.
@@ -39,21 +41,28 @@ def pck_curve(errors: np.ndarray, valid: Optional[np.ndarray], thresholds: np.nd
 
 
 def auc(curve: np.ndarray, thresholds: np.ndarray) -> float:
-  """The area under a curve `[T]` over its thresholds `[T]` by the trapezoid rule, over that of a curve of ones."""
+  """The area under a curve `[T]` over its thresholds `[T]`, divided by that of a curve of ones: 1.0 is perfect.
+
+  By the trapezoid rule, for a curve y over thresholds x: sum_t (x_{t+1} - x_t) (y_t + y_{t+1}) / 2 / (x_T - x_1).
+  """
   curve, thresholds = np.asarray(curve, np.float64), np.asarray(thresholds, np.float64)
-  # The trapezoid rule as weights; NumPy 2 has renamed its own.
+  # The trapezoid rule as weights: np.trapz has another name in NumPy 2.
   steps = np.diff(thresholds) / 2
   weights = np.append(steps, 0.) + np.insert(steps, 0, 0.)
   return float((weights * curve).sum() / weights.sum())
 
 
 def pck(errors: np.ndarray, valid: Optional[np.ndarray], threshold: float) -> float:
-  """The share at one threshold; see `pck_curve`."""
+  """The share of keypoints whose error is at most one threshold; see `pck_curve`."""
   return float(pck_curve(errors, valid, np.array([threshold]))[0])
 
 
 def checked(errors: np.ndarray, valid: Optional[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-  """The errors as float64 and the validity as bool, both `[N, K]`, or a ValueError that says what is wrong."""
+  """The errors as float64 and the validity as bool, both `[N, K]`.
+
+  Raises:
+    ValueError: the shapes differ or are not `[N, K]`, or no entry is valid.
+  """
   errors = np.asarray(errors, np.float64)
   counts = np.ones(errors.shape, bool) if valid is None else np.asarray(valid) > 0
   if errors.ndim != 2 or counts.shape != errors.shape:

@@ -1,6 +1,7 @@
 """Distances of keypoints from the truth, and the alignments after which they are measured.
 
-All take points `[N, K, D]` (keypoints or vertices, any unit) and compute in float64; none changes its inputs.
+All take points `[N, K, D]` (keypoints or vertices, any unit) and compute in float64; none changes its inputs. Below,
+p_k are the points of a prediction, t_k those of the truth, and r is the root.
 """
 from typing import NamedTuple, Optional
 
@@ -17,7 +18,7 @@ class EndPointError(NamedTuple):
 
 
 def joint_errors(predictions: np.ndarray, truth: np.ndarray) -> np.ndarray:
-  """Euclidean distances `[N, K]` between points `[N, K, D]`."""
+  """Euclidean distances |p_k - t_k| `[N, K]` between points `[N, K, D]`."""
   return np.linalg.norm(np.asarray(predictions, np.float64) - np.asarray(truth, np.float64), axis=-1)
 
 
@@ -28,7 +29,7 @@ def end_point_error(errors: np.ndarray, valid: Optional[np.ndarray] = None, per_
     errors: `[N, K]` distances.
     valid: `[N, K]`, entries above zero count; None counts all.
     per_keypoint: take mean and median for each keypoint, then the mean over keypoints (Zimmermann and Brox 2017,
-      FreiHAND); or else over all valid entries together. The means agree where all entries are valid.
+      FreiHAND); False takes them over all valid entries together. The means agree where all entries are valid.
 
   Returns:
     The mean and the median.
@@ -44,14 +45,26 @@ def end_point_error(errors: np.ndarray, valid: Optional[np.ndarray] = None, per_
 
 
 def align_root(predictions: np.ndarray, truth: np.ndarray, root: int = 9) -> np.ndarray:
-  """Moves each prediction so that its root lies on the true one."""
+  """Moves each prediction `[N, K, D]` so that its root lies on the true one: p_k - p_r + t_r, `[N, K, D]`."""
   predictions, truth = np.asarray(predictions, np.float64), np.asarray(truth, np.float64)
   return predictions - predictions[:, root:root + 1] + truth[:, root:root + 1]
 
 
 def align_root_bone(predictions: np.ndarray, truth: np.ndarray, root: int = 9,
                     bone: tuple[int, int] = (0, 9)) -> np.ndarray:
-  """Scales each prediction so that one bone has its true length, then moves its root onto the true one."""
+  """Scales each prediction so that one bone has its true length, then moves its root onto the true one.
+
+    s (p_k - p_r) + t_r,    s = |t_a - t_b| / |p_a - p_b|.
+
+  Args:
+    predictions: `[N, K, D]`.
+    truth: `[N, K, D]`.
+    root: index r of the root keypoint.
+    bone: indices (a, b) of the bone's ends.
+
+  Returns:
+    `[N, K, D]` in the frame of the truth.
+  """
   predictions, truth = np.asarray(predictions, np.float64), np.asarray(truth, np.float64)
   lengths = [np.linalg.norm(points[:, bone[0]] - points[:, bone[1]], axis=-1) for points in (truth, predictions)]
   return _scale_about(predictions, truth, root, _ratio(*lengths))
@@ -60,6 +73,8 @@ def align_root_bone(predictions: np.ndarray, truth: np.ndarray, root: int = 9,
 def align_root_scale(predictions: np.ndarray, truth: np.ndarray, root: int = 9,
                      valid: Optional[np.ndarray] = None) -> np.ndarray:
   """Scales each prediction about its root by the least-squares factor, and moves the root onto the true one.
+
+    s (p_k - p_r) + t_r,    s = sum_k (p_k - p_r) . (t_k - t_r) / sum_k |p_k - p_r|^2.
 
   Args:
     predictions: `[N, K, D]`.
@@ -82,12 +97,14 @@ def align_centroid(predictions: np.ndarray, truth: np.ndarray, valid: Optional[n
                    scale: bool = False) -> np.ndarray:
   """Moves the centroid of the valid keypoints onto the true one, for data without a root keypoint.
 
+    s (p_k - mean p) + mean t,    s = 1, or mean_k |t_k - mean t| / mean_k |p_k - mean p|.
+
   Args:
     predictions: `[N, K, D]`.
     truth: `[N, K, D]`.
     valid: `[N, K]`, keypoints above zero count; None takes all.
-    scale: scale the mean distance from the centroid to the true one, too. That is mild: with the five fingertips of
-      Dexter+Object it forgives most of what depth can do wrong.
+    scale: whether to scale, too, to the true mean distance from the centroid. That is a mild protocol: with the five
+      fingertips of Dexter+Object it hides most errors of depth.
 
   Returns:
     `[N, K, D]` in the frame of the truth.
@@ -103,17 +120,23 @@ def align_centroid(predictions: np.ndarray, truth: np.ndarray, valid: Optional[n
 
 def align_procrustes(predictions: np.ndarray, truth: np.ndarray, valid: Optional[np.ndarray] = None,
                      scale: bool = True, mirror: bool = False) -> np.ndarray:
-  """The similarity transform of each prediction that is nearest to the truth by least squares.
+  """Aligns each prediction to the truth by the similarity transform that is best by least squares.
+
+    (s, R) = argmin sum_k w_k |s (p_k - mean p) R + mean t - t_k|^2,    points as rows.
+
+  With the singular value decomposition U diag(sigma) V^T of sum_k w_k (p_k - mean p)^T (t_k - mean t) and d = diag(1,
+  .., 1, +-1), its last sign that of det(U) det(V) (Umeyama 1991): R = U d V^T, s = sum_i d_i sigma_i / sum_k w_k |p_k -
+  mean p|^2.
 
   Args:
     predictions: `[N, K, D]`.
     truth: `[N, K, D]`.
     valid: `[N, K]`, keypoints above zero determine the transform; None takes all.
     scale: False allows rotation and translation only.
-    mirror: allows a reflection, as the evaluation code of FreiHAND and HO-3D does, which takes any orthogonal matrix.
+    mirror: allows a reflection (all signs of d are +), as the evaluation code of FreiHAND and HO-3D does.
 
   Returns:
-    `[N, K, D]` in the frame of the truth. The error after it is what papers call PA-MPJPE or PA-MPVPE.
+    `[N, K, D]` in the frame of the truth. The error after it is the PA-MPJPE or PA-MPVPE of papers.
   """
   predictions, truth = np.asarray(predictions, np.float64), np.asarray(truth, np.float64)
   weights = _weights(truth, valid)
@@ -132,10 +155,17 @@ def align_procrustes(predictions: np.ndarray, truth: np.ndarray, valid: Optional
 
 
 def acceleration_error(predictions: np.ndarray, truth: np.ndarray, frames_per_second: float = 1.) -> float:
-  """Mean length of the difference of accelerations along a video, for points `[T, K, D]` of T > 2 frames.
+  """Mean length of the difference of accelerations along a video.
+
+    mean over frames f and points k of |a_f(p_k) - a_f(t_k)|,    a_f(x) = (x_{f+1} - 2 x_f + x_{f-1}) fps^2.
+
+  Args:
+    predictions: `[T, K, D]`, T > 2 frames.
+    truth: `[T, K, D]`.
+    frames_per_second: of the video.
 
   Returns:
-    Units a second squared; with the default 1, units a frame squared.
+    Units per second squared; with the default 1, units per frame squared.
 
   Raises:
     ValueError: fewer than three frames.
@@ -158,11 +188,11 @@ def _filled(points: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 
 def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
-  """A positive scale factor `[N]`, 1 where it is not determined."""
+  """The positive scale factor above / below `[N]`, 1 where either is not above 0."""
   fine = (below > 0) & (above > 0)
   return np.where(fine, above, 1.) / np.where(fine, below, 1.)
 
 
 def _scale_about(predictions: np.ndarray, truth: np.ndarray, root: int, factor: np.ndarray) -> np.ndarray:
-  """Scales by factor `[N]` about the root, then moves the root onto the true one."""
+  """The points s (p_k - p_r) + t_r, `[N, K, D]`, with factors s `[N]`."""
   return (predictions - predictions[:, root:root + 1]) * factor[:, None, None] + truth[:, root:root + 1]

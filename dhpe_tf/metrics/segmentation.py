@@ -11,8 +11,8 @@ def confusion(predictions: np.ndarray, truth: np.ndarray, classes: int = 2,
 
   Args:
     predictions: class numbers of any shape, or for two classes masks in [0, 1], where above one half is hand.
-    truth: the same, of the same shape.
-    classes: how many.
+    truth: the true ones, of the same shape.
+    classes: number of classes.
     valid: pixels above zero count; None counts all.
 
   Raises:
@@ -29,7 +29,7 @@ def confusion(predictions: np.ndarray, truth: np.ndarray, classes: int = 2,
 
 
 def as_classes(mask: np.ndarray) -> np.ndarray:
-  """Class numbers int64 of a mask: floating values are hand where above one half."""
+  """Class numbers int64 of a mask: floating values above one half are hand (1), others background (0)."""
   mask = np.asarray(mask)
   return (mask > 0.5 if np.issubdtype(mask.dtype, np.floating) else mask).astype(np.int64)
 
@@ -81,7 +81,14 @@ def mask_iou(mask: tf.Tensor, target: tf.Tensor, dtype: tf.DType = tf.float32) -
 
 
 def hand_iou(predictions: np.ndarray, truth: np.ndarray) -> np.ndarray:
-  """`mask_iou` of arrays: `[N]` float64 for masks `[N, H, W]` of classes or values in 0..1.
+  """`mask_iou` of NumPy arrays.
+
+  Args:
+    predictions: `[N, H, W]`, classes (above 0 is hand) or values in 0..1.
+    truth: `[N, H, W]`, likewise.
+
+  Returns:
+    `[N]` float64.
 
   Raises:
     ValueError: the shapes differ.

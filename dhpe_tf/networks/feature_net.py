@@ -1,4 +1,7 @@
-"""The feature net F: picture -> 2048 numbers (paper section 3.1, Eq. 2), as a head on a trunk's coarsest map."""
+"""The feature net F: picture [B, S, S, 3] -> features [B, 2048] (paper section 3.1, Eq. 2).
+
+F is a trunk (`backbones`) with the head of this file on its coarsest map `c5`.
+"""
 import gin
 import tensorflow as tf
 
@@ -14,9 +17,9 @@ def feature_head(levels: dict, pooling: str = 'average', size: int = FEATURE_SIZ
 
   Args:
     levels: a trunk's output maps (symbolic), of which `c5` [B, h, w, C] is used.
-    pooling: 'average' is the paper's: the mean over the map; where the trunk has not `size` channels (all but
-      ResNet-50), a dense layer with ReLU follows. 'grid' keeps the layout, which a short training makes more of: the
-      map is resampled to 4x4 cells, mixed down to size / 16 channels and flattened.
+    pooling: 'average' is the paper's: the mean over the map, followed by a dense layer with ReLU where the trunk does
+      not have `size` channels (all but ResNet-50). 'grid' keeps the layout, which suits short trainings: the map is
+      resampled to 4x4 cells, reduced to size / 16 channels by a 1x1 convolution and flattened.
     size: length of the feature vector.
 
   Returns:

@@ -7,7 +7,7 @@ from dhpe_tf.rendering import crop_view, silhouette
 
 
 class PosedHand(tf.keras.layers.Layer):
-  """Parameters h [B, 63] -> the hand in crop space: V = s R(q) LBS(pose, shape) + t (paper section 3.2)."""
+  """Parameters h [B, 63] -> the hand in crop space: V = s R(q) LBS(pose, shape) + t (paper section 3.2, Eq. 4)."""
 
   def __init__(self, hand_model: HandModel, **kwargs):
     super().__init__(dtype='float32', **kwargs)
@@ -21,8 +21,8 @@ class PosedHand(tf.keras.layers.Layer):
       inputs: h [B, 63].
 
     Returns:
-      pose [B, 45], shape [B, 10], camera [B, 8], units_per_metre [B]; in crop space vertices [B, V, 3], joints_2d
-      [B, 21, 2] and joints_3d [B, 21, 3].
+      pose [B, 45], shape [B, 10], camera [B, 8] with a unit quaternion, units_per_metre [B] (the scale s); in crop
+      space vertices [B, V, 3], joints_2d [B, 21, 2] (the x and y of joints_3d) and joints_3d [B, 21, 3].
     """
     h = parameters.split(inputs)
     # q of any length -> the unit quaternion of the same rotation, [B, 4].
@@ -44,6 +44,6 @@ class Silhouette(tf.keras.layers.Layer):
 
   def call(self, inputs: tf.Tensor) -> tf.Tensor:
     """Draws vertices [B, V, 3] as the mask [B, size, size]."""
-    # It chooses its method in Python, which AutoGraph cannot follow.
+    # `silhouette` chooses its method in Python, which AutoGraph cannot follow.
     draw = tf.autograph.experimental.do_not_convert(silhouette.silhouette)
     return draw(crop_view.crop_to_pixels(inputs[..., :2], self._size), self._faces, (self._size, self._size))

@@ -1,4 +1,4 @@
-"""The keypoint net P: picture -> 21 heat maps of 32x32 (paper section 3.1, Eq. 3)."""
+"""The keypoint net P: picture [B, S, S, 3] -> heat maps [B, 32, 32, 21] (paper section 3.1, Eq. 3)."""
 from collections.abc import Callable
 
 import gin
@@ -13,6 +13,7 @@ _CPM_INPUT_SIZE = 256  # three poolings give 32
 
 
 def _convolutions(x: tf.Tensor, widths: tuple, kernel: int, name: str) -> tf.Tensor:
+  """Convolutions of `kernel` x `kernel` with `widths` channels, each with a leaky ReLU: [B, H, W, widths[-1]]."""
   for i, width in enumerate(widths):
     x = tf.keras.layers.Conv2D(width, kernel, padding='same', kernel_initializer='he_normal', name=f'{name}_{i + 1}')(x)
     x = tf.keras.layers.LeakyReLU(0.01)(x)
@@ -20,7 +21,7 @@ def _convolutions(x: tf.Tensor, widths: tuple, kernel: int, name: str) -> tf.Ten
 
 
 def _scores(x: tf.Tensor, name: str) -> tf.Tensor:
-  """The 1x1 convolution that gives the heat maps: linear, float32, begun near zero as most of a heat map is zero."""
+  """The 1x1 convolution to heat maps [B, H, W, 21]: linear, float32, near zero at first, as most of a heat map is."""
   start = tf.keras.initializers.RandomNormal(stddev=0.01)
   return tf.keras.layers.Conv2D(NUM_KEYPOINTS, 1, kernel_initializer=start, dtype='float32', name=name)(x)
 
@@ -38,7 +39,7 @@ def pose_machine(image_size: int, stages: int = 3, width: float = 1.0) -> tf.ker
     width: multiplies the channels of all hidden layers.
 
   Returns:
-    A model from images [B, S, S, 3] in 0..1 to a list of heat maps [B, 32, 32, 21], one a stage.
+    A model from images [B, S, S, 3] in 0..1 to a list of heat maps [B, 32, 32, 21], one per stage.
   """
 
   def scaled(*channels: int) -> tuple:
@@ -65,7 +66,7 @@ def pyramid_decoder(levels: dict, channels: int = 64) -> tf.keras.Model:
   """Builds the light keypoint net: a feature pyramid (Lin et al., CVPR 2017) on the maps of the feature net's trunk.
 
   It goes from the coarsest map to the finest that is not larger than a heat map (`c2` for images of 128 px, `c3` for
-  224 and 256), and reads the heat maps off there.
+  224 and 256); a 1x1 convolution there gives the heat maps.
 
   Args:
     levels: a trunk's output maps (symbolic).
@@ -101,7 +102,7 @@ def _on_trunk(image: tf.Tensor, trunk: tf.keras.Model, levels: dict) -> list[tf.
   return pyramid_decoder(trunk.output)(levels)
 
 
-# Name -> (image, trunk, the trunk's maps of the image) -> heat maps; a further net is one more entry.
+# Name -> (image, trunk, the trunk's maps of the image) -> heat maps; a new net is one more entry.
 KEYPOINT_NETS: dict[str, Callable] = {'pose_machine': _beside_trunk, 'pyramid_decoder': _on_trunk}
 
 
@@ -112,7 +113,10 @@ def heatmap_stages(name: str, image: tf.Tensor, trunk: tf.keras.Model, levels: d
     name: a key of KEYPOINT_NETS.
     image: [B, S, S, 3] in 0..1.
     trunk: of the feature net (`backbones.backbone`).
-    levels: its maps for the image.
+    levels: the trunk's maps for the image, by name.
+
+  Returns:
+    Maps [B, 32, 32, 21], one per stage.
 
   Raises:
     UserError: an unknown name.

@@ -16,7 +16,7 @@ _DTYPES = {'FloatStorage': np.dtype('<f4'), 'LongStorage': np.dtype('<i8')}
 
 
 class _Storage:
-  """Values that follow the pickles in the file; filled in after the state dictionary has been read."""
+  """A block of values [n]; they follow the pickles in the file and are filled in after the state dictionary."""
 
   def __init__(self, dtype: np.dtype):
     self.dtype = dtype
@@ -24,12 +24,13 @@ class _Storage:
 
 
 class _Tensor:
-  """A strided view of a storage."""
+  """A strided view of a storage: its offset, shape and strides in elements."""
 
   def __init__(self, storage: _Storage, offset: int, shape: tuple, strides: tuple, *unused):
     self.storage, self.offset, self.shape, self.strides = storage, offset, shape, strides
 
   def to_numpy(self) -> np.ndarray:
+    """A copy of the tensor's values; a ValueError if it reaches beyond its storage."""
     values = self.storage.values[self.offset:]
     last = sum((size - 1) * stride for size, stride in zip(self.shape, self.strides))
     if last >= len(values) or min(self.strides, default=0) < 0:
@@ -39,7 +40,7 @@ class _Tensor:
 
 
 class _Unpickler(pickle.Unpickler):
-  """Allows what a state dictionary is made of and nothing else."""
+  """An unpickler that resolves the four names of a state dictionary and refuses all others."""
 
   def __init__(self, file):
     super().__init__(file)

@@ -1,4 +1,4 @@
-"""Descent on many independent problems at once, inside the graph: each keeps its best step and stops by itself."""
+"""Descent on many independent problems at once, in one graph: each instance keeps its best step and stops by itself."""
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -7,7 +7,7 @@ import tensorflow as tf
 
 
 class Descent(NamedTuple):
-  """What a descent found.
+  """The result of a descent.
 
   Attributes:
     best: `[B, P]` the variables with the lowest objective seen, the starting point included.
@@ -15,7 +15,7 @@ class Descent(NamedTuple):
     objectives: `[B, steps + 1]` the objective before each step and after the last; an instance that stopped repeats its
       last value.
     steps_taken: `[B]` int32, steps until the instance stopped.
-    best_by_step: `[B, steps + 1, P]` what `best` would be after so many steps.
+    best_by_step: `[B, steps + 1, P]` the value of `best` after 0, 1, .., steps steps.
   """
 
   best: tf.Tensor
@@ -26,7 +26,19 @@ class Descent(NamedTuple):
 
 
 class _State(NamedTuple):
-  """Loop variables of `descend`."""
+  """Loop variables of `descend`.
+
+  Attributes:
+    step: int32 [], number of the step.
+    variables: `[B, P]` x.
+    moments: Adam's m and v, each `[B, P]`.
+    best, best_objective: `[B, P]` and `[B]`, as of `Descent`.
+    last_objective: `[B]` the objective at the last step, infinite before the first.
+    since_progress: int32 `[B]`, steps since the last progress.
+    steps_taken: int32 `[B]`.
+    active: bool `[B]`, whether an instance goes on.
+    objectives, bests: the last objective and the best variables of each step, `[B]` and `[B, P]`.
+  """
 
   step: tf.Tensor
   variables: tf.Tensor
@@ -42,7 +54,7 @@ class _State(NamedTuple):
 
 
 def _start(variables: tf.Tensor, steps: tf.Tensor) -> _State:
-  """The state before the first step."""
+  """The state before the first step, at `variables` [B, P]; no objective is known yet."""
   zeros, batch = tf.zeros_like(variables), tf.shape(variables)[0]
   never = tf.fill([batch], tf.constant(float('inf'), variables.dtype))
   count = tf.zeros([batch], tf.int32)
@@ -53,7 +65,11 @@ def _start(variables: tf.Tensor, steps: tf.Tensor) -> _State:
 
 
 def _judge(state: _State, value: tf.Tensor, patience: int, tolerance: float) -> _State:
-  """Takes note of the objective at the current variables: what is best, who goes on."""
+  """Updates the best variables, the lists and `active` by the objective `value` [B] at the current variables.
+
+  An instance goes on while its objective is finite and has fallen, within the last `patience` steps, by more than
+  tolerance * |value| below the best before.
+  """
   value = tf.where(state.active, value, state.last_objective)
   better = state.active & (value < state.best_objective)
   # Any finite value is progress over the infinity before the first step.
@@ -74,24 +90,29 @@ def _judge(state: _State, value: tf.Tensor, patience: int, tolerance: float) -> 
 def descend(objective: Callable[[tf.Tensor], tf.Tensor], start: tf.Tensor, steps: tf.Tensor, rates: tf.Tensor,
             method: str = 'adam', beta_1: float = 0.8, beta_2: float = 0.95, patience: int = 12,
             tolerance: float = 1e-3) -> Descent:
-  """Minimises `objective` from `start` for each instance on its own.
+  """Minimises `objective` E from `start` for each instance on its own.
 
-  The paper's Eq. 13 is plain gradient descent with a step size that is not known; `method='gradient'` is that. Adam,
-  the default, needs no tuning between angles, metres and quaternions.
+  With the gradient g = dE / dx and the step sizes gamma, step t = 1, 2, .. is
+
+    'gradient':  x <- x - gamma g, the descent of the paper's Eq. 13 (whose step size is not known);
+    'adam':      m <- beta_1 m + (1 - beta_1) g,    v <- beta_2 v + (1 - beta_2) g^2,
+                 x <- x - gamma (m / (1 - beta_1^t)) / (sqrt(v / (1 - beta_2^t)) + 1e-8).
+
+  Adam, the default, needs no tuning between angles, crop units and quaternions.
 
   Args:
     objective: takes `[B, P]`, returns `[B]`; instance b depends on row b alone.
     start: `[B, P]`.
-    steps: scalar int32, at most so many steps; 0 returns the start.
-    rates: step size of each variable, `[P]`.
+    steps: scalar int32, the largest number of steps; 0 returns the start.
+    rates: gamma, the step size of each variable, `[P]`.
     method: 'adam' or 'gradient'.
     beta_1: decay of Adam's first moment.
     beta_2: decay of Adam's second moment. Both are lower than in training because the runs are short.
-    patience: an instance stops after so many steps without progress.
-    tolerance: fall below the best, relative to the objective, that counts as progress.
+    patience: number of steps without progress after which an instance stops.
+    tolerance: decrease below the best, relative to the objective, that counts as progress.
 
   Returns:
-    The result; never worse than the start. Where the objective or its gradient is not finite the instance stops.
+    `Descent`, never worse than the start. An instance whose objective or gradient is not finite stops.
 
   Raises:
     ValueError: an unknown method.

@@ -8,10 +8,10 @@ import tensorflow as tf
 
 
 class Swarm(NamedTuple):
-  """What a swarm found.
+  """The result of a swarm.
 
   Attributes:
-    best: `[B, P]` the best place that any particle has seen, of each problem.
+    best: `[B, P]` the place with the lowest objective that any particle of each problem has seen.
     best_objective: `[B]` its objective.
     objectives: `[B, generations + 1]` the best objective after each generation, the start first; it never rises.
   """
@@ -37,28 +37,32 @@ def constriction(cognitive: float, social: float) -> float:
 def minimise_by_swarm(objective: Callable[[tf.Tensor], tf.Tensor], start: tf.Tensor, low: np.ndarray, high: np.ndarray,
                       generations: int = 40, cognitive: float = 2.8, social: float = 1.3, perturb_every: int = 3,
                       perturb_share: float = 0.5, perturbed: int = 26, seed: int = 0) -> Swarm:
-  """Minimises `objective` inside a box.
+  """Minimises `objective` inside a box, for each problem with a swarm of its own.
 
-  v <- chi (v + cognitive r1 (own best - x) + social r2 (swarm's best - x)), x <- x + v, r1 and r2 uniform in each
-  coordinate. The defaults are those of Oikonomidis, Kyriazis and Argyros (BMVC 2011), who also throw a share of the
-  particles elsewhere in one finger angle every few generations, which keeps the swarm from closing too early.
+  A particle at x with velocity v moves by
+
+    v <- chi (v + cognitive r1 (own best - x) + social r2 (swarm's best - x)),    x <- clip(x + v, low, high),
+
+  r1 and r2 uniform in 0..1 in each coordinate, chi from `constriction`. The defaults are those of Oikonomidis, Kyriazis
+  and Argyros (BMVC 2011), who also set one finger angle of a share of the particles to a random value every few
+  generations, which keeps the swarm from contracting too early.
 
   Args:
     objective: takes `[N, P]`, returns `[N]`. It is called with all particles of all problems, N = B * particles, those
       of the first problem first.
     start: `[B, particles, P]` where the particles begin.
-    low: `[P]` the box.
-    high: `[P]`.
-    generations: steps of the swarm.
+    low: `[P]` lower bounds of the box.
+    high: `[P]` upper bounds.
+    generations: number of steps of the swarm.
     cognitive: pull toward a particle's own best; with `social` above 4.
     social: pull toward the swarm's best.
-    perturb_every: generations between two throws; 0 for none.
-    perturb_share: share of the particles thrown.
-    perturbed: the first so many coordinates may be thrown.
-    seed: of all chance; the same numbers give the same result.
+    perturb_every: generations between two perturbations; 0 for none.
+    perturb_share: probability with which a particle is perturbed: one coordinate becomes uniform in the box.
+    perturbed: the coordinate is one of the first `perturbed`.
+    seed: of the random numbers; the same seed gives the same result.
 
   Returns:
-    The result, never worse than the best particle of the start.
+    `Swarm`, never worse than the best particle of the start.
   """
   batch, particles, size = (d if known is None else known for d, known in zip(tf.unstack(tf.shape(start)), start.shape))
   low, high = tf.constant(low, start.dtype), tf.constant(high, start.dtype)

@@ -1,7 +1,8 @@
 """Contour edges of a closed mesh in the image, and the pixels they cross.
 
-An edge lies on the contour when one of its two faces is seen from the front and the other from behind. The list of
-pieces made here, one for every (contour edge, pixel it crosses), is all that the exact-area silhouette needs.
+An edge lies on the contour when one of its two faces is seen from the front and the other from behind: when the signs
+of their (b - a) cross (c - a), a, b and c a face's corners in the image, differ. The list of pieces made here, one for
+every (contour edge, pixel it crosses), is all that the exact-area silhouette needs.
 """
 from typing import NamedTuple, Optional
 
@@ -14,7 +15,7 @@ from dhpe_tf.rendering import ranges
 
 
 class ContourTopology(NamedTuple):
-  """What is known of a closed mesh before its vertices are: constants of the graph.
+  """The edges of a closed mesh, which do not depend on its vertices: constants of the graph.
 
   Attributes:
     faces: int32 [F, 3].
@@ -58,8 +59,8 @@ class Pieces(NamedTuple):
     column: int32 [P], -1 .. width - 1.
     length: [P], the part of the edge's own length that lies in the pixel.
     middle: [P], the middle of that part: 0 at the edge's first end, 1 at its second.
-    rise: [P], what the part adds to the winding of all that is on its right in its row: +- its height in pixels.
-    offset: [P], where in the pixel the middle lies: 0 at its left side, 1 at its right.
+    rise: [P], +- the part's height in pixels, which it adds to the winding of all points on its right in its row.
+    offset: [P], the place of the middle across the pixel: 0 at its left side, 1 at its right.
   """
 
   edge: tf.Tensor
@@ -79,9 +80,9 @@ class _Rows(NamedTuple):
     left, right: [R], least and greatest x of the part, pixels.
     length: [R], the part of the edge's own length that lies in the row.
     from_left: [R], place along the edge (0 at its first end, 1 at its second) at `left`.
-    signed_length: [R], what is added to it from `left` to `right`.
-    rise: [R], as of `Pieces`.
-    there: bool [R], or None if all entries are there.
+    signed_length: [R], increase of that place from `left` to `right`.
+    rise: [R], see `Pieces`.
+    there: bool [R], whether an entry is used; None if all are.
   """
 
   origin: tf.Tensor
@@ -127,7 +128,7 @@ def find_contour(vertices_px: tf.Tensor, topology: ContourTopology,
   Args:
     vertices_px: [V, B, 2], pixels, finite. Vertices come first so that each gather moves whole batches.
     topology: of the mesh.
-    budget: fixed length of the list; what is not there has length and winding 0.
+    budget: fixed length of the list; unused entries have length and winding 0.
 
   Returns:
     `ContourEdges` of the whole batch.
@@ -135,8 +136,8 @@ def find_contour(vertices_px: tf.Tensor, topology: ContourTopology,
   batch = tf.shape(vertices_px)[1]
   corner = [tf.gather(vertices_px, topology.faces[:, k]) for k in range(3)]
   (ax, ay), (bx, by) = (tf.unstack(other - corner[0], axis=-1) for other in corner[1:])
-  front = ax * by > ay * bx  # [F, B]
-  first, second = (tf.gather(front, topology.edge_faces[:, k]) for k in range(2))
+  front = ax * by > ay * bx  # (b - a) cross (c - a) > 0, [F, B]
+  first, second = (tf.gather(front, topology.edge_faces[:, k]) for k in range(2))  # [E, B] each
   kept, there = ranges.list_true(tf.reshape(tf.not_equal(first, second), [-1]), budget)
   edge, image = kept // batch, kept % batch
   winding = 1 - 2 * tf.cast(tf.gather(tf.reshape(first, [-1]), kept), vertices_px.dtype)
@@ -152,14 +153,19 @@ def find_contour(vertices_px: tf.Tensor, topology: ContourTopology,
 def find_pieces(contour: ContourEdges, height: int, width: int, budget: Optional[ranges.Budget] = None) -> Pieces:
   """Cuts the contour edges into the pieces that lie in one pixel each.
 
+  Within a row of pixels everything along an edge is linear in x: from `left` to `right` its place runs over
+  `signed_length` and its height over `rise`. So a pixel's share of both is (high - low) / (right - left), low and high
+  the edge's ends in the pixel; 1 for an upright edge.
+
   Args:
     contour: edges of the batch.
     height: of the image in pixels.
     width: of the image in pixels.
-    budget: fixed lengths of two lists, (edge, row) and (edge, pixel); what is not there has length 0.
+    budget: fixed lengths of two lists, (edge, row) and (edge, pixel); unused entries have length 0.
 
   Returns:
-    `Pieces`; those above, below and on the right of the image are left out, all on its left in one row are one piece.
+    `Pieces`. Those above, below and on the right of the image are left out; in each row, an edge's part on the left of
+    the image is one piece.
   """
   rows = _find_rows(contour, height, budget)
   left, right = rows.left, rows.right
@@ -171,7 +177,7 @@ def find_pieces(contour: ContourEdges, height: int, width: int, budget: Optional
   span, column, there = ranges.expand(first + 1, end + 1, budget)
   column = tf.cast(column, tf.int32) - 1
 
-  # What all pixels of a row share is worked out once a row.
+  # Per row: whatever its pixels share.
   per_width, upright = tf.math.reciprocal_no_nan(right - left), tf.cast(left >= right, left.dtype)
   table = ranges.table_of([left, right, rows.length, per_width, upright, rows.from_left, rows.signed_length, rows.rise])
   left, right, length, per_width, upright, from_left, signed_length, rise = ranges.columns_of(tf.gather(table, span))
@@ -192,7 +198,10 @@ def find_pieces(contour: ContourEdges, height: int, width: int, budget: Optional
 
 
 def _find_rows(contour, height, budget):
-  """Cuts the contour edges into the parts that lie in one row of pixels each: `_Rows`."""
+  """Cuts the contour edges into the parts that lie in one row of pixels each: `_Rows`.
+
+  An edge from (x, y) to (x + dx, y + dy) crosses the height h at place (h - y) / dy, clipped to 0 .. 1.
+  """
   end_y = contour.y + contour.dy
   first = tf.cast(tf.floor(ranges.clip(tf.minimum(contour.y, end_y), 0, height)), tf.int64)
   end = tf.cast(tf.math.ceil(ranges.clip(tf.maximum(contour.y, end_y), 0, height)), tf.int64)

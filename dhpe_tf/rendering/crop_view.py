@@ -1,4 +1,4 @@
-"""From crop space to the pixels of a rendered crop, and what a renderer may be given."""
+"""From crop space to the pixels of a rendered crop, and a guard against meshes that cannot be drawn."""
 from typing import Union
 
 import tensorflow as tf
@@ -6,6 +6,8 @@ import tensorflow as tf
 
 def crop_to_pixels(points_crop: tf.Tensor, size: Union[int, tuple[int, int]]) -> tf.Tensor:
   """Points of crop space in the pixels of an image of the crop.
+
+    x_px = (x + 1) width / 2,    y_px = (y + 1) height / 2,    z_px = z height / 2.
 
   Args:
     points_crop: [..., 2 or 3], crop space: the crop is [-1, 1] in x and y.
@@ -22,9 +24,9 @@ def crop_to_pixels(points_crop: tf.Tensor, size: Union[int, tuple[int, int]]) ->
 
 
 def empty_unless_drawable(vertices_px: tf.Tensor) -> tf.Tensor:
-  """Shrinks a mesh that cannot be drawn rightly to a point, so that it draws nothing and has no gradient.
+  """Shrinks meshes that cannot be drawn to a point, so that they draw nothing and have no gradient.
 
-  That is a mesh with any vertex that is not finite, or farther than 2^20 pixels from the image, where the rounding of
+  A mesh cannot be drawn if a vertex is not finite or has a coordinate beyond +-2^20 pixels, where the rounding of
   float32 would move its edges visibly.
 
   Args:

@@ -1,10 +1,22 @@
 """The differentiable silhouette: exact pixel coverage, from the contour edges alone.
 
-The winding number of a closed surface projected to the image, with every face counted positive, is the number of
-faces over a point. Half of it is 1 inside the silhouette (2, 3, .. where the surface folds over itself), 0 outside, and
-in the sum over faces only the contour edges remain: the integral over a pixel is a sum over the pieces of those edges
-in the pixel and on its left, as in the rendering of font outlines. Clipped to 1, it is the area of the pixel that the
-mesh covers (too large only where folds overlap within one partly covered pixel).
+The number of faces over a point of the image, halved, is a winding number: 1 inside the silhouette (2, 3, .. where the
+surface folds over itself), 0 outside. In the sum over faces only the contour edges remain, so the integral over a pixel
+is a sum over the pieces of those edges in the pixel and on its left, as in the rendering of font outlines:
+
+  area(row, column) = sum of rise (1 - offset) over the pieces in the pixel
+                      + sum of rise over the pieces on its left in the row,
+  alpha(row, column) = clip(area, 0, 1),
+
+`rise` the piece's signed height and `offset` the place of its middle across the pixel (`contour.Pieces`). alpha is the
+area of the pixel that the mesh covers (too large only where folds overlap within one partly covered pixel).
+
+An edge that moves changes the coverage of the pixels it crosses, and of no other. Its part of length l (as a share of
+the edge) whose middle lies at place m on the edge from p_0 to p_1 = p_0 + (dx, dy) gives
+
+  d alpha / d p_0 = (1 - m) l n,    d alpha / d p_1 = m l n,    n = winding (-dy, dx),
+
+and nothing where alpha is 0 or 1.
 """
 import functools
 from typing import Union
@@ -15,11 +27,11 @@ import tensorflow as tf
 
 from dhpe_tf.rendering import contour, crop_view, ranges
 
-# How far inside 0 .. 1 a coverage must be before it has a gradient, by type: above the rounding of the running sum.
+# A coverage has a gradient if it is farther than this from 0 and 1, by type: above the rounding of the running sum.
 _MARGIN = {tf.float32: 1e-5, tf.float64: 1e-12}
-# Columns summed by one small matrix product.
+# Number of columns that one small matrix product sums.
 _BLOCK = 16
-# Of images up to this width all columns are summed by one.
+# In images up to this width one product sums all columns.
 _AT_ONCE = 64
 
 
@@ -54,7 +66,7 @@ class ExactAreaSilhouette:
 
   def within_budget(self, vertices_px: tf.Tensor, image_size: tuple[int, int], edges: int = 512,
                     pieces: int = 4096) -> tuple[tf.Tensor, tf.Tensor]:
-    """The same in lists of fixed length, for XLA (jit_compile=True).
+    """Covered area of every pixel, computed in lists of fixed length, for XLA (jit_compile=True).
 
     Args:
       vertices_px: [B, V, 2 or 3], B static.
@@ -71,7 +83,7 @@ class ExactAreaSilhouette:
         batch * edges, batch * pieces, batch * pieces))
 
   def _silhouette(self, vertices_px, image_size, make_budget):
-    """Coverage and overflow; the lists get a budget made by `make_budget`, or None."""
+    """Coverage [B, height, width] and overflow, bool []; `make_budget` gives the lists' budget, or None."""
     vertices = crop_view.empty_unless_drawable(tf.convert_to_tensor(vertices_px)[..., :2])
     height, width = map(int, image_size)
 
@@ -84,7 +96,7 @@ class ExactAreaSilhouette:
     return alpha, overflow
 
   def _area(self, vertices, height, width, budget):
-    """(Coverage, overflow) of [V, B, 2] vertices and the gradient function."""
+    """((Coverage [B, height, width], overflow []), gradient function) of vertices [V, B, 2]."""
     shape = tf.shape(vertices)
     edges = contour.find_contour(vertices, self.topology, budget)
     pieces = contour.find_pieces(edges, height, width, budget)
@@ -95,18 +107,18 @@ class ExactAreaSilhouette:
       alpha = tf.where(~overflow, alpha, np.nan)
 
     def gradient(upstream, _):
-      """Moving an edge changes the coverage of the pixels it crosses, and of no other."""
+      """Gradient [V, B, 2] from upstream [B, height, width]: d alpha / d p_0 and d alpha / d p_1 of all pieces."""
       margin = _MARGIN[vertices.dtype]
       # Column -1, outside the image, is read as column 0 and then masked.
       where = pieces.row * width + tf.maximum(pieces.column, 0)
       coverage = tf.gather(tf.reshape(alpha, [-1]), where)
       active = (coverage > margin) & (coverage < 1 - margin) & (pieces.column >= 0)
-      push = tf.where(active, tf.gather(tf.reshape(upstream, [-1]), where), 0) * pieces.length
-      lower = push * pieces.middle
+      push = tf.where(active, tf.gather(tf.reshape(upstream, [-1]), where), 0) * pieces.length  # upstream l, [P]
+      lower = push * pieces.middle  # the share m of an edge's second end
       per_edge = tf.math.unsorted_segment_sum(ranges.table_of([push - lower, lower]), pieces.edge,
                                               tf.shape(edges.winding)[0])
-      normal = ranges.table_of([-edges.winding * edges.dy, edges.winding * edges.dx])
-      ends = per_edge[:, :, tf.newaxis] * normal[:, tf.newaxis, :]
+      normal = ranges.table_of([-edges.winding * edges.dy, edges.winding * edges.dx])  # n, [K, 2]
+      ends = per_edge[:, :, tf.newaxis] * normal[:, tf.newaxis, :]  # [K, end, 2]
       total = tf.math.unsorted_segment_sum(tf.reshape(ends, [-1, 2]), tf.reshape(edges.vertices, [-1]),
                                            shape[0] * shape[1])
       return tf.reshape(total, shape)
@@ -115,7 +127,7 @@ class ExactAreaSilhouette:
 
 
 def _running_area(pieces, rows, width):
-  """Sums the pieces from left to right: [rows, width], not yet clipped."""
+  """Area [rows, width], not yet clipped: the pieces summed from left to right."""
   right_part = pieces.rise * pieces.offset
   # A piece adds to its own pixel the part of the row that it bounds there, and the rest to all pixels after it. On the
   # left of the image all is rest. After the last pixel nothing is left to add to: negative places are not summed.
@@ -142,17 +154,19 @@ def _running_sum(values, columns):
 
 
 def _for_faces(faces: Union[np.ndarray, tf.Tensor]) -> ExactAreaSilhouette:
+  """The silhouette of faces [F, 3]; made once and kept."""
   return _cached(np.ascontiguousarray(faces, np.int32).tobytes())
 
 
 @functools.lru_cache(maxsize=16)
 def _cached(data: bytes) -> ExactAreaSilhouette:
+  """The silhouette of the faces whose int32 bytes are `data`: arrays cannot be keys of a cache."""
   return ExactAreaSilhouette(np.frombuffer(data, np.int32).reshape(-1, 3))
 
 
 def exact_area_silhouette(vertices_px: tf.Tensor, faces: Union[np.ndarray, tf.Tensor],
                           image_size: tuple[int, int]) -> tf.Tensor:
-  """The function of `ExactAreaSilhouette`; the topology of the faces is worked out once and kept.
+  """Covered area of every pixel, by `ExactAreaSilhouette`; the faces' topology is computed once and kept.
 
   Args:
     vertices_px: [B, V, 2 or 3], pixels.
@@ -171,11 +185,11 @@ def exact_area_within_budget(vertices_px: tf.Tensor, faces: Union[np.ndarray, tf
   """`exact_area_silhouette` in lists of fixed length where the batch is of a fixed size, for XLA (jit_compile=True).
 
   Args:
-    vertices_px: [B, V, 2 or 3], pixels. Where B is not static, as while Keras builds a model, nothing has a budget.
+    vertices_px: [B, V, 2 or 3], pixels. Where B is not static, as while Keras builds a model, lengths are not fixed.
     faces: int [F, 3] of a closed mesh.
     image_size: (height, width) in pixels.
-    edges: contour edges allowed an image, on average over the batch.
-    pieces_per_row: (contour edge, pixel) pairs allowed a row of pixels, likewise.
+    edges: contour edges allowed per image, on average over the batch.
+    pieces_per_row: (contour edge, pixel) pairs allowed per row of pixels, on average over the batch.
 
   Returns:
     [B, height, width] in 0 .. 1; all NaN if there are more, so that a training stops and names the batch.

@@ -1,11 +1,17 @@
 """Fragments: every (face, pixel) pair in which the face covers the pixel's centre, in one flat list for a whole batch.
 
 Each face's rows, then each row's span of pixels, are written out as one list; edge functions run on the list, and
-segment reductions by pixel answer what is seen. The work is in the pixels that faces cover, not in pixels x faces.
+segment reductions by pixel tell which face is seen. The work grows with the pixels that faces cover, not with pixels x
+faces.
 
-Rule of coverage: a pixel is covered if its centre is inside the face or on its edge. Every edge function is computed
-from the edge's lower to its higher vertex index, so that two faces agree to the last bit on their common edge: no
-pixel between them is missed.
+The edge function of the edge from (x0, y0) to (x1, y1) at a point (x, y), twice the signed area of the three points, is
+
+  e(x, y) = (x1 - x0) (y - y0) - (y1 - y0) (x - x0),
+
+in a row of pixels constant - slope * x. A pixel is covered if its centre is inside the face or on its edge: the face's
+three edge functions have one sign. With e_k opposite to corner k, its barycentric coordinates are e_k / (e_0 + e_1 +
+e_2), which interpolate the depth. Every edge function is computed from the edge's lower to its higher vertex index, so
+that two faces agree to the last bit on their common edge: no pixel between them is missed.
 """
 import functools
 from typing import NamedTuple, Optional
@@ -22,7 +28,7 @@ class Fragments(NamedTuple):
   Attributes:
     pixel: int32 [N], (image * height + row) * width + column.
     source: int32 [N], face * B + image (or the index of a triangle).
-    depth: [N], at the pixel's centre; inf where the face does not cover it after all.
+    depth: [N], at the pixel's centre; inf where the face does not cover it.
   """
 
   pixel: tf.Tensor
@@ -31,11 +37,11 @@ class Fragments(NamedTuple):
 
 
 class _Rows(NamedTuple):
-  """A face in one row of pixels, R of them: what is linear in x, and the pixels to look at.
+  """A face in one row of pixels, R of them: its functions that are linear in x, and the pixels to test.
 
   Attributes:
     origin: int32 [R, 2], index of the triangle, and the pixel in column 0 of the row.
-    first, end: int64 [R], columns to look at.
+    first, end: int64 [R], columns to test.
     plane: [R, 11]: constants and slopes of the three edge functions, constant - slope * x; depth at the first column,
       its increase per pixel, its least and its greatest value in the face; the first column's x.
   """
@@ -56,7 +62,7 @@ def list_fragments(vertices: tf.Tensor, faces: np.ndarray, image_size: tuple[int
     faces: int32 [F, 3].
     image_size: (height, width).
     drawn: bool [F, B], the faces to draw; all by default.
-    budget: fixed lengths of two lists, (face, row) and (face, pixel); what is not there has infinite depth.
+    budget: fixed lengths of two lists, (face, row) and (face, pixel); unused entries have infinite depth.
 
   Returns:
     `Fragments`.
@@ -99,9 +105,9 @@ def list_triangle_fragments(corners: tf.Tensor, image: tf.Tensor, image_size: tu
   span, column, there = ranges.expand(rows.first, rows.end, budget)
   c0, c1, c2, s0, s1, s2, depth, slope, near, far, start = ranges.columns_of(tf.gather(rows.plane, span))
   x = tf.cast(column, corners.dtype) + .5
-  edges = (c0 - s0 * x, c1 - s1 * x, c2 - s2 * x)
+  edges = (c0 - s0 * x, c1 - s1 * x, c2 - s2 * x)  # e_0, e_1, e_2 at the pixel's centre, [N] each
   low, high = (f(f(edges[0], edges[1]), edges[2]) for f in (tf.minimum, tf.maximum))
-  # All of one sign, and not all zero, which is a face without area.
+  # All of one sign, and not all zero as those of a face without area are.
   inside = ((low >= 0) & (high > 0)) | ((high <= 0) & (low < 0))
   if there is not None:
     inside &= there
@@ -130,8 +136,9 @@ def _cut_into_rows(corners, source, image, row, image_size):
   first, end = ranges.centres_within(left - slack, right + slack, width)
 
   start = tf.cast(first, corners.dtype) + .5
-  at_first = [c - s * start for c, s in zip(constant, slope)]
+  at_first = [c - s * start for c, s in zip(constant, slope)]  # the edge functions at the first column
   per_area = tf.math.reciprocal_no_nan(at_first[0] + at_first[1] + at_first[2])
+  # Depth z_i + (e_j (z_j - z_i) + e_k (z_k - z_i)) / (e_i + e_j + e_k) at the first column, and its slope in x.
   to_j, to_k = (zj - zi) * per_area, (zk - zi) * per_area
   pixel = (image * height + tf.cast(row, tf.int32)) * width
   plane = ranges.table_of(constant + slope + [
@@ -141,14 +148,14 @@ def _cut_into_rows(corners, source, image, row, image_size):
 
 
 def nearest(fragments: Fragments, pixels: tf.Tensor) -> tf.Tensor:
-  """Finds the nearest fragment of every pixel; of equal ones that of the lowest face.
+  """Finds the nearest fragment of every pixel; among equally near ones, that of the lowest face.
 
   Args:
     fragments: of the batch, N of them.
     pixels: int32 [], B * height * width.
 
   Returns:
-    int32 [pixels], index of the fragment; int32's largest number where there is none.
+    int32 [pixels], index of the fragment; the largest int32 where there is none.
   """
   best = tf.math.unsorted_segment_min(fragments.depth, fragments.pixel, pixels)
   # A face that does not cover the pixel has infinite depth, so it cannot be below the best.

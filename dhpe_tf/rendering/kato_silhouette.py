@@ -1,9 +1,13 @@
 """The silhouette with the gradient of Neural 3D Mesh Renderer (Kato, Ushiku and Harada, 2018), the paper's renderer.
 
-Forward it is the hard mask. Backward, in each row (and, for y, each column) of pixels, an outline edge that crosses it
-at x is moved to the centre of a pixel j: the pixel would change by 1, so its slope is taken as 1 / |x_j - x|, shared
-among the edge's ends by their lever (their Fig. 3). Pixels outside count if the loss wants them brighter, those of the
-face inside if it wants them darker.
+Forward it is the hard mask. Backward, consider an outline edge that crosses a row (and, for y, a column) of pixels at
+x. Moving the edge to the centre x_j of pixel j would change that pixel by 1, so its slope is taken as 1 / |x_j - x|
+(their Fig. 3), and the loss with upstream gradient g_j has
+
+  dL / dx = sum_j +- g_j / |x_j - x|,    dL / dx_0 = (1 - m) dL / dx,    dL / dx_1 = m dL / dx,
+
+m the place of the crossing on the edge from x_0 to x_1; + where the mesh lies on the left of the edge. Pixels outside
+the mesh count where the loss wants them brighter (g_j < 0), those of the face inside where it wants them darker.
 """
 from typing import NamedTuple, Union
 
@@ -59,7 +63,7 @@ def kato_silhouette(vertices_px: tf.Tensor, faces: Union[np.ndarray, tf.Tensor],
 
 
 class _Crossings(NamedTuple):
-  """Where outline edges of seen faces cross the rows of pixels, E of them.
+  """Crossings of outline edges of seen faces with the rows of pixels, E of them.
 
   Attributes:
     row: int32 [E], image * height + row.
@@ -135,9 +139,10 @@ def _at(values, row, column, beyond):
 
 
 def _pull(crossings, start, count, seen, upstream):
-  """Slope of the loss as each crossing moves right, from the pixels on one of its sides: [E].
+  """Slope dL / dx [E] of the loss as each crossing moves right, from the pixels on one of its sides.
 
-  Pixels are counted from the inner one: outward and only empty ones (start 1), or inward and only the face's own (0).
+  The pixels go from the inner one outward, and only empty ones count (start 1), or inward, and only the face's own
+  count (start 0).
   """
   which, step = expand_ranges(tf.zeros_like(count, tf.int64), tf.cast(count, tf.int64))
   row, x, face, side, inner = (tf.gather(t, which) for t in (

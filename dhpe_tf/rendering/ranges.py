@@ -1,4 +1,4 @@
-"""Enumeration: from many ranges of integers to one flat list, as long as it turns out or of a fixed length for XLA."""
+"""Enumeration: from many ranges of integers to one flat list, of whatever length results or of a fixed one for XLA."""
 from collections.abc import Sequence
 from typing import Optional, Union
 
@@ -23,9 +23,9 @@ class Budget:
     self.overflow = tf.constant(False)
 
   def expand(self, starts: tf.Tensor, limits: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """`expand_ranges` to the next fixed length M: int32 [M] index, int32 [M] integer, bool [M] whether it is there.
+    """`expand_ranges` to the next fixed length M: int32 [M] index, int32 [M] integer, bool [M] whether it is used.
 
-    Entries that are not there have index and integer 0.
+    Unused entries have index and integer 0.
     """
     size = self._sizes.pop(0)
     starts, limits = tf.cast(starts, tf.int32), tf.cast(limits, tf.int32)
@@ -52,7 +52,7 @@ def _prefix_sum(x):
 
 def expand(starts: tf.Tensor, limits: tf.Tensor,
            budget: Optional[Budget] = None) -> tuple[tf.Tensor, tf.Tensor, Optional[tf.Tensor]]:
-  """`expand_ranges`, or `budget.expand` if there is one; without, the third result is None: all entries are there."""
+  """`budget.expand` if there is a budget, else `expand_ranges` with None as third result: all entries are used."""
   return (*expand_ranges(starts, limits), None) if budget is None else budget.expand(starts, limits)
 
 
@@ -74,12 +74,12 @@ def expand_ranges(starts: tf.Tensor, limits: tf.Tensor) -> tuple[tf.Tensor, tf.T
 
 
 def columns_of(table: tf.Tensor) -> list[tf.Tensor]:
-  """The C columns [N] of a table [N, C]: on a CPU up to twice as fast as unstacking its last axis."""
+  """The C columns [N] of a table [N, C]; on a CPU up to twice as fast as unstacking its last axis."""
   return tf.unstack(tf.transpose(table))
 
 
 def table_of(columns: Sequence[tf.Tensor]) -> tf.Tensor:
-  """The table [N, C] of C columns [N]: on a CPU two to four times as fast as stacking on the last axis."""
+  """The table [N, C] of C columns [N]; on a CPU two to four times as fast as stacking on the last axis."""
   return tf.transpose(tf.stack(columns))
 
 
@@ -101,12 +101,12 @@ def centres_within(low: tf.Tensor, high: tf.Tensor, size: Union[int, tf.Tensor])
 
 
 def clip(x: tf.Tensor, low: Union[float, tf.Tensor], high: Union[float, tf.Tensor]) -> tf.Tensor:
-  """tf.clip_by_value to scalar bounds, in one operation where that takes two."""
+  """min(max(x, low), high) for scalar bounds, as one operation; tf.clip_by_value takes two."""
   return tf.raw_ops.ClipByValue(t=x, clip_value_min=tf.cast(low, x.dtype), clip_value_max=tf.cast(high, x.dtype))
 
 
 def list_true(flags: tf.Tensor, budget: Optional[Budget] = None) -> tuple[tf.Tensor, Optional[tf.Tensor]]:
-  """Indices of the true entries of bool [N]: int32 [M], and which of them are there (None: all)."""
+  """Indices int32 [M] of the true entries of bool [N], and which of them are used, bool [M] (None without a budget)."""
   if budget is None:
     return tf.cast(tf.where(flags)[:, 0], tf.int32), None
   index, _, there = budget.expand(tf.zeros_like(flags, tf.int32), tf.cast(flags, tf.int32))

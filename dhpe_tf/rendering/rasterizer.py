@@ -1,7 +1,12 @@
 """The hard pass: which face is seen at every pixel's centre, and where in that face.
 
-The answer comes in two forms. `Visible` lists the covered pixels only, on which shading is cheap; `framebuffer` spreads
+The result comes in two forms. `Visible` lists the covered pixels only, on which shading is cheap; `framebuffer` spreads
 it over the image as tensorflow_graphics' `Framebuffer`, on which that library's own functions work.
+
+A point p of the image in a face with corners p_0, p_1, p_2 has barycentric coordinates b_k with p = sum_k b_k p_k and
+sum_k b_k = 1. In perspective, with depths z_k of the corners, depth and attributes interpolate by the weights
+
+  w_k = (b_k / z_k) / sum_j (b_j / z_j),    so that 1 / z = sum_k b_k / z_k is linear in the image.
 """
 from typing import NamedTuple, Optional, Union
 
@@ -13,15 +18,16 @@ from dhpe_tf.rendering import framebuffer as framebuffers
 
 
 class Visible(NamedTuple):
-  """What is seen, one entry for every covered pixel of the batch; N of them, by ascending pixel.
+  """The visible surface, one entry for every covered pixel of the batch; N of them, by ascending pixel.
 
   Attributes:
     pixel: int32 [N], (image * height + row) * width + column.
     image: int32 [N], index in the batch.
-    face: int32 [N].
+    face: int32 [N], index of the nearest face.
     vertices: int32 [N, 3], of that face.
-    barycentrics: [N, 3], of the pixel's centre; differentiable with respect to the vertices.
-    depth: [N], of the pixel's centre; differentiable likewise.
+    barycentrics: [N, 3], of the pixel's centre (in perspective the w_k above); differentiable with respect to the
+      vertices.
+    depth: [N], of the surface at the pixel's centre; differentiable with respect to the vertices.
     image_shape: int32 [3], (B, height, width).
   """
 
@@ -45,10 +51,10 @@ def find_visible(vertices_px: tf.Tensor, faces: Union[np.ndarray, tf.Tensor], im
       finite or farther than 2^20 pixels draws nothing.
     faces: int [F, 3], constant.
     image_size: (height, width) in pixels.
-    perspective: whether straight lines in depth are straight in 1 / depth (pinhole camera) and not in depth (weak
-      perspective). Faces with a corner at depth 0 or less are then left out; `tfg_backend` clips them instead.
-    cull: leave out faces seen from behind: whose corners, as the picture shows them, run clockwise when the mesh is
-      oriented outward in our camera axes (x right, y down, z forward).
+    perspective: whether 1 / depth is linear in the image (pinhole camera) and not depth itself (weak perspective).
+      Faces with a corner at depth 0 or less are then left out; `tfg_backend` clips them instead.
+    cull: leave out faces seen from behind: of a mesh oriented outward in our camera axes (x right, y down, z forward),
+      those whose corners run clockwise in the picture.
 
   Returns:
     `Visible`.
@@ -68,7 +74,10 @@ def find_visible(vertices_px: tf.Tensor, faces: Union[np.ndarray, tf.Tensor], im
 
 
 def _list_fragments(vertices, faces, image_size, perspective, cull, budget=None):
-  """Fragments of vertices [V, B, 3]; see `find_visible`."""
+  """`Fragments` of vertices [V, B, 3] and faces [F, 3]; the other arguments are those of `find_visible`.
+
+  Their depth is linear in the image: -1 / z in perspective, which grows with z as z itself does. No gradient passes.
+  """
   hard = tf.stop_gradient(vertices)
   drawn = _drawn(hard, faces, perspective, cull) if cull or perspective else None
   if perspective:
@@ -84,14 +93,17 @@ def _drawn(vertices, faces, perspective, cull):
     drawn &= tf.minimum(tf.minimum(a[..., 2], b[..., 2]), c[..., 2]) > 0
   if cull:
     ab, ac = b - a, c - a
-    drawn &= ab[..., 0] * ac[..., 1] - ab[..., 1] * ac[..., 0] < 0
+    drawn &= ab[..., 0] * ac[..., 1] - ab[..., 1] * ac[..., 0] < 0  # y is down: counter-clockwise in the picture
   return drawn
 
 
 def _locate(vertices, faces, source, x, y, perspective):
   """Barycentric coordinates [N, 3] and depth [N] of points x, y [N] in faces source [N] of vertices [V, B, 3].
 
-  What is constant in a face is worked out once a face, not once a pixel.
+    b_1 = (p - p_0) cross (p_2 - p_0) / area,    b_2 = (p_1 - p_0) cross (p - p_0) / area,    b_0 = 1 - b_1 - b_2,
+
+  area = (p_1 - p_0) cross (p_2 - p_0); in perspective the w_k at the head of this file. Values that are constant in a
+  face are computed once per face, not once per pixel.
   """
   corners = [tf.reshape(tf.gather(vertices, faces[:, k]), [-1, 3]) for k in range(3)]
   sides = tf.stack([corners[1] - corners[0], corners[2] - corners[0]])  # [2, F * B, 3]
@@ -111,12 +123,14 @@ def _locate(vertices, faces, source, x, y, perspective):
 
 
 def _within(weight):
-  """Takes rounding beyond 0 .. 1 away, which is large in faces nearly without area, and leaves the gradient alone."""
+  """Weights [N] clipped to 0 .. 1 with the gradient of no clipping: rounding is large in faces nearly without area."""
   return weight + tf.stop_gradient(tf.clip_by_value(weight, 0, 1) - weight)
 
 
 def interpolate(visible: Visible, attributes: tf.Tensor, faces: Union[np.ndarray, tf.Tensor]) -> tf.Tensor:
   """Interpolates vertex attributes at the visible pixels; differentiable in attributes and vertices.
+
+    value = sum_k b_k attribute_k over the corners k of the visible face.
 
   Args:
     visible: of the batch, N pixels.
@@ -133,7 +147,7 @@ def interpolate(visible: Visible, attributes: tf.Tensor, faces: Union[np.ndarray
   channels = attributes.shape[-1]
   attributes = tf.transpose(attributes, [1, 0, 2])
   corners = [tf.reshape(tf.gather(attributes, faces[:, k]), [-1, channels]) for k in range(3)]
-  # One gather a pixel, of what belongs to its face, is several times faster than one for each corner.
+  # One gather per pixel, from a table of the faces, is several times faster than one per corner.
   table = tf.concat([corners[0], corners[1] - corners[0], corners[2] - corners[0]], axis=1)
   values = ranges.columns_of(tf.gather(table, visible.face * batch + visible.image))
   first, to_second, to_third = (values[k * channels:(k + 1) * channels] for k in range(3))
@@ -195,6 +209,7 @@ def framebuffer(visible: Visible, faces: Union[np.ndarray, tf.Tensor], image_siz
 
 
 def _framebuffer(triangle_id, mask, barycentrics, faces, attributes):
+  """A `Framebuffer` of images [B, H, W, C]; the vertex ids are those of the triangle in each pixel."""
   vertex_ids = tf.gather(np.asarray(faces, np.int32), triangle_id[..., 0])
   return framebuffers.make(triangle_id, vertex_ids, mask, barycentrics, attributes)
 
@@ -214,8 +229,8 @@ def rasterize_within_budget(vertices_px: tf.Tensor, faces: Union[np.ndarray, tf.
     fragments_per_image: (face, pixel) pairs an image, on average over the batch.
 
   Returns:
-    (`Framebuffer` as of `rasterize`, with 'depth'; bool [] overflow). If there are more rows or fragments than allowed,
-    overflow is true and mask, barycentrics and depth are NaN everywhere: the result cannot be used by mistake.
+    (The `Framebuffer` of `rasterize`, with 'depth'; bool [] overflow). If there are more rows or fragments than
+    allowed, overflow is true and mask, barycentrics and depth are NaN everywhere: the result cannot be used by mistake.
   """
   faces = np.asarray(faces, np.int32)
   height, width = map(int, image_size)

@@ -13,8 +13,10 @@ def render_rgb(vertices_px: tf.Tensor, faces: Union[np.ndarray, tf.Tensor], albe
                perspective: bool = False) -> tuple[tf.Tensor, tf.Tensor, rasterizer.Visible]:
   """Draws a batch of closed meshes that share their faces.
 
-  Lighting is worked out at the vertices, which is enough for a mesh as dense as a hand, and interpolated. Every pixel
-  is the mean of samples x samples points.
+  Lighting is computed at the vertices, which is enough for a mesh as dense as a hand, and interpolated. A pixel has
+  samples^2 points, of which n show the mesh:
+
+    rgb = sum of the n points' colours / n,    alpha = n / samples^2.
 
   Args:
     vertices_px: [B, V, 3], (x, y) in pixels and depth; see `rasterizer.find_visible`.
@@ -22,16 +24,16 @@ def render_rgb(vertices_px: tf.Tensor, faces: Union[np.ndarray, tf.Tensor], albe
     albedo: [B, V, 3] or [V, 3], linear reflectance 0 .. 1 (`texture.sample_skin`).
     lights: of the batch.
     image_size: (height, width) in pixels.
-    normals: [B, V, 3], unit, camera axes. By default those of the mesh as vertices_px has it, which is right where its
-      depth has the scale of its x and y (`crop_view.crop_to_pixels`) and wrong for depths in other units.
-    samples: points a pixel in each direction.
+    normals: [B, V, 3], unit, camera axes. By default those of the mesh `vertices_px`, which are right where its depth
+      has the scale of its x and y (`crop_view.crop_to_pixels`) and wrong for depths in other units.
+    samples: points per pixel in each direction.
     perspective: see `rasterizer.find_visible`.
 
   Returns:
     rgb [B, H, W, 3] for display, 0 .. 1, of the surface alone (black where there is none): over a background the
     picture is rgb * alpha + background * (1 - alpha);
     alpha [B, H, W, 1], covered part of the pixel;
-    `Visible`, what is seen at the points, of images [B, H * samples, W * samples]: `rasterizer.to_image` and
+    `Visible`, the surface seen at the points, of images [B, H * samples, W * samples]; `rasterizer.to_image` and
     `rasterizer.framebuffer` make images of it.
   """
   height, width = map(int, image_size)
@@ -50,7 +52,12 @@ def render_rgb(vertices_px: tf.Tensor, faces: Union[np.ndarray, tf.Tensor], albe
 
 
 def coarse_pixels(visible, samples):
-  """The pixel of the picture in which each visible point lies: int32 [N]."""
+  """Index int32 [N] of the pixel, (image * height + row) * width + column, in which each visible point lies.
+
+  Args:
+    visible: N points, of images [B, height * samples, width * samples].
+    samples: points per pixel in each direction.
+  """
   if samples == 1:
     return visible.pixel
   _, fine_height, fine_width = tf.unstack(visible.image_shape)

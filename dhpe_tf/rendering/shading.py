@@ -1,5 +1,13 @@
 """Light on surfaces: a smooth environment (spherical harmonics), lamps far away, and a gloss.
 
+A point of albedo a and unit normal n sends to the camera
+
+  a (max(sum_k Y_k(n) c_k, 0) + sum_l max((n . d_l + w) / (1 + w), 0) C_l)
+  + sum_l g (p + 8) / 8 max(n . h_l, 0)^p C_l [n . d_l > 0],
+
+with the environment's coefficients c_k of the nine polynomials Y_k (`harmonics`), the lamps' directions d_l and colours
+C_l, wrap w, gloss g, shininess p, and h_l half-way between d_l and the eye (0, 0, -1) (Blinn).
+
 All quantities are linear in light; `to_display` encodes them for the eye, and for comparison with photographs.
 """
 from collections.abc import Sequence
@@ -18,12 +26,12 @@ class Lights(NamedTuple):
   """Lights of a batch of images, in camera axes (x right, y down, z forward).
 
   Attributes:
-    environment: [B, 9, 3], what a white surface reflects as a function of its normal (x, y, z): coefficients of 1, x,
-      y, z, xy, yz, 3zz - 1, xz, xx - yy, for red, green and blue. The first alone is ambient light.
-    directions: [B, L, 3], unit, from the surface to each lamp.
-    colours: [B, L, 3], what a white surface facing the lamp reflects.
-    gloss: [B], part of a lamp's light that the surface mirrors.
-    shininess: [B], exponent of the highlight (Blinn).
+    environment: [B, 9, 3], c: the light that a white surface reflects as a function of its normal (x, y, z), as
+      coefficients of 1, x, y, z, xy, yz, 3zz - 1, xz, xx - yy, for red, green and blue. The first is ambient light.
+    directions: [B, L, 3], d: unit, from the surface to each lamp.
+    colours: [B, L, 3], C: the light that a white surface facing the lamp reflects.
+    gloss: [B], g: part of a lamp's light that the surface mirrors.
+    shininess: [B], p: exponent of the highlight (Blinn).
   """
 
   environment: tf.Tensor
@@ -35,12 +43,12 @@ class Lights(NamedTuple):
 
 def ambient_and_lamp(batch: int, ambient: float = .45, lamp: float = .6, direction: Sequence[float] = (-.3, -.6, -1),
                      gloss: float = .05) -> Lights:
-  """Plain white lights for pictures that explain: ambient light and one lamp over the camera's shoulder.
+  """Plain white lights for illustrations: ambient light and one lamp over the camera's shoulder.
 
   Args:
     batch: B.
-    ambient: reflected by a white surface from all around.
-    lamp: reflected by a white surface facing the lamp.
+    ambient: light from all around that a white surface reflects.
+    lamp: light of the lamp that a white surface facing it reflects.
     direction: to the lamp, camera axes, any length.
     gloss: see `Lights`.
 
@@ -65,8 +73,8 @@ def sample_lights(batch: tf.Tensor, seed: tf.Tensor, lamps: int = 3, tint: float
     lamps: L; some are nearly dark.
     tint: standard deviation of the logarithm of red from warm to cold light.
     contrast: how far the environment may differ from plain ambient light, 0 .. 1.
-    brightness: least and greatest light that a white surface facing the camera reflects on the whole.
-    gloss: the most gloss.
+    brightness: least and greatest light that a white surface facing the camera reflects in all.
+    gloss: greatest gloss.
 
   Returns:
     `Lights`, float32.
@@ -93,19 +101,19 @@ def sample_lights(batch: tf.Tensor, seed: tf.Tensor, lamps: int = 3, tint: float
 
 
 def shade(albedo: tf.Tensor, normals: tf.Tensor, lights: Lights, wrap: float = .25) -> tf.Tensor:
-  """Light that surface points send to a camera looking along +z.
+  """Light that surface points send to a camera looking along +z: the formula at the head of this file.
 
   Args:
     albedo: [B, N, 3], linear reflectance.
     normals: [B, N, 3], unit, camera axes; smooth ones give a smooth surface.
     lights: of the batch.
-    wrap: how far lamps reach around the terminator, as they do in skin, which light enters and leaves elsewhere.
+    wrap: w, how far lamps light the surface beyond n . d = 0, as in skin, which light enters and leaves elsewhere.
 
   Returns:
     [B, N, 3], linear, not bounded above.
   """
-  environment = tf.maximum(tf.matmul(harmonics(normals), lights.environment), 0)
-  facing = tf.matmul(normals, lights.directions, transpose_b=True)  # [B, N, L]
+  environment = tf.maximum(tf.matmul(harmonics(normals), lights.environment), 0)  # [B, N, 3]
+  facing = tf.matmul(normals, lights.directions, transpose_b=True)  # n . d_l, [B, N, L]
   diffuse = tf.maximum((facing + wrap) / (1 + wrap), 0)
   # Blinn's highlight: the normal against the direction half-way between lamp and eye.
   half = tf.math.l2_normalize(lights.directions - [0., 0., 1.], axis=-1)
@@ -116,17 +124,20 @@ def shade(albedo: tf.Tensor, normals: tf.Tensor, lights: Lights, wrap: float = .
 
 
 def harmonics(normals):
-  """Polynomials of normals [B, N, 3] up to degree 2, in the order of `Lights.environment`: [B, N, 9]."""
+  """The polynomials Y_k [B, N, 9] of normals [B, N, 3]: real spherical harmonics up to degree 2 without their factors.
+
+  1, x, y, z, xy, yz, 3zz - 1, xz, xx - yy: the order of `Lights.environment`.
+  """
   x, y, z = tf.unstack(normals, axis=-1)
   return tf.stack([tf.ones_like(x), x, y, z, x * y, y * z, 3 * z * z - 1, x * z, x * x - y * y], axis=-1)
 
 
 def to_display(linear: tf.Tensor) -> tf.Tensor:
-  """Encodes linear light for display (gamma 2.2), clipped to 0 .. 1; gradient zero where clipped."""
+  """Encodes linear light [...] for display, clip(linear, 1e-6, 1)^(1 / 2.2); gradient zero where clipped."""
   # The power has no finite slope at 0.
   return tf.clip_by_value(linear, 1e-6, 1)**(1 / _DISPLAY_GAMMA)
 
 
 def to_linear(display: Union[np.ndarray, tf.Tensor]) -> Union[np.ndarray, tf.Tensor]:
-  """Decodes display colours 0 .. 1 to linear light."""
+  """Decodes display colours [...] in 0 .. 1 to linear light, display^2.2."""
   return (display if tf.is_tensor(display) else np.asarray(display))**_DISPLAY_GAMMA

@@ -44,7 +44,11 @@ def silhouette(vertices_px: tf.Tensor, faces: Union[np.ndarray, tf.Tensor], imag
 
 @tf.autograph.experimental.do_not_convert
 def find_method(method: str) -> Callable:
-  """The function behind a method's name; UserError if there is none."""
+  """The function (vertices_px, faces, image_size) -> [B, height, width] of a method's name.
+
+  Raises:
+    UserError: an unknown method.
+  """
   if method not in METHODS:
     raise UserError(f'silhouette.method: unknown {method!r}; choose one of {", ".join(METHODS)}')
   module, function = METHODS[method]

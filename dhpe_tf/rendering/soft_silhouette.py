@@ -1,8 +1,16 @@
 """The silhouette of Soft Rasterizer (Liu et al., 2019), exact to 1e-6, with its own gradient.
 
-Every face covers every pixel with probability p = sigmoid(+-d^2 / sigma), d the distance from the pixel's centre to the
-face's outline, + inside; the silhouette is 1 - prod(1 - p) (their Eqs. 1 and 3). Faces beyond d^2 = `tail` * sigma add
-less than 2e-7 each and may be left out; none is left out because there are too many.
+Every face f covers every pixel with probability
+
+  p_f = sigmoid(e_f),    e_f = +-d_f^2 / sigma,    alpha = 1 - prod_f (1 - p_f)    (their Eqs. 1 and 3),
+
+d_f the distance from the pixel's centre x to the nearest point y of the face's outline, + inside. As log(1 - p) =
+-softplus(e), the gradient is
+
+  d alpha / d e_f = (1 - alpha) p_f,    d e_f / d y = -+2 (x - y) / sigma,
+
+shared among the ends of the edge on which y lies by its place there. Faces beyond d^2 = `tail` * sigma add less than
+2e-7 each and may be left out; none is left out because there are too many.
 
 On a dense mesh many faces add their blur, and the silhouette is fatter than the mesh: `exact_area` has no such bias.
 """
@@ -15,7 +23,7 @@ import tensorflow as tf
 from dhpe_tf.rendering import crop_view
 from dhpe_tf.rendering.ranges import centres_within, clip, columns_of, expand_ranges, table_of
 
-# How many pixels of how many images are worked on at a time.
+# Number of pixels, of one or more images, that are computed at a time.
 _PIXELS_AT_ONCE = 60_000
 
 
@@ -72,7 +80,7 @@ def soft_silhouette(vertices_px: tf.Tensor, faces: Union[np.ndarray, tf.Tensor],
 
 
 class _InTurn:
-  """Works on a few images at a time: what is alive at one time is then small, whatever the batch.
+  """Computes a few images at a time, which bounds the memory whatever the batch.
 
   Args:
     faces: int32 [F, 3].
@@ -85,7 +93,7 @@ class _InTurn:
     self._at_once = max(1, _PIXELS_AT_ONCE // pixels)
 
   def forward(self, vertices, height, width, variance, tail):
-    """prod(1 - p) [B * pixels] of vertices [B, V, 2], and a list of `_Touches`, its arrays one for each turn."""
+    """prod(1 - p) [B * pixels] of vertices [B, V, 2], and `_Touches` as TensorArrays with one element per turn."""
     def turn(start, uncovered, touches):
       stop = tf.minimum(start + self._at_once, self._batch)
       found = _find_touches(self._corners(vertices, start, stop), self._faces.shape[0], height, width, variance, tail)
@@ -100,13 +108,13 @@ class _InTurn:
     return _concat(uncovered, []), touches
 
   def backward(self, vertices, push, touches):
-    """Gradient [B, V, 2] from that of -log(1 - p) [B * pixels]."""
+    """Gradient [B, V, 2] from `push` [B * pixels], upstream (1 - alpha) 2 / sigma."""
     def turn(start, index, slopes):
       stop = tf.minimum(start + self._at_once, self._batch)
       corners = self._corners(vertices, start, stop)
       ends = _push_ends(corners, _Touches(*(array.read(index) for array in touches)),
                         push[start * self._pixels:stop * self._pixels])
-      # What pushes the end of an edge pushes the next corner.
+      # An edge's end is the next corner: its gradient goes there. [images, F, 3 corners, 2]
       at_corner = tf.reshape(ends[..., :2] + tf.roll(ends[..., 2:], 1, axis=1), [stop - start, -1, 3, 2])
       slope = tf.math.unsorted_segment_sum(tf.transpose(at_corner, [1, 2, 0, 3]), self._faces, tf.shape(vertices)[1])
       return stop, index + 1, slopes.write(index, tf.transpose(slope, [1, 0, 2]))
@@ -124,17 +132,21 @@ class _InTurn:
 
 
 def _array(dtype, shape=()):
+  """A growing TensorArray of elements [n, *shape], n different from one to the next."""
   return tf.TensorArray(dtype, size=0, dynamic_size=True, infer_shape=False, element_shape=[None, *shape],
                         clear_after_read=False)
 
 
 def _concat(array, shape):
-  """Concatenates; an empty array could not be, and so gets an empty element."""
+  """Concatenates a TensorArray's elements to [N, *shape]; an empty element is added, as no array may be empty."""
   return array.write(array.size(), tf.zeros([0, *shape], array.dtype)).concat()
 
 
 def _push_ends(corners, touches, push):
-  """Gradient on the starts and ends of the edges of triangles [K, 3, 2]: [K, 3, 4], from `push` [pixels]."""
+  """Gradient on the starts and ends of the edges of triangles [K, 3, 2]: [K, 3, 4], from `push` [pixels].
+
+  With the nearest point y at place m (0 .. 1) of an edge, the start gets (1 - m) and the end m of -sign push p (x - y).
+  """
   # The exponent's sign is that of the point: inside, moving the edge away from it covers it better.
   push = -tf.gather(push, touches.pixel) * tf.sigmoid(touches.exponent) * tf.sign(touches.exponent)
   edges = tf.gather(tf.reshape(_edge_table(corners), [-1, 5]), touches.edge)
@@ -149,7 +161,7 @@ def _push_ends(corners, touches, push):
 
 
 def _edge_table(corners):
-  """Edges of triangles [..., 3, 2]: [..., 3, 5], start x and y, unit vector along it, length."""
+  """The three edges [..., 3, 5] of triangles [..., 3, 2]: start (x, y), unit vector along the edge (x, y), length."""
   delta = tf.roll(corners, -1, axis=-2) - corners
   # A root has no slope at 0; nor has an edge without length a direction.
   length = tf.sqrt(tf.maximum(tf.reduce_sum(delta**2, axis=-1, keepdims=True), 1e-30))
@@ -157,12 +169,12 @@ def _edge_table(corners):
 
 
 def _find_touches(corners, faces, height, width, variance, tail):
-  """`_Touches` of triangles [K, 3, 2], `faces` to an image."""
+  """`_Touches` of triangles [K, 3, 2], `faces` per image: the pixels within sqrt(tail * variance) of each triangle."""
   dtype, reach = corners.dtype, float(np.sqrt(tail * variance))
   y = corners[..., 1]
   triangle, row = expand_ranges(*centres_within(
       tf.reduce_min(y, axis=1) - reach, tf.reduce_max(y, axis=1) + reach, height))
-  # What is constant in a row is worked out once a row.
+  # Per row: whatever its pixels share.
   table = tf.gather(tf.reshape(_edge_table(corners), [-1, 15]), triangle)
   edges = columns_of(table)
   x0, y0, ux, uy, length = (edges[k::5] for k in range(5))
@@ -189,10 +201,13 @@ def _find_touches(corners, faces, height, width, variance, tail):
 
 
 def _nearest_edge(columns, x):
-  """+-d^2 / sigma [N] of pixels at x [N], and which of the face's edges is nearest, int32 [N].
+  """The exponent +-d^2 / sigma [N] of pixels at x [N], and which of the face's edges is nearest, int32 [N].
 
-  `columns` are those of the table of a face in a row, 18 of [N]: of each of the three edges the distance to its line
-  and the place along it, both at x = 0, the slopes of the two and the edge's length; where the inside begins and ends.
+  `columns` are the 18 columns [N] of `_find_touches`' table of a face in a row, lengths in units of sqrt(sigma): for
+  each of the three edges the distance to its line and the place along it, both at x = 0, the slopes of the two in x and
+  the edge's length; then the x where the inside begins, where it ends, and the row's centre.
+
+    d^2 = min over edges of beside^2 + (place - clip(place, 0, length))^2.
   """
   beside, along, uy, ux, length = (columns[3 * k:3 * k + 3] for k in range(5))
   zero, squares = tf.zeros([], x.dtype), []
@@ -211,7 +226,8 @@ def _nearest_edge(columns, x):
 def _span(x0, down, dx, dy, reach):
   """Least and greatest x within reach of a triangle in a row (inf, -inf if there is none).
 
-  The row is a band, to which the edges are cut, and reach is added; a reach of 0 gives what is inside.
+  The row is a band of height 2 reach, to which the edges are cut; reach is then added on both sides. A reach of 0 gives
+  the x where the row enters and leaves the triangle.
   """
   lefts, rights = [], []
   for k in range(3):

@@ -1,6 +1,7 @@
 """The silhouette of rasterize-then-splat (Cole et al., 2021), with tensorflow_graphics' splatting on our hard pass.
 
-What is seen at each pixel is splatted over 3x3 pixels from where it stands on the surface, and so has a gradient.
+The hard pass gives each pixel the point of the surface that it shows. That point is splatted, with a small Gaussian, to
+the 3x3 pixels around its place in the image, which depends on the vertices: so the result has a gradient.
 """
 from typing import Union
 
@@ -30,7 +31,7 @@ def splat_silhouette(vertices_px: tf.Tensor, faces: Union[np.ndarray, tf.Tensor]
   vertices_px = tf.cast(vertices_px, tf.float32)
   if vertices_px.shape[-1] == 2:
     vertices_px = tf.concat([vertices_px, tf.zeros_like(vertices_px[..., :1])], axis=-1)
-  # Depth serves to tell surfaces apart: it is brought to 0 .. 1 / 2, with the background at 1.
+  # Depth only tells surfaces apart: it is scaled to 0 .. 1 / 2, with the background at 1.
   depth = vertices_px[..., 2:]
   nearest, farthest = tf.reduce_min(depth, 1, keepdims=True), tf.reduce_max(depth, 1, keepdims=True)
   depth = tf.math.divide_no_nan(depth - nearest, 2 * (farthest - nearest))

@@ -21,14 +21,14 @@ _NAIL_PINK = np.array([.90, .70, .66])
 
 
 class SkinMap(NamedTuple):
-  """Where on a hand things are: weights 0 .. 1 a vertex.
+  """The regions of a hand's skin, as weights in 0 .. 1 per vertex.
 
   Attributes:
-    position: [V, 3], metres.
+    position: [V, 3], rest vertices, metres.
     palm: [V], 1 on the palm side, 0 on the back.
     joints: [V, 15], bands around the finger joints.
     tips: [V], towards the fingertips.
-    nails: [V, 5].
+    nails: [V, 5], thumb to little finger.
   """
 
   position: np.ndarray
@@ -58,7 +58,7 @@ def sample_skin(hand_model: Any, count: int, seed: int, polish_probability: floa
 
 @functools.lru_cache(maxsize=8)
 def map_skin(model: Any) -> SkinMap:
-  """Works out the `SkinMap` of a `HandModel`; kept for the models used last."""
+  """Computes the `SkinMap` of a `HandModel`; kept for the models used last."""
   vertices = np.asarray(model.v_template, np.float64)
   keypoints = model.rest_keypoints
   normals = meshes.vertex_normals(vertices[np.newaxis], model.faces)[0].numpy()
@@ -80,11 +80,13 @@ def map_skin(model: Any) -> SkinMap:
 
 
 def _smooth_step(x, low, high):
+  """t^2 (3 - 2 t), t = clip((x - low) / (high - low), 0, 1): 0 at `low`, 1 at `high`, which may be the smaller one."""
   t = np.clip((x - low) / (high - low), 0, 1)
   return t * t * (3 - 2 * t)
 
 
 def _unit(x):
+  """Vectors [..., 3] scaled to length 1."""
   return x / np.maximum(np.linalg.norm(x, axis=-1, keepdims=True), 1e-12)
 
 
@@ -101,14 +103,17 @@ def _dorsal_directions(keypoints, side):
 
 
 def _noise(position, random, shortest, longest, waves=24):
-  """Smooth random field over positions [V, 3], mean 0 and variance about 1, of wavelengths in metres."""
+  """Smooth random field [V] over positions [V, 3], mean 0 and variance about 1, of wavelengths in metres.
+
+  sqrt(2 / W) sum_w cos(k_w . x + phase_w), |k_w| = 2 pi / wavelength, in random directions.
+  """
   length = np.exp(random.uniform(np.log(shortest), np.log(longest), waves))
   vectors = _unit(random.normal(size=(waves, 3))) * (2 * np.pi / length)[:, np.newaxis]
   return np.cos(position @ vectors.T + random.uniform(0, 2 * np.pi, waves)).sum(axis=1) * np.sqrt(2 / waves)
 
 
 def _one_skin(skin_map, random, polish_probability):
-  """One skin: [V, 3], linear."""
+  """One random skin [V, 3], linear reflectance, in layers: tone, palm, melanin, blood, creases, moles, nails."""
   tone = random.uniform(0, len(_TONES) - 1)
   darkness = tone / (len(_TONES) - 1)
   base = np.stack([np.interp(tone, np.arange(len(_TONES)), _TONES[:, c]) for c in range(3)])
@@ -143,7 +148,7 @@ def _creases(colour, skin_map, random):
 
 
 def _moles(colour, skin_map, random):
-  """A few dark vertices, on some hands."""
+  """Darkens a few random vertices, on some hands: [V, 3] of colours [V, 3]."""
   count = random.poisson(random.choice([0, 1, 6]))
   chosen = random.integers(0, len(colour), count)
   colour[chosen] *= random.uniform(.65, .95, (count, 1)) * [1, .95, .9]

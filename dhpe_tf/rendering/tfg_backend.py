@@ -1,8 +1,8 @@
 """A rasterization backend for tensorflow_graphics, which has none that loads on a current TensorFlow.
 
-`rasterize` is called as `tensorflow_graphics.rendering.rasterization_backend.rasterize` is, in that library's
-conventions: clip space, image sizes as (width, height), y = -1 in the first row. `install` makes that function and all
-that rests on it (triangle_rasterizer, rasterize_then_splat) use it as its CPU backend.
+`rasterize` has the arguments of `tensorflow_graphics.rendering.rasterization_backend.rasterize` and that library's
+conventions: clip space, image sizes as (width, height), y = -1 in the first row. `install` makes it the CPU backend of
+that function and of those that use it (triangle_rasterizer, rasterize_then_splat).
 """
 import sys
 from typing import Optional
@@ -25,7 +25,7 @@ def rasterize(vertices: tf.Tensor, triangles: tf.Tensor, view_projection_matrice
               name: Optional[str] = 'dhpe_tf_rasterize'):
   """Rasterizes a batch of meshes that share their triangles.
 
-  Triangles are clipped at the near plane and, pixel by pixel, between near and far. Work is in float64, so that
+  Triangles are clipped at the near plane and, pixel by pixel, between near and far. All is computed in float64, so that
   vertices far outside the image do no harm. No gradients: tensorflow_graphics' `differentiable_barycentrics` adds them.
 
   Args:
@@ -81,7 +81,7 @@ def _to_clip_space(vertices, matrices, width, height):
 
 def _list_fragments(corners, batch, width, height):
   """`Fragments` of triangles [F * B, 3 corners, 4], cut off at the near plane; their source is modulo F * B."""
-  # What is left of a triangle before the near plane has three or four corners: two triangles, the second often empty.
+  # The part of a triangle before the near plane has up to four corners: two triangles, the second often empty.
   pieces = _clip_near(corners)
   count = tf.shape(corners)[0]
   screen = pieces[..., :3] / tf.where(pieces[..., 3:] > 0, pieces[..., 3:], 1)
@@ -96,7 +96,10 @@ def _list_fragments(corners, batch, width, height):
 
 
 def _clip_near(corners):
-  """Cuts triangles [K, 3, 4] at z = -w: [2 K, 3, 4], empty ones without area."""
+  """Cuts triangles [K, 3 corners, 4] in clip space at the near plane z = -w: [2 K, 3, 4].
+
+  Triangle k leaves pieces k and K + k; a piece of which nothing is left has no area.
+  """
   distance = corners[..., 2] + corners[..., 3]
   inside = distance >= 0
   number = tf.reduce_sum(tf.cast(inside, tf.int32), axis=1)
@@ -116,7 +119,10 @@ def _clip_near(corners):
 
 
 def _between(a, b, da, db):
-  """The point of the segment a-b at distance 0, the same whichever end comes first."""
+  """The point a - da (b - a) / (db - da) [K, 4] of segments a-b where the distances da, db [K, 1] cross 0.
+
+  The ends are ordered by distance first, so that a-b and b-a give the same number.
+  """
   swap = da > db
   low, high = tf.where(swap, b, a), tf.where(swap, a, b)
   d_low, d_high = tf.minimum(da, db), tf.maximum(da, db)
@@ -153,7 +159,8 @@ def _describe(triangle, corners, batch, width, height, dtype):
   seen = tf.gather(tf.gather(corners, tf.gather(triangle, pixel)), [0, 1, 3], axis=2)
   x = tf.cast(pixel % width, tf.float64) + .5
   y = tf.cast(pixel // width % height, tf.float64) + .5
-  # In homogeneous coordinates (x w, y w, w) the weights are triple products; no corner need be before the camera.
+  # In homogeneous coordinates (x w, y w, w) the perspective-correct weights of a, b and c are the triple products
+  # (b cross c) . p, (c cross a) . p and (a cross b) . p over their sum; corners may lie behind the camera.
   a, b, c = tf.unstack(seen, axis=1)
   point = tf.stack([x, y, tf.ones_like(x)], axis=-1)
   weights = tf.stack([tf.reduce_sum(tf.linalg.cross(p, q) * point, axis=-1) for p, q in ((b, c), (c, a), (a, b))], -1)

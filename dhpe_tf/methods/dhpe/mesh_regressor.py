@@ -1,4 +1,7 @@
-"""The 3D mesh estimator: one step of h(t) = h(t-1) + f(F(x), j2D(t-1), h(t-1)) (paper section 3.2, Eqs. 4 and 5)."""
+"""The 3D mesh estimator f_E3D: one round of Eq. 5 (paper section 3.2).
+
+h(t) = h(t-1) + f_E3D(F(x), j2D(t-1), h(t-1)),    F(x) [2048], j2D [42], h [63]: 2153 inputs, 63 outputs.
+"""
 from collections.abc import Sequence
 
 import gin
@@ -13,12 +16,12 @@ JOINTS_3D_SIZE = 3 * skeletons.NUM_KEYPOINTS
 
 def offset_network(sizes: dict[str, int], output_size: int, hidden: Sequence[int], gain: float,
                    name: str) -> tf.keras.Model:
-  """A fully connected network from the concatenation of its inputs to an offset.
+  """A fully connected network from the concatenation x of its inputs to an offset; W x + b without hidden layers.
 
   Args:
     sizes: length of each input vector, by name.
     output_size: length of the offset.
-    hidden: units of hidden layers (ReLU); none for the paper's single layer.
+    hidden: units of the hidden layers (ReLU); empty for the paper's single layer.
     gain: standard deviation of the last layer's outputs at the start, for inputs of unit variance.
     name: of the model.
 
@@ -41,7 +44,7 @@ def mesh_regressor(feature_size: int, use_joints_2d: bool = True, hidden: Sequen
 
   Args:
     feature_size: length of the feature vector.
-    use_joints_2d: whether it sees the 2D joints; without them it is the regressor of Kanazawa et al. (CVPR 2018).
+    use_joints_2d: whether the 2D joints are inputs; without them it is the regressor of Kanazawa et al. (CVPR 2018).
     hidden: units of hidden layers.
     gain: see `offset_network`; small, so that training starts at the mean hand.
 

@@ -1,4 +1,13 @@
-"""The dense hand pose estimator: picture -> 2D evidence -> mesh and camera -> joints and mask (paper, Eq. 1)."""
+"""The dense hand pose estimator: picture -> 2D evidence -> mesh and camera -> joints and mask.
+
+The paper's Eq. 1 and where its parts are:
+
+  f_DHPE = f_Proj o f_HME    picture [B, S, S, 3] -> joints [B, 21, 3], mask [B, M, M]
+  f_HME  = f_E3D o f_E2D     picture -> h [B, 63], which poses the mesh V = s R(q) LBS(pose, shape) + t (Eq. 4)
+  f_E2D  = (F, P)            feature net (networks.feature_net), keypoint net (networks.keypoint_net)
+  f_E3D                      the rounds of Eqs. 5 and 6 (mesh_regressor, pose_refiner; `_estimate` below)
+  f_Proj = (Reg, Ren)        skeleton regressor and renderer (networks.hand_layers)
+"""
 import functools
 from collections.abc import Callable, Sequence
 from typing import Optional
@@ -20,16 +29,16 @@ from dhpe_tf.tasks.task import Signature, Tensors
 class DhpeModel(steps.TrainableMethod):
   """A functional Keras model from images [B, S, S, 3] in 0..1 to the dict of `tasks.hand.outputs.OUTPUTS`.
 
-  Besides those its outputs hold 'heatmap_stages', a list of [B, 32, 32, 21], one a stage of the keypoint net.
+  Its outputs also hold 'heatmap_stages', a list of [B, 32, 32, 21], one per stage of the keypoint net.
 
   Attributes:
-    feature_net: images -> features; the F of Eqs. 2 and 13.
-    mesh_regressor: one round's offset of the parameters.
-    pose_refiner: one round's offset of the 2D joints, or None.
-    to_parameters: the regressor's sum [B, 63] -> parameters; `invert` leads back.
+    feature_net: images [B, S, S, 3] -> features [B, F]; the F of Eqs. 2 and 13.
+    mesh_regressor: one round's offset of the parameters (Eq. 5), [B, 63].
+    pose_refiner: one round's offset of the 2D joints (Eq. 6), [B, 42], or None.
+    to_parameters: the regressor's sum [B, 63] (log scale) -> parameters h [B, 63]; `invert` is its inverse.
     hand: parameters [B, 63] -> the hand in crop space (hand_layers.PosedHand).
-    silhouette: vertices in crop space -> mask (hand_layers.Silhouette).
-    objective: losses and figures.
+    silhouette: vertices in crop space [B, V, 3] -> mask [B, M, M] (hand_layers.Silhouette).
+    objective: losses and measures.
     offspring: (batch, predict, step) -> batch with new instances, with `begin_epoch`, or None.
   """
 
@@ -50,38 +59,46 @@ class DhpeModel(steps.TrainableMethod):
 
   @property
   def hand_model(self) -> hand_models.HandModel:
-    """The hand that it poses."""
+    """The hand model that `hand` poses."""
     return self.hand.hand_model
 
   def begin_epoch(self, epoch: int) -> bool:
-    """Switches the offspring on at its epoch; returns whether that changes the step."""
+    """Switches the offspring on at its first epoch; returns whether that changes the step."""
     return self.offspring is not None and self.offspring.begin_epoch(epoch)
 
   def extended(self, batch: Tensors) -> Tensors:
-    """The batch with new instances made from the predictions for it (paper section 3.5)."""
+    """The batch with new instances [B + N] made from the predictions for it (paper section 3.5)."""
     if self.offspring is None or not self.offspring.active:
       return batch
     return self.offspring(batch, functools.partial(self, training=False), self.optimizer.iterations)
 
   def losses(self, batch: Tensors, outputs: Tensors, training: bool) -> steps.Losses:
-    """Eq. 7."""
+    """The terms of Eq. 7 and their weighted sum, each [B]."""
     return self.objective.losses(batch, outputs, training)
 
   def measures(self, batch: Tensors, outputs: Tensors) -> dict[str, tuple[tf.Tensor, tf.Tensor]]:
-    """See `Objective.measures`."""
+    """The measures of `Objective.measures`, by name: values [B] and their weights [B]."""
     return self.objective.measures(batch, outputs)
 
   def extra_logs(self, weights: tf.Tensor, count: tf.Tensor) -> dict[str, tf.Tensor]:
-    """The share of the offspring that was used."""
+    """The weights [N] of the offspring, whose mean is the share of it that was used."""
     return {'offspring_used': weights[count:]} if self.offspring else {}
 
   def refined(self, inputs: Tensors, steps: Sequence[int]) -> list[Tensors]:
-    """The hand after each number of steps of gradient descent on Eq. 13."""
+    """The hand after each number of steps of gradient descent on Eq. 13 (`at_test_time.refine_by_steps`).
+
+    Args:
+      inputs: 'image' [B, S, S, 3] in 0..1.
+      steps: numbers of steps; 0 is the plain estimate.
+
+    Returns:
+      For each of `steps` the hand, its parameters and mask, by name.
+    """
     from dhpe_tf.methods.dhpe.refinement import at_test_time
     return at_test_time.refine_by_steps(self, inputs['image'], steps)
 
   def signatures(self) -> dict[str, Signature]:
-    """'refine': images, steps, and known joints or masks, with weights of zero where there are none."""
+    """The signature 'refine': images, steps, and known joints or masks, with weights of zero where there are none."""
     from dhpe_tf.methods.dhpe.refinement import at_test_time
     return {'refine': at_test_time.signature(self)}
 
@@ -95,16 +112,16 @@ def build_model(task: HandTask, image_size: int = 224, keypoint_net_name: str = 
 
   Args:
     task: gives the hand.
-    image_size: side of the square crops it takes, px; a multiple of 32.
+    image_size: side S of the square input crops, px; a multiple of 32.
     keypoint_net_name: a key of `keypoint_net.KEYPOINT_NETS`: 'pose_machine', the paper's, with a trunk of its own, or
       'pyramid_decoder', which shares the feature net's trunk.
     use_joints_2d: whether the mesh regressor sees the 2D joints.
     use_refiner: whether the 2D joints are refined in each round.
-    rounds: of the mesh regressor.
-    mask_size: side of the rendered mask, px.
+    rounds: number of rounds of the mesh regressor; the paper has 3.
+    mask_size: side M of the rendered mask, px.
     build_objective: (hand model, feature net, refined) -> Objective.
-    offspring: (hand model, image size) -> what adds new instances to the batches of a training (selfsup.Offspring);
-      None to add none.
+    offspring: (hand model, image size) -> `selfsup.Offspring`, which adds new instances to the training batches; None
+      adds none.
 
   Returns:
     The model, not compiled.
@@ -143,30 +160,32 @@ def _estimate(features: tf.Tensor, heatmaps: tf.Tensor, parts: dict, rounds: int
               use_joints_2d: bool) -> dict[str, tf.Tensor]:
   """The rounds t = 1, 2, ... of the mesh regressor and the refiner.
 
-    h(t) = h(t-1) + f(F(x), j2D(t-1), h(t-1))                    (Eq. 5)
-    j2D(t) = j2D(t-1) + g(h(t), F(x), skeleton(h(t)), j2D(t-1))  (Eq. 6)
+    h(t) = h(t-1) + f_E3D(F(x), j2D(t-1), h(t-1))                          (Eq. 5)
+    j2D(t) = j2D(t-1) + f_Ref(h(t), F(x), Reg(M(h(t))), j2D(t-1))          (Eq. 6)
 
   Args:
     features: F(x) [B, F].
     heatmaps: of the last stage, [B, 32, 32, 21], from which j2D(0) is read.
-    parts: of the model.
-    rounds: how many.
-    use_joints_2d: whether f sees the 2D joints.
+    parts: the model's parts by name.
+    rounds: T, the number of rounds.
+    use_joints_2d: whether f_E3D sees the 2D joints.
 
   Returns:
-    The hand of the last round, its parameters [B, 63], and joints_2d_rounds [B, 1 + T, 21, 2].
+    The hand of the last round, its parameters [B, 63], and joints_2d_rounds [B, 1 + T, 21, 2] (without a refiner
+    [B, 1, 21, 2]).
   """
-  estimate = parts['start'](features)
+  estimate = parts['start'](features)  # h(0), log scale, [B, 63]
   flat = layers.Flat(name='flat_joints')
-  joints = [flat(layers.ReadHeatmaps(name='read_heatmaps')(heatmaps))]
+  joints = [flat(layers.ReadHeatmaps(name='read_heatmaps')(heatmaps))]  # j2D(0), [B, 42]
   add_offset = tf.keras.layers.Add(name='add_offset', dtype='float32')
   for number in range(rounds):
     inputs = {'features': features, 'parameters': estimate, **({'joints_2d': joints[-1]} if use_joints_2d else {})}
-    estimate = add_offset([estimate, parts['mesh_regressor'](inputs)])
+    estimate = add_offset([estimate, parts['mesh_regressor'](inputs)])  # Eq. 5
     if parts['pose_refiner'] or number == rounds - 1:
       h = parts['to_parameters'](estimate)
       hand = parts['hand'](h)
     if parts['pose_refiner']:
+      # Eq. 6
       offset = parts['pose_refiner']({'parameters': estimate, 'features': features, 'joints_2d': joints[-1],
                                       'joints_3d': flat(hand['joints_3d'])})
       joints.append(tf.keras.layers.Add(name=f'joints_2d_{number + 1}', dtype='float32')([joints[-1], offset]))

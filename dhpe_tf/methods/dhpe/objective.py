@@ -1,4 +1,4 @@
-"""The training objective (paper section 3.3): which loss sees which output and label, and the figures beside it."""
+"""The training objective (paper section 3.3): which loss sees which output and label, and the measures in the logs."""
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -20,18 +20,24 @@ def loss_weights(heatmap: float = 1.0, refiner: float = 1.0, feature: float = 1.
                  parameters: float = 0.0) -> dict[str, float]:
   """Weights of the terms of Eq. 7; a term of weight 0 is not computed.
 
-  The paper gives none of them. The last three are not in the paper: they are for data that need them or allow them.
+    L = L_Art + lambda L_Sh + L_Lap + L_Feat + L_Ref (+ L_2D), each with its weight.
+
+  The paper gives no weights and leaves open whether L_2D is in the sum. The last three terms below are not in the
+  paper; they are for data that need them.
 
   Args:
     heatmap: L_2D, Eq. 3.
     refiner: L_Ref, Eq. 6.
-    feature: L_Feat, Eq. 2; costs a second pass of the feature net.
+    feature: L_Feat, Eq. 2; needs a second pass of the feature net.
     articulation: L_Art, Eq. 8.
     shape: L_Sh, Eq. 9, times the gate of Eq. 12: the paper's lambda.
-    laplacian: L_Lap; it pulls toward smaller meshes, at this weight by some tenths of a percent.
+    laplacian: L_Lap; it shrinks the mesh, at this weight by some tenths of a percent.
     joint_limits: penalty on joint angles beyond the anatomical limits.
     shape_prior: penalty on large shape coefficients.
     parameters: squared error of pose and shape where the data give them (synthetic images).
+
+  Returns:
+    The weights by the names of the terms.
   """
   return {'heatmap': heatmap, 'refiner': refiner, 'feature': feature, 'articulation': articulation,
           'shape': shape, 'laplacian': laplacian, 'joint_limits': joint_limits, 'shape_prior': shape_prior,
@@ -39,7 +45,7 @@ def loss_weights(heatmap: float = 1.0, refiner: float = 1.0, feature: float = 1.
 
 
 class Step(NamedTuple):
-  """What the terms see of one step.
+  """The inputs of the terms in one step.
 
   Attributes:
     batch: labels, by the names of `tasks.hand.instance.BATCH`.
@@ -54,12 +60,12 @@ class Step(NamedTuple):
 
 @gin.configurable(module='dhpe', denylist=['hand_model', 'feature_net', 'refined'])
 class Objective:
-  """Computes losses and figures of a batch from a model's outputs.
+  """Computes losses and measures of a batch from a model's outputs.
 
   Attributes:
-    MEASURES: names of the figures.
+    MEASURES: names of the measures.
     weights: the terms that are computed, with their weights.
-    terms: by name the function from a `Step` to a term's `[B]`; a further term is one more entry.
+    terms: by name the function from a `Step` to the term `[B]`; a new term is one more entry.
   """
 
   MEASURES = ('error_2d_px', 'error_heatmap_px', 'error_3d_mm', 'iou', 'gate_open', 'joints_near', 'feature_spread')
@@ -70,8 +76,8 @@ class Objective:
 
     Args:
       hand_model: gives the mesh for the Laplacian.
-      feature_net: images [B, S, S, 3] -> features [B, F]; sees the masked pictures of Eq. 2.
-      gated: the mask of an instance acts only once its joints are close (Eq. 12); otherwise always: the "constant
+      feature_net: images [B, S, S, 3] -> features [B, F]; applied to the masked pictures of Eq. 2.
+      gated: whether the mask of an instance acts only once its joints are close (Eq. 12). False: always, the "constant
         weight" of the paper's Fig. 5f.
       laplacian_kind: 'cotangent' (of the rest hand) or 'uniform'.
       refined: whether there are refined 2D joints; without them there is no refiner term.
@@ -90,22 +96,25 @@ class Objective:
     self._laplacian_matrix = meshes.laplacian(laplacian_kind, hand_model.v_template, hand_model.faces).toarray()
 
   def losses(self, batch: Tensors, outputs: Tensors, training: bool) -> Losses:
-    """Eq. 7: the weighted sum of the terms, with the weights of the instances where the batch has them."""
+    """The weighted sum of Eq. 7 and its terms, each [B], with the weights of the instances where the batch has them."""
     step = Step(batch, outputs, training)
     terms = {name: self.terms[name](step) for name in self.weights}
     return Losses(reductions.combine(terms, self.weights), terms, batch.get('instance_weight'))
 
   def gate(self, batch: Tensors, outputs: Tensors) -> tf.Tensor:
-    """The weight [B] with which the mask of each instance acts: 0 without a mask or (Eq. 12) with joints far off."""
+    """The lambda [B] of each instance's mask: 0 without a mask, or if its joints are too far off (Eq. 12)."""
     return batch['mask_weight'] * self._near(batch, outputs) if self._gated else batch['mask_weight']
 
   def measures(self, batch: Tensors, outputs: Tensors) -> dict[str, tuple[tf.Tensor, tf.Tensor]]:
-    """Figures to watch: by name the values [B] and their weights [B] in the mean.
+    """Measures for the logs: by name the values [B] and their weights [B] in the mean.
 
-    `error_2d_px` is the mesh's 2D error in pixels of a crop of REPORT_PX, `error_heatmap_px` the heat maps';
-    `error_3d_mm` is aligned at the root, in millimetres at the true depth of the root; `iou` is the mask's; `gate_open`
-    the share of masks that act; `joints_near` the share of hands near enough for the gate, with or without a mask;
-    `feature_spread` watches for the collapse that Eq. 2 alone would cause.
+    error_2d_px: mean distance of the mesh's 2D joints, px of a crop of REPORT_PX.
+    error_heatmap_px: the same of the joints read from the heat maps.
+    error_3d_mm: mean 3D error aligned at the root, millimetres at the true depth of the root.
+    iou: of the rendered mask.
+    gate_open: share of the masks that act.
+    joints_near: share of the hands that are near enough for the gate, with or without a mask.
+    feature_spread: near 0 if the features have collapsed, as Eq. 2 alone would make them.
     """
     joints_weight = tf.cast(batch['joints_2d_weight'] > 0, tf.float32)
     has_mask, truth = batch['mask_weight'], batch['joints_2d']
@@ -125,12 +134,12 @@ class Objective:
   # The terms, each [B].
 
   def _heatmap(self, step: Step) -> tf.Tensor:
-    """L_2D (Eq. 3): stages [B, 32, 32, 21] each against the bumps of the true joints."""
+    """L_2D (Eq. 3): each stage's maps [B, 32, 32, 21] against the bumps of the true joints."""
     target = heatmaps.encode(step.batch['joints_2d'])
     return keypoints.heatmap_loss(step.outputs['heatmap_stages'], target, step.batch['joints_2d_weight'])
 
   def _refiner(self, step: Step) -> tf.Tensor:
-    """L_Ref (Eq. 6): the rounds after the heat maps' own joints, [B, T, 21, 2], against the true joints."""
+    """L_Ref (Eq. 6): j2D(1) .. j2D(T), [B, T, 21, 2], against the true joints; j2D(0) comes from the heat maps."""
     rounds = tf.unstack(step.outputs['joints_2d_rounds'], axis=1)[1:]
     return keypoints.refiner_loss(rounds, step.batch['joints_2d'], step.batch['joints_2d_weight'])
 
@@ -154,19 +163,19 @@ class Objective:
     return shape.shape_loss(step.outputs['mask'], mask, self.gate(step.batch, step.outputs))
 
   def _laplacian(self, step: Step) -> tf.Tensor:
-    """L_Lap: the Laplacian coordinates of the vertices [B, V, 3]."""
+    """L_Lap: the mean length of the Laplacian coordinates of the vertices [B, V, 3]."""
     return laplacian.laplacian_loss(step.outputs['vertices'], self._laplacian_matrix)
 
   def _joint_limits(self, step: Step) -> tf.Tensor:
-    """Joint angles beyond the anatomical limits, of poses [B, 45]."""
+    """The penalty on joint angles beyond the anatomical limits, radians squared, of poses [B, 45]."""
     return anatomy.limit_penalty(step.outputs['pose'], self._hand_model)
 
   def _shape_prior(self, step: Step) -> tf.Tensor:
-    """Squared shape coefficients [B, 10]."""
+    """The penalty ||beta||^2 on shape coefficients [B, 10]."""
     return priors.shape_prior(step.outputs['shape'])
 
   def _parameters(self, step: Step) -> tf.Tensor:
-    """Squared error of pose [B, 45] and shape [B, 10] where they are known."""
+    """The squared errors of pose [B, 45] and of shape [B, 10], added, where they are known."""
     weights = step.batch['parameters_weight']
     return sum(priors.parameter_loss(step.outputs[name], step.batch[name], weights) for name in ('pose', 'shape'))
 
@@ -177,6 +186,7 @@ class Objective:
 
   @staticmethod
   def _error_3d_mm(batch: Tensors, outputs: Tensors) -> tuple[tf.Tensor, tf.Tensor]:
+    """Mean of 1000 u |J_k - J_root - (J_gt,k - J_gt,root)| [B], u metres per crop unit, and its weight [B]."""
     crop = crops.Crop(batch['crop_center_px'], batch['crop_side_px'])
     unit_m = cameras.metres_per_unit(batch['root_depth_m'], batch['intrinsics'], crop)
     error = outputs['joints_3d'] - batch['joints_3d']
@@ -186,8 +196,10 @@ class Objective:
 
 
 def _mean_distance(error: tf.Tensor, weight: tf.Tensor, unit) -> tuple[tf.Tensor, tf.Tensor]:
-  """Mean length [B] of errors [B, K, C] over the joints of weight [B, K], times `unit`, and whether there are any."""
-  # Labels of weight 0 may hold anything.
+  """Mean length [B] of errors [B, K, C] over the joints of weight [B, K], times `unit`, and its weight [B].
+
+  The weight is 1 if any joint has weight, else 0. Labels of weight 0 may hold anything.
+  """
   lengths = tf.norm(tf.where(weight[..., None] > 0, error, 0.0), axis=-1)
   mean = tf.math.divide_no_nan(tf.reduce_sum(lengths * weight, axis=-1), tf.reduce_sum(weight, axis=-1))
   return mean * unit, tf.cast(tf.reduce_sum(weight, axis=-1) > 0, tf.float32)

@@ -1,4 +1,9 @@
-"""The 2D pose refiner: j2D(t) = j2D(t-1) + f(h(t), F(x), 3D skeleton, j2D(t-1)) (paper section 3.2, Eq. 6)."""
+"""The 2D pose refiner f_Ref: one round of Eq. 6 (paper section 3.2).
+
+  j2D(t) = j2D(t-1) + f_Ref(h(t), F(x), Reg(M(h(t))), j2D(t-1)),
+
+h [63], F(x) [2048], the mesh's 3D skeleton Reg(M(h)) [63], j2D [42]: 2216 inputs, 42 outputs.
+"""
 from collections.abc import Sequence
 
 import gin
@@ -11,7 +16,7 @@ from dhpe_tf.methods.dhpe import mesh_regressor
 def pose_refiner(feature_size: int, hidden: Sequence[int] = (), gain: float = 0.01) -> tf.keras.Model:
   """Builds the refiner of 2D joints: the paper's single layer of 2216 x 42 weights by default.
 
-  The paper says that it "generates a refined estimate"; that it gives an offset is our reading.
+  The paper says that it "generates a refined estimate"; the offset is our reading.
 
   Args:
     feature_size: length of the feature vector.

@@ -18,8 +18,8 @@ class Canonical(NamedTuple):
 
   Attributes:
     joints: `[B, 21, 3]`, the wrist at the origin, the index finger's first bone of length 1.
-    rotation: `[B, 3, 3]`, the viewpoint: canonical coordinates are R (x - wrist) / unit.
-    unit: `[B]` the length of that bone before.
+    rotation: `[B, 3, 3]`, the viewpoint R: canonical coordinates are R (x - wrist) / unit.
+    unit: `[B]`, the length of the index finger's first bone before, in the unit of the joints.
   """
 
   joints: tf.Tensor
@@ -30,12 +30,16 @@ class Canonical(NamedTuple):
 def to_canonical(joints: tf.Tensor, epsilon: float = 1e-9) -> Canonical:
   """Brings joints `[B, 21, 3]` of any origin, scale and rotation to the canonical frame.
 
-  R = R_y R_xz: R_xz turns the middle finger's knuckle onto the positive y axis, R_y about that axis brings the little
-  finger's knuckle into the xy plane at x >= 0. The rotation with these two properties is unique, so its rows are found
-  directly: y toward the first knuckle, x toward the second as far as perpendicular to y, z = x cross y.
+    w_c = R (x - wrist) / unit,    unit = |index2 - index1|.
 
-  A mirrored hand differs in the sign of z alone; the paper turns right hands by that. Here all hands are right ones.
-  Where the two knuckles and the wrist lie on a line there is no such frame, and the result means nothing.
+  In the paper R = R_y R_xz: R_xz turns the middle finger's knuckle m onto the positive y axis, R_y about that axis
+  brings the little finger's knuckle l into the xy plane at x >= 0. This rotation is unique, so its rows are computed
+  directly, with m and l relative to the wrist:
+
+    y = m / |m|,    x = (l - (l . y) y) normalised,    z = x cross y.
+
+  A mirrored hand differs only in the sign of z, by which the paper mirrors right hands. Here all hands are right ones.
+  Where the two knuckles and the wrist lie on a line there is no such frame, and the result is undefined.
   """
   relative = joints - joints[:, ORIGIN, None]
   unit = tf.norm(joints[:, UNIT[1]] - joints[:, UNIT[0]], axis=-1)
@@ -49,5 +53,10 @@ def to_canonical(joints: tf.Tensor, epsilon: float = 1e-9) -> Canonical:
 
 
 def from_canonical(joints: tf.Tensor, rotation: tf.Tensor) -> tf.Tensor:
-  """Joints `[B, 21, 3]` relative to the wrist in units of the index bone, in the camera's axes: R^T w."""
+  """Joints R^T w_c `[B, 21, 3]` relative to the wrist, in units of the index bone, in the camera's axes.
+
+  Args:
+    joints: w_c `[B, 21, 3]`, in the canonical frame.
+    rotation: R `[B, 3, 3]`.
+  """
   return tf.matmul(joints, rotation)

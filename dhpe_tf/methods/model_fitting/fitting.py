@@ -1,4 +1,4 @@
-"""Fitting the hand model to 2D joints and masks of a batch of images, by either of two searches; no training."""
+"""Fitting the hand model to 2D joints and masks of a batch of images, by one of two searches; no training."""
 import functools
 from collections.abc import Callable, Sequence
 
@@ -17,13 +17,14 @@ from dhpe_tf.tasks.hand.task import HandTask
 from dhpe_tf.tasks.task import Tensors
 
 _HALF_TURN = float(np.pi)
-# The back of the hand, its palm, its two edges, and the fingers toward the camera and away from it.
+# Axis-angle turns of the upright hand, radians: its back, its palm and its two edges toward the camera, then its
+# fingers toward the camera and away from it.
 VIEWS = ((0.0, 0.0, 0.0), (0.0, _HALF_TURN, 0.0), (0.0, _HALF_TURN / 2, 0.0), (0.0, -_HALF_TURN / 2, 0.0),
          (_HALF_TURN / 3, 0.0, 0.0), (-_HALF_TURN / 3, 0.0, 0.0))
 
 
 class Fit(method.Method):
-  """Fits the hand to the 2D joints, and perhaps the mask, of a batch of images; there is nothing to train.
+  """Fits the hand to the 2D joints, and optionally the mask, of each image of a batch; nothing is trained.
 
   Inputs: joints_2d `[B, 21, 2]` in crop space, joints_2d_weight `[B, 21]`, 0 where a joint is not known; with
   `sees_masks` also mask `[B, S, S]` in 0..1 and mask_weight `[B]`, 0 where there is none.
@@ -31,12 +32,12 @@ class Fit(method.Method):
 
   def __init__(self, task: HandTask, fit: Callable[..., tuple[tf.Tensor, tf.Tensor]], sees_masks: bool,
                mask_size: int):
-    """Prepares the answer.
+    """Stores the search and compiles it.
 
     Args:
       task: gives the hand.
       fit: (joints_2d, joints_2d_weight[, mask, mask_weight]) -> parameters h `[B, 63]` and their cost `[B]`.
-      sees_masks: whether it takes masks.
+      sees_masks: whether `fit` takes masks.
       mask_size: side of the mask in the answer, px.
     """
     self.task = task
@@ -49,7 +50,7 @@ class Fit(method.Method):
 
   @property
   def input_specs(self) -> dict[str, tf.TensorSpec]:
-    """2D joints with their weights, and masks."""
+    """Specifications of the inputs: 2D joints with their weights, and masks with `sees_masks`."""
     count = skeletons.NUM_KEYPOINTS
     specs = {'joints_2d': tf.TensorSpec([None, count, 2]), 'joints_2d_weight': tf.TensorSpec([None, count])}
     if self._sees_masks:
@@ -58,7 +59,7 @@ class Fit(method.Method):
 
   @property
   def output_specs(self) -> dict[str, tf.TensorSpec]:
-    """The posed hand, its parameters, mask and cost."""
+    """Specifications of the answers: the posed hand, its parameters, mask and cost."""
     count, vertices = skeletons.NUM_KEYPOINTS, self.task.hand_model.num_vertices
     shapes = {'joints_3d': [count, 3], 'units_per_metre': [], 'joints_2d': [count, 2], 'vertices': [vertices, 3],
               'mask': [self._mask_size, self._mask_size], 'parameters': [parameters.NUM_PARAMETERS],
@@ -67,10 +68,11 @@ class Fit(method.Method):
     return {name: tf.TensorSpec([None, *shape]) for name, shape in shapes.items()}
 
   def answer(self, inputs: Tensors) -> Tensors:
-    """The fitted hands."""
+    """The fitted hands of a batch, by the names of `output_specs`."""
     return self._compiled(inputs)
 
   def _answer(self, inputs: Tensors) -> Tensors:
+    """`answer` outside of a compiled function."""
     h, cost = self._fit(**inputs)
     h = tf.cast(h, tf.float32)
     hand = self._posed(h)
@@ -84,19 +86,26 @@ def levenberg_marquardt(task: HandTask, views: Sequence[Sequence[float]] = VIEWS
                         dtype: str = 'float32') -> Fit:
   """Fits to 2D joints by Levenberg-Marquardt, after Panteleris, Oikonomidis and Argyros (WACV 2018).
 
-  Residuals, each over the deviation that is expected of it: the 2D joints; and, as 2D joints alone leave a hand's depth
-  open, the angles' distance to the mean pose, the shape coefficients, and angles beyond the joint limits. The search
-  starts from several views of the mean hand; that which is best after a few steps goes on. The mask is not used.
+  The residuals r(z) `[B, 104]`, whose squares are minimised over z of `hand_space`, each over its expected deviation:
+
+    sqrt(w_k) (J(z)_k - j2D_k) / joints_sigma                         2D joints,           42
+    prior (angle_i - mean_i) / angle_sigma                            the mean pose,       26
+    prior shape_n / shape_sigma                                       the shape,           10
+    prior (max(low_i - angle_i, 0) + max(angle_i - high_i, 0)) / limit_sigma, the limits,  26
+
+  The priors are there because 2D joints alone leave a hand's depth open. The search starts from several views of the
+  mean hand, and continues from the best of them after a few iterations. The mask is not used.
 
   Args:
     task: gives the hand.
-    views: turns (axis-angle about the camera's axes) of the upright hand to start from.
-    joints_sigma: of the 2D joints, crop units (0.01 is 1.3 px of a crop of 256); for a network's joints more, as 0.1.
+    views: turns (axis-angle about the camera's axes, radians) of the upright hand to start from.
+    joints_sigma: of the 2D joints, crop units (0.01 is 1.3 px of a crop of 256); larger, such as 0.1, for joints that a
+      network predicts.
     angle_sigma: of the angles about the mean pose, radians.
     shape_sigma: of the shape coefficients.
     limit_sigma: of angles beyond the limits, radians.
-    prior: factor of the last three residuals; 0 leaves them out, which only known joints in 3D would justify.
-    scouting: steps from each of the views before the best goes on alone.
+    prior: factor of the last three residuals; 0 leaves them out.
+    scouting: iterations from each of the views before the best continues alone.
     mask_size: side of the mask in the answer, px.
     dtype: 'float64' follows a narrow valley farther, at twice the cost.
 
@@ -109,9 +118,9 @@ def levenberg_marquardt(task: HandTask, views: Sequence[Sequence[float]] = VIEWS
   mean = tf.constant(space.mean[:count], dtype)
 
   def residuals_of(z: tf.Tensor, joints_2d: tf.Tensor, weight: tf.Tensor) -> tf.Tensor:
-    error = tf.sqrt(weight) * (space.joints(z)[..., :2] - joints_2d) / joints_sigma
+    error = tf.sqrt(weight) * (space.joints(z)[..., :2] - joints_2d) / joints_sigma  # [N, 21, 2]
     angles, shape = z[:, hand_space.ANGLES], z[:, hand_space.SHAPE]
-    beyond = tf.nn.relu(low - angles) + tf.nn.relu(angles - high)
+    beyond = tf.nn.relu(low - angles) + tf.nn.relu(angles - high)  # [N, 26]
     return tf.concat([tf.reshape(error, [-1, 2 * skeletons.NUM_KEYPOINTS]), (angles - mean) * (prior / angle_sigma),
                       shape * (prior / shape_sigma), beyond * (prior / limit_sigma)], axis=1)
 
@@ -122,7 +131,7 @@ def levenberg_marquardt(task: HandTask, views: Sequence[Sequence[float]] = VIEWS
     target = tf.where(weight > 0, tf.cast(joints_2d, dtype), 0.)
 
     def residuals(z):
-      # Rows come as image, then view, then, for derivatives, variable.
+      # Rows are ordered by image, then view, then (for derivatives) variable.
       times = tf.shape(z)[0] // batch
       return residuals_of(z, tf.repeat(target, times, axis=0), tf.repeat(weight, times, axis=0))
 
@@ -140,23 +149,26 @@ def particle_swarm(task: HandTask, particles: int = 64, joints: float = 1.0, mas
                    seed: int = 0) -> Fit:
   """Fits to 2D joints and mask by a particle swarm, as Oikonomidis et al. (BMVC 2011) and Qian et al. (CVPR 2014) do.
 
-  The swarm lives in the box of plausible hands, so that no particle bends a joint the wrong way. It starts from poses
-  of `anatomy.sample_poses`, random shapes and views, each particle brought onto the joints by the best similarity of
+  The swarm stays in the box of plausible hands, so that no particle bends a joint the wrong way. It starts from poses
+  of `anatomy.sample_poses` with random shapes and views, each particle moved onto the joints by the best similarity of
   the plane. All particles of all images are drawn at once.
 
-  The objective: the mean distance d of the 2D joints in crop units as sqrt(d^2 + e^2) - e, blunted below
-  e = joints_scale / 10; 1 - IoU of the soft masks; and the squared shape coefficients.
+  The objective, with the distances d_k of the 2D joints in crop units, blunted below e = joints_scale / 10, and soft
+  masks A (rendered) and B (true) of weight w_B:
+
+    E = joints sum_k w_k (sqrt(d_k^2 + e^2) - e) / sum_k w_k + mask w_B (1 - sum min(A, B) / sum max(A, B))
+        + shape ||beta||^2.
 
   Args:
     task: gives the hand.
     particles: of the swarm of each image.
     joints: weight of the 2D joints' distance.
-    mask: weight of 1 - IoU; 0 saves the drawing, which is most of the cost.
+    mask: weight of 1 - IoU; 0 saves the rendering, which is most of the cost.
     shape: weight of the squared shape coefficients.
-    joints_scale: ten times the distance below which joints no longer compete, crop units.
+    joints_scale: ten times the distance e below which errors of joints hardly count, crop units.
     render_size: side of the masks that are compared, px.
     mask_size: side of the mask in the answer, px.
-    seed: of the start and the swarm.
+    seed: of the random numbers of the start and the swarm.
 
   Returns:
     The method.
@@ -196,7 +208,10 @@ def particle_swarm(task: HandTask, particles: int = 64, joints: float = 1.0, mas
 
 def _random_hands(hand_model: hand_models.HandModel, space: hand_space.HandSpace, count: int,
                   seed: int) -> tuple[tf.Tensor, np.ndarray]:
-  """Hands `[count, 42]` with likely poses and shapes, the mean hand first, and as many views."""
+  """Random hands z `[count, 42]` with likely poses and shapes, and views `[count, 3]` (axis-angle, radians).
+
+  The first hand is the mean hand; the first views are VIEWS, the others uniformly distributed.
+  """
   random = np.random.default_rng(seed)
   poses = anatomy.sample_poses(count, seed, hand_model)
   angles = anatomy.pose_to_angles(poses, hand_model).numpy().reshape(count, -1)[:, hand_space.MOVING]

@@ -1,8 +1,10 @@
-"""The space in which a hand is searched for: as few numbers as 2D evidence can tell apart, each with a meaning.
+"""The space of the search for a hand: only those numbers that 2D evidence can tell apart, each with a meaning.
 
 z [B, 42] = 26 joint angles (those that can move at all, hand.joint_angles), 10 shape coefficients, the rotation as
-axis-angle about the camera's axes from the upright hand, the logarithm of the scale over that of the mean hand, and
-the place (x, y) of the root in the crop. The root's depth is 0: no 2D evidence tells of it.
+axis-angle r about the camera's axes from the upright hand, the logarithm u of the scale over that of the mean hand, and
+the place p = (x, y) of the root in the crop. The root's depth is 0, because 2D evidence does not determine it:
+
+  J(z) = s R (Reg(LBS(pose, shape)) - root) + (p, 0),    s = s_mean exp(u),    R = R(r) R_upright.
 """
 import dataclasses
 from collections.abc import Sequence
@@ -26,7 +28,7 @@ ANGLES, SHAPE = slice(0, NUM_ANGLES), slice(NUM_ANGLES, NUM_ANGLES + NUM_SHAPE) 
 
 
 def keypoint_model(hand_model: HandModel) -> HandModel:
-  """The same hand with only those vertices that joints and keypoints are made of; its faces mean nothing."""
+  """The hand with only those vertices of which its joints and keypoints are made; its faces are a placeholder."""
   used = np.flatnonzero((hand_model.joint_regressor != 0).any(0) | (hand_model.keypoint_regressor != 0).any((0, 1)))
   return dataclasses.replace(
       hand_model, v_template=hand_model.v_template[used], faces=np.array([[0, 1, 2]]),
@@ -36,12 +38,12 @@ def keypoint_model(hand_model: HandModel) -> HandModel:
 
 @gin.configurable(module='model_fitting', denylist=['hand_model', 'dtype'])
 class HandSpace:
-  """Conversions and bounds.
+  """Conversions from z to joints and parameters, and the bounds of z.
 
   Attributes:
     hand_model: the hand.
     low, high: `[42]` the box of plausible hands: joint limits, shape, size and place.
-    mean: `[42]` the mean hand, upright, as large as `parameters.mean_parameters` has it.
+    mean: `[42]` the mean hand, upright, with the scale of `parameters.mean_parameters`.
   """
 
   def __init__(self, hand_model: HandModel, dtype: str = 'float32', shape_limit: float = 3.0,
@@ -50,14 +52,14 @@ class HandSpace:
 
     Args:
       hand_model: a right hand.
-      dtype: of all that is computed.
+      dtype: of all computations.
       shape_limit: largest shape coefficient, standard deviations.
-      size_factor: how many times larger or smaller than the mean hand in a crop a hand may be.
-      place_limit: how far from the crop's centre the root may be, crop units.
+      size_factor: largest ratio of a hand's size in the crop to the mean hand's, and the reverse.
+      place_limit: largest distance of the root from the crop's centre in x and in y, crop units.
     """
     self.hand_model = hand_model
     self._dtype = dtype
-    # All vertices are needed for masks only; joints come at a fifth of the cost.
+    # Only masks need all vertices; joints alone cost a fifth.
     self._keypoints = ManoLayer(keypoint_model(hand_model), dtype=dtype)
     start = parameters.mean_parameters(hand_model)
     mean_pose = tf.constant(start[None, parameters.POSE], 'float64')
@@ -70,15 +72,15 @@ class HandSpace:
     self.mean = np.concatenate([np.clip(angles, low, high), np.zeros(SIZE - NUM_ANGLES)])
 
   def joints(self, z: tf.Tensor) -> tf.Tensor:
-    """Keypoints `[B, 21, 3]` in crop space of z `[B, 42]`."""
+    """Keypoints J(z) `[B, 21, 3]` in crop space of z `[B, 42]`."""
     pose, shape, rotation, scale, place = self._parts(z)
     points = self._keypoints(pose, shape)['keypoints']
-    points = points - points[:, skeletons.ROOT, None]
+    points = points - points[:, skeletons.ROOT, None]  # metres, [B, 21, 3]
     turned = tf.matmul(points, rotations.quaternion_to_matrix(rotation), transpose_b=True) * scale[:, None]
     return turned + tf.pad(place, [[0, 0], [0, 1]])[:, None]
 
   def to_parameters(self, z: tf.Tensor) -> tf.Tensor:
-    """The parameters h `[B, 63]` of z `[B, 42]`."""
+    """The parameters h `[B, 63]` of z `[B, 42]`: the translation is t = (p, 0) - s R root."""
     pose, shape, rotation, scale, place = self._parts(z)
     root = self._keypoints(pose, shape)['keypoints'][:, skeletons.ROOT]
     turned = tf.linalg.matvec(rotations.quaternion_to_matrix(rotation), root) * scale
@@ -87,13 +89,19 @@ class HandSpace:
 
   def starts(self, joints_2d: tf.Tensor, weights: tf.Tensor, views: Sequence[Sequence[float]],
              poses: Optional[tf.Tensor] = None) -> tf.Tensor:
-    """Hands turned to several views, each brought onto 2D joints by the best similarity of the plane.
+    """Hands turned to several views, each moved onto 2D joints by the best similarity of the plane.
+
+    Of the hand's joints p_k and the target q_k, as complex numbers relative to their weighted means, the similarity is
+
+      a exp(i phi) = sum_k w_k conj(p_k) q_k / sum_k w_k |p_k|^2,
+
+    a scale a and a turn phi about the camera's z axis, which follows the view's.
 
     Args:
-      joints_2d: `[B, 21, 2]`; what has no weight may be anything.
+      joints_2d: `[B, 21, 2]`; joints of weight 0 may be anything.
       weights: `[B, 21]`.
-      views: K turns (axis-angle about the camera's axes) of the upright hand.
-      poses: `[K, 42]` hands to take in place of the mean hand; their rotation, scale and place do not matter.
+      views: K turns (axis-angle about the camera's axes, radians) of the upright hand.
+      poses: `[K, 42]` hands to use instead of the mean hand; their rotation, scale and place are ignored.
 
     Returns:
       `[B, K, 42]`.
@@ -109,7 +117,7 @@ class HandSpace:
     target_mean = tf.reduce_sum(weights * target, axis=2, keepdims=True) / total
     p, q = model - model_mean, weights * (target - target_mean)
     spread = tf.maximum(tf.reduce_sum(weights * p * p, axis=[2, 3]), 1e-6)
-    # Without any joint the hand stays as it is, its root in the middle.
+    # a cos(phi) and a sin(phi), [B, K]. Without any joint the hand stays as it is, its root in the middle.
     cosine = tf.where(total[..., 0, 0] > 1e-6, tf.reduce_sum(p * q, axis=[2, 3]) / spread, 1.)
     sine = tf.reduce_sum(p[..., 0] * q[..., 1] - p[..., 1] * q[..., 0], axis=2) / spread
     a = model_mean[:, :, 0]
@@ -125,7 +133,7 @@ class HandSpace:
   def _parts(self, z: tf.Tensor) -> tuple[tf.Tensor, ...]:
     """Pose `[B, 45]`, shape `[B, 10]`, quaternion `[B, 4]`, scale `[B, 1]` (crop units per metre), place `[B, 2]`."""
     angles, shape, turn, scale, place = tf.split(z, _SIZES, axis=1)
-    # A product with zeros and ones, which costs nothing and has every derivative.
+    # The 26 moving angles among all 45, by a product with zeros and ones, which has every derivative.
     spread = tf.constant(np.eye(len(_LIMITS))[MOVING], z.dtype)
     pose = joint_angles.angles_to_pose(tf.reshape(tf.matmul(angles, spread), [-1, 15, 3]), self.hand_model)
     upright = tf.constant(parameters.upright(self.hand_model.side), z.dtype)

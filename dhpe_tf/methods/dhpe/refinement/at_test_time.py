@@ -1,4 +1,9 @@
-"""Test-time refinement (paper, section 3.4): gradient descent on Eq. 13 from the model's estimate, in one graph."""
+"""Test-time refinement (paper section 3.4): gradient descent on Eq. 13 from the model's estimate, in one graph.
+
+  h <- h - gamma dE(h) / dh,    E of `consistency.Consistency`, h [B, 63].
+
+The paper takes 50 steps; its gamma is not known (`step_sizes`, `optimization.descent`).
+"""
 from collections.abc import Sequence
 from typing import Optional
 
@@ -17,7 +22,15 @@ from dhpe_tf.tasks.task import Signature
 @gin.configurable(module='refinement')
 def step_sizes(pose: float = 0.02, shape: float = 0.05, rotation: float = 0.01, scale: float = 0.1,
                translation: float = 0.01) -> Sequence[float]:
-  """The 63 step sizes: radians, standard deviations, quaternion units, crop units per metre, crop units."""
+  """The step sizes gamma [63] of the parameters h.
+
+  Args:
+    pose: radians.
+    shape: standard deviations.
+    rotation: of the quaternion's entries.
+    scale: crop units per metre.
+    translation: crop units.
+  """
   sizes = (pose, shape, rotation, scale, translation)
   return [size for size, count in zip(sizes, parameters.SIZES) for _ in range(count)]
 
@@ -25,20 +38,20 @@ def step_sizes(pose: float = 0.02, shape: float = 0.05, rotation: float = 0.01, 
 def refine(model: DhpeModel, images: tf.Tensor, steps: tf.Tensor, joints_2d: Optional[tf.Tensor] = None,
            joints_2d_weight: Optional[tf.Tensor] = None, mask: Optional[tf.Tensor] = None,
            mask_weight: Optional[tf.Tensor] = None) -> dict[str, tf.Tensor]:
-  """Estimates and refines.
+  """Estimates the hands in images and refines them.
 
   Args:
     model: a trained estimator.
     images: `[B, S, S, 3]` in 0..1, right hands.
-    steps: scalar int32, at most so many steps; the paper takes 50. 0 gives the plain estimate.
+    steps: scalar int32, the largest number of steps; the paper takes 50. 0 gives the plain estimate.
     joints_2d: known 2D joints `[B, 21, 2]` in crop space, or None.
-    joints_2d_weight: `[B, 21]`, 0 where a joint is not known; with joints_2d.
+    joints_2d_weight: `[B, 21]`, 0 where a joint is not known; needed with `joints_2d`.
     mask: known masks `[B, S, S]` in 0..1, or None.
-    mask_weight: `[B]`, 0 where there is none; with mask.
+    mask_weight: `[B]`, 0 where there is none; needed with `mask`.
 
   Returns:
-    The hand as `tasks.hand.outputs` names it, parameters, mask and heat maps, of the best step of each instance, with
-    objective `[B, steps + 1]`, the value before each step and after the last, and steps_taken `[B]`.
+    The hand by the names of `tasks.hand.outputs`, parameters, mask and heat maps at the best step of each instance;
+    objective `[B, steps + 1]`, E before each step and after the last; steps_taken `[B]`.
   """
   outputs = model(images, training=False)
   known_mask = None if mask is None else masks.area_resize(mask, outputs['mask'].shape[1])
@@ -51,7 +64,7 @@ def refine(model: DhpeModel, images: tf.Tensor, steps: tf.Tensor, joints_2d: Opt
 
 
 def refine_by_steps(model: DhpeModel, images: tf.Tensor, steps: Sequence[int]) -> list[dict[str, tf.Tensor]]:
-  """What `refine` gives after each of several numbers of steps, for the cost of the largest.
+  """The results of `refine` after each of several numbers of steps, at the cost of the largest.
 
   Args:
     model: a trained estimator.
@@ -59,8 +72,8 @@ def refine_by_steps(model: DhpeModel, images: tf.Tensor, steps: Sequence[int]) -
     steps: numbers of steps; 0 is the plain estimate.
 
   Returns:
-    For each of `steps` the hand as `tasks.hand.outputs` names it (vertices, joints, pose, shape, camera), parameters
-    and mask.
+    For each of `steps` the hand by the names of `tasks.hand.outputs` (vertices, joints, pose, shape, camera),
+    parameters and mask.
   """
   outputs = model(images, training=False)
   found = descend(Consistency(model, _own_evidence(images, outputs)), outputs['parameters'], max(steps), step_sizes())
@@ -68,21 +81,21 @@ def refine_by_steps(model: DhpeModel, images: tf.Tensor, steps: Sequence[int]) -
 
 
 def _own_evidence(images: tf.Tensor, outputs: dict[str, tf.Tensor]) -> Evidence:
-  """What the model's own outputs say of the images."""
+  """The `Evidence` in the model's own outputs; 2D joints weigh as much as their heat maps' peaks."""
   confidence = hand_outputs.joint_confidence(tf.reduce_max(outputs['heatmaps'], axis=[1, 2]))
   return Evidence(images, outputs['features'], outputs['joints_2d_rounds'], confidence, outputs['parameters'])
 
 
 def _posed(model: DhpeModel, h: tf.Tensor) -> dict[str, tf.Tensor]:
-  """The hand, parameters and mask of parameters `[B, 63]`."""
+  """The hand posed by parameters h `[B, 63]`, with the parameters and its mask `[B, M, M]`."""
   hand = model.hand(h)
   return {**hand, 'parameters': h, 'mask': model.silhouette(hand['vertices'])}
 
 
 def signature(model: DhpeModel) -> Signature:
-  """`refine` for a SavedModel: images, steps, joints_2d, joints_2d_weight, mask, mask_weight.
+  """`refine` as a function of a SavedModel, of images, steps, joints_2d, joints_2d_weight, mask and mask_weight.
 
-  A caller who knows no joints or no mask gives zeros and weights of zero.
+  Where no joints or no mask are known, give zeros and weights of zero.
   """
   size, joints = model.inputs[0].shape[1], skeletons.NUM_KEYPOINTS
 

@@ -1,4 +1,4 @@
-"""What refinement at test time minimises: the estimate's disagreement with its own 2D evidence (paper, Eq. 13)."""
+"""The objective of refinement at test time: the estimate's disagreement with its own 2D evidence (paper Eq. 13)."""
 from typing import NamedTuple, Optional
 
 import gin
@@ -12,16 +12,19 @@ from dhpe_tf.methods.dhpe.model import DhpeModel
 
 
 class Evidence(NamedTuple):
-  """What is held against the mesh; B instances.
+  """The 2D evidence that the mesh is compared with; B instances.
 
   Attributes:
-    images: `[B, S, S, 3]` in 0..1; features: `[B, F]` of the whole images.
-    joints_2d_rounds: `[B, R, 21, 2]` crop space, the 2D joints of the heat maps and after each refiner, whose mean
-      counts; joints_weight: `[B, 21]`.
-    known_joints_2d, known_joints_weight: alike, from the caller; where its weight is above zero a known joint counts
-      and the estimated one does not. None where there are none.
-    known_mask: `[B, M, M]` in 0..1 at the size of the model's masks, known_mask_weight: `[B]`; or None.
+    images: `[B, S, S, 3]` in 0..1.
+    features: F(x) `[B, F]` of the whole images.
+    joints_2d_rounds: `[B, R, 21, 2]` crop space, the 2D joints of the heat maps and after each round of the refiner;
+      their mean is the target.
+    joints_weight: `[B, 21]` of the estimated joints.
     start: `[B, 63]` parameters at the start.
+    known_joints_2d: `[B, 21, 2]` joints given by the caller, or None. They replace the estimated ones.
+    known_joints_weight: `[B, 21]`, 0 where a joint is not known. An instance with any known joint uses only those.
+    known_mask: `[B, M, M]` in 0..1 at the size of the model's masks, or None.
+    known_mask_weight: `[B]`, 0 where there is none.
   """
 
   images: tf.Tensor
@@ -37,10 +40,16 @@ class Evidence(NamedTuple):
 
 @gin.configurable(module='refinement', denylist=['model', 'evidence'])
 class Consistency:
-  """The objective of Eq. 13 as a function of the parameters h `[B, 63]`, `[B]`; features and images stay.
+  """The objective of Eq. 13 as a function of the parameters: h `[B, 63]` -> E `[B]`.
 
-  E(h) = |XY Reg(M(h)) - j2D(h)|^2 + feature |F(x) - F(x * Ren(M(h)))|^2 + Laplacian, and terms that are not in the
-  paper: known masks, anatomical limits, and the distance to the start, which holds what 2D evidence leaves open.
+    E(h) = joints ||[Reg(M(h))]_XY - j2D(h)||^2 + feature ||F(x) - F(x * Ren(M(h)))||^2
+           + laplacian mean_v |(L (M(h) - M(h_0)))_v|
+           + mask ||Ren(M(h)) - m||^2 + joint_limits max(P(h) - P(h_0), 0) + shape_prior max(S(h) - S(h_0), 0)
+           + stay (||pose - pose_0||^2 + ||q - q_0||^2).
+
+  The first three terms are the paper's, with the Laplacian of the change since the start h_0. The others are not in the
+  paper: known masks m, the penalty P of joint limits and S = ||shape||^2, and the distance to the start, which fixes
+  what 2D evidence leaves open. No gradient passes through j2D(h) and F(x).
   """
 
   def __init__(self, model: DhpeModel, evidence: Evidence, joints: float = 1.0, feature: float = 0.0,
@@ -52,14 +61,14 @@ class Consistency:
       model: gives feature net, refiner, hand and silhouette.
       evidence: of the images.
       joints: weight of the 2D joints.
-      feature: weight of the feature term, the paper's lambda; 0 leaves out a forward and a backward pass of the
-        feature net in each step, which cost more than all the rest.
+      feature: weight of the feature term, the paper's lambda; 0 saves a forward and a backward pass of the feature
+        net in each step, which cost more than all the rest.
       mask: weight of a known mask.
       laplacian: weight of the change of the mesh's Laplacian coordinates since the start.
-      joint_limits: weight of joint angles beyond the limits, as far as they are more so than at the start.
-      shape_prior: weight of the squared shape coefficients, as far as they are larger than at the start.
+      joint_limits: weight of the growth of the penalty on joint angles beyond the limits.
+      shape_prior: weight of the growth of the squared shape coefficients.
       stay: weight of the squared change of pose and rotation since the start.
-      refine_joints: whether the last round's 2D joints are refined anew in each step, as in the paper; False holds
+      refine_joints: whether the last round's 2D joints are refined anew in each step, as in the paper; False keeps
         those of the first estimate.
       laplacian_kind: 'cotangent' (of the rest hand) or 'uniform'.
     """
@@ -90,13 +99,17 @@ class Consistency:
     return tf.add_n([weight * terms[name]() for name, weight in self._weights.items() if weight])
 
   def joints_target(self, h: tf.Tensor, hand: dict) -> tuple[tf.Tensor, tf.Tensor]:
-    """The 2D joints `[B, 21, 2]` that the mesh is drawn to and their weights `[B, 21]`; no gradient passes."""
+    """The target j2D(h) `[B, 21, 2]` of the mesh's 2D joints and its weights `[B, 21]`; no gradient passes.
+
+    It is the mean over the rounds, of which the last, j2D(T-1) + f_Ref(h, F(x), Reg(M(h)), j2D(T-1)) (Eq. 6), is
+    computed anew for h; known joints replace estimated ones.
+    """
     evidence = self._evidence
     rounds, weights = evidence.joints_2d_rounds, evidence.joints_weight
     if self._refine_joints:
       before_last = rounds[:, -2]
       offset = self._model.pose_refiner({
-          # In the model too, the refiner sees the regressor's sum, whose scale is a logarithm.
+          # As in the model, the refiner's input is the regressor's sum, whose scale is a logarithm.
           'parameters': self._model.to_parameters.invert(h), 'features': evidence.features,
           'joints_3d': tf.reshape(hand['joints_3d'], [-1, 3 * skeletons.NUM_KEYPOINTS]),
           'joints_2d': tf.reshape(before_last, [-1, 2 * skeletons.NUM_KEYPOINTS])})
@@ -107,18 +120,18 @@ class Consistency:
     if evidence.known_joints_2d is not None:
       known = evidence.known_joints_weight
       joints = tf.where(known[..., None] > 0, evidence.known_joints_2d, joints)
-      # What the caller knows stands alone: where there is a known joint, estimated ones do not count.
+      # In an instance with a known joint, estimated ones do not count.
       any_known = tf.reduce_any(known > 0, axis=-1, keepdims=True)
       weights = tf.where(any_known, known, weights)
     return tf.stop_gradient(joints), weights
 
   def _joints(self, h: tf.Tensor, hand: dict) -> tf.Tensor:
-    """The first term."""
+    """The first term, ||[Reg(M(h))]_XY - j2D(h)||^2, `[B]`."""
     target, weights = self.joints_target(h, hand)
     return keypoints.refiner_loss([hand['joints_2d']], target, weights)
 
   def _feature(self, hand: dict) -> tf.Tensor:
-    """The second term: features of the picture against those of what lies under the rendered mask."""
+    """The second term, ||F(x) - F(x * Ren(M(h)))||^2, `[B]`: the picture against the part under the rendered mask."""
     mask = self._model.silhouette(hand['vertices'])
     size = self._evidence.images.shape[1]
     mask = tf.image.resize(mask[..., None], [size, size])
@@ -126,15 +139,18 @@ class Consistency:
     return feature_losses.feature_loss(tf.stop_gradient(self._evidence.features), masked)
 
   def _priors(self, hand: dict) -> dict[str, tf.Tensor]:
-    """The penalties `[B]` of poses beyond the limits and of unusual shapes."""
+    """The penalties P of poses beyond the joint limits and S of unusual shapes, each `[B]`."""
     return {'joint_limits': priors.joint_limits(hand['pose'], self._model.hand_model),
             'shape_prior': priors.shape_prior(hand['shape'], reduction='sum')}
 
   def _beyond_start(self, name: str, hand: dict) -> tf.Tensor:
-    """How much a penalty has grown. Only growth counts: models trained without priors start outside the limits."""
+    """How much a penalty `[B]` has grown since the start.
+
+    Only growth counts: models trained without priors start outside the limits.
+    """
     return tf.nn.relu(self._priors(hand)[name] - self._start_priors[name])
 
   def _stay(self, h: tf.Tensor) -> tf.Tensor:
-    """Squared change of pose and rotation."""
+    """Squared change of pose and quaternion since the start, ||pose - pose_0||^2 + ||q - q_0||^2, `[B]`."""
     change = parameters.split(h - self._evidence.start)
     return tf.reduce_sum(tf.square(change.pose), axis=1) + tf.reduce_sum(tf.square(change.rotation), axis=1)

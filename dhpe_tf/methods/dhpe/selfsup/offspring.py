@@ -1,7 +1,11 @@
 """New training instances from a model's own predictions: other shapes and views of the hands it sees (section 3.5).
 
-The labels are those of the rendered mesh, so they are right however wrong the prediction is; a wrong prediction costs
-the likeness of the pose or the skin, and the worst are left out.
+The labels are those of the rendered mesh, so they are right however wrong the prediction is. A wrong prediction only
+gives a less likely pose or skin, and the worst are left out.
+
+A parent is the prediction (pose, shape, q, s, t) for an instance. A child has the parent's pose, a new shape (by
+default U(-3, 3)^10 standard deviations) and a new view R(r) R(q) (by default r ~ U(-pi, pi)^3, angles about x, then y,
+then z of the camera).
 """
 import math
 from collections.abc import Callable
@@ -29,25 +33,26 @@ class Offspring:
   def __init__(self, hand_model: HandModel, image_size: int, start_epoch: int = 20, parents_per_batch: int = 4,
                instances_per_parent: int = 3, shape_sigma: float = 3., rotation_rad: float = math.pi,
                scale: float = 0.15, shift: float = 0.08, limit_pose: bool = True, with_parameters: bool = True):
-    """Prepares the drawing.
+    """Prepares the hand layer and the parts that draw.
 
     Args:
       hand_model: the model's hand.
       image_size: S, px.
-      start_epoch: the first epoch, from 0, with new instances; before, predictions are too poor. The paper's value is
-        lost.
-      parents_per_batch: predictions, of all replicas together, from which new instances are made; 0 for none at all.
-      instances_per_parent: new instances for each.
+      start_epoch: the first epoch, counted from 0, with new instances; earlier predictions are too poor. The paper's
+        value is not known.
+      parents_per_batch: number of predictions, over all replicas, from which new instances are made; 0 for none.
+      instances_per_parent: new instances of each; the paper has 3.
       shape_sigma: shape coefficients are uniform in +- this, in standard deviations.
       rotation_rad: hands are turned about each axis of the camera by uniform angles in +- this. The paper's interval is
-        lost.
+        not known.
       scale: the crop's side is multiplied by up to exp(+-scale).
       shift: the crop moves by up to this share of its side in x and in y.
-      limit_pose: whether joints that a prediction bends beyond their limits are bent back to them; poses stay else.
+      limit_pose: whether joints that a prediction bends beyond their limits are bent back to them; other poses stay
+        as they are.
       with_parameters: whether pose and shape are labels too.
 
     Raises:
-      UserError: a number that is too small.
+      UserError: parents_per_batch below 0 or instances_per_parent below 1.
     """
     if parents_per_batch < 0 or instances_per_parent < 1:
       raise errors.UserError(f'Offspring: {parents_per_batch} parents of {instances_per_parent} instances; '
@@ -63,7 +68,14 @@ class Offspring:
     self._grounds = Grounds(image_size)
 
   def begin_epoch(self, epoch: int) -> bool:
-    """Takes note of the epoch, from 0; returns whether that switches the new instances on or off."""
+    """Switches the new instances on from `start_epoch` on, and makes the backgrounds.
+
+    Args:
+      epoch: the epoch that begins, counted from 0.
+
+    Returns:
+      Whether the new instances were switched on or off, which changes the training step.
+    """
     before, self.active = self.active, self._parents_per_batch > 0 and epoch >= self._start_epoch
     if self._parents_per_batch:
       self._grounds.prepare()
@@ -73,13 +85,13 @@ class Offspring:
     """Appends new instances to a replica's batch.
 
     Args:
-      batch: of the input pipeline, B instances, shuffled: the first of them are the parents.
-      predict: images -> outputs of the model for them, not in training mode.
-      step: int [], of which, and of the replica's number, all that is random is a function.
+      batch: of the input pipeline, B instances in random order; the first of them are the parents.
+      predict: images -> the model's outputs for them, not in training mode.
+      step: int []; it and the replica's number are the seed of all random numbers.
 
     Returns:
-      The batch with N new instances from B on, N as static as B, and 'instance_weight' [B + N]: 0 for new instances of
-      parents that are left out, else 1. No gradient reaches the predictions.
+      The batch [B + N], the N new instances last (N is static if B is), and 'instance_weight' [B + N]: 0 for new
+      instances of parents that are left out, else 1. No gradient reaches the predictions.
     """
     context = tf.distribute.get_replica_context()
     count = -(-self._parents_per_batch // context.num_replicas_in_sync)
@@ -99,13 +111,13 @@ class Offspring:
       seed: int [2].
 
     Returns:
-      A batch as of the input pipeline, instances_per_parent new instances after another for each parent, without
-      metric camera, and their 'instance_weight'.
+      A batch as the input pipeline gives, [n * instances_per_parent], the children of one parent next to each other,
+      without a metric camera; and their 'instance_weight'.
     """
     vary_seed, light_seed, ground_seed = augmentation.split_seed(seed, 3)
     results = tf.nest.map_structure(tf.stop_gradient, results)
     weight = selection.plausible(parents, results, self._hand_model)
-    # Hands that are left out are drawn nevertheless, from numbers that do no harm.
+    # Hands that are left out are drawn nevertheless, as the mean hand, whose numbers are finite.
     hands = parameters.split(tf.where(weight[:, None] > 0, results['parameters'], self._mean))
     vertices = self._layer(hands.pose, hands.shape, hands.camera)['vertices']
     masked = parents['mask_weight'][:, None, None] > 0
@@ -123,7 +135,10 @@ class Offspring:
     return {**rest, **new}
 
   def _labels(self, hands: variation.Hands) -> dict:
-    """What is known of the hands, in the input pipeline's form."""
+    """The labels [N, ...] of drawn hands by the names of the batch contract; picture and mask are not among them.
+
+    Coordinates are those of the crop, which is taken for a picture of S x S pixels without a known camera.
+    """
     joints = hands.joints
     count, ones = tf.shape(joints)[0], tf.ones_like(joints[..., 0])
     root_z = joints[:, skeletons.ROOT:skeletons.ROOT + 1, 2:]
@@ -132,7 +147,7 @@ class Offspring:
     return {
         'mask_weight': ones[:, 0], 'joints_2d': joints[..., :2], 'joints_2d_weight': ones,
         'joints_3d': tf.concat([joints[..., :2], joints[..., 2:] - root_z], axis=-1), 'joints_z_weight': ones,
-        # In metres, but of no camera: relative to the root.
+        # Metres relative to the root: (x - root) / s. There is no camera to give a depth.
         'joints_3d_m': from_root / hands.camera[:, parameters.CAMERA_SCALE, None, None], 'joints_3d_weight': ones,
         'pose': hands.pose, 'shape': hands.shape, 'parameters_weight': ones[:, 0] * float(self._with_parameters),
         'crop_center_px': tf.fill([count, 2], self._size / 2), 'crop_side_px': side,

@@ -1,4 +1,4 @@
-"""Pictures of hands in skins that were read off other pictures."""
+"""Renders hands in skins that were read from other pictures (`skins.SkinReader`)."""
 import gin
 import numpy as np
 import tensorflow as tf
@@ -7,26 +7,30 @@ from dhpe_tf.data import augmentation
 from dhpe_tf.methods.dhpe.selfsup.skins import Skins
 from dhpe_tf.rendering import crop_view, rasterizer, render, shading
 
-_SAMPLES = 2  # points a pixel in each direction
+_SAMPLES = 2  # points per pixel in each direction
 
 
 @gin.configurable(module='selfsup', denylist=['vertices_crop', 'faces', 'skins', 'size', 'seed'])
 def paint(vertices_crop: tf.Tensor, faces: np.ndarray, skins: Skins, size: int, seed: tf.Tensor,
           new_light: float = 0.5, detail: float = 1.) -> tuple[tf.Tensor, tf.Tensor]:
-  """Draws hands.
+  """Draws hands with a skin's albedo, a light and the skin's detail.
+
+    rgb = rendered(albedo, light) (1 + detail (d - 1)),
+
+  where d is the old picture's detail at the same place of the skin.
 
   Args:
     vertices_crop: [B, V, 3] crop space.
     faces: [F, 3], closed.
-    skins: of the hands, in the pictures where they were read.
+    skins: of the hands, with their places in the pictures from which they were read.
     size: side S of the new pictures, px.
     seed: int [2], of the lights.
-    new_light: probability of a new light (`shading.sample_lights`) instead of the estimated one, in which the hand
-      turns while the light stays where it is.
-    detail: how much of the pictures' detail is carried over, 0..1.
+    new_light: probability of a new light (`shading.sample_lights`) instead of the estimated one. The estimated light
+      stays fixed to the camera while the hand turns.
+    detail: share of the pictures' detail that is carried over, 0..1.
 
   Returns:
-    rgb [B, S, S, 3] in 0..1, of the hands alone; alpha [B, S, S, 1], as `render.render_rgb`.
+    rgb [B, S, S, 3] in 0..1, of the hands alone; alpha [B, S, S, 1], the covered part of each pixel.
   """
   pixels = crop_view.crop_to_pixels(vertices_crop, size)
   rgb, alpha, visible = render.render_rgb(pixels, faces, skins.albedo, choose_lights(skins, seed, new_light),
@@ -37,7 +41,16 @@ def paint(vertices_crop: tf.Tensor, faces: np.ndarray, skins: Skins, size: int, 
 
 
 def choose_lights(skins: Skins, seed: tf.Tensor, new_light: float) -> shading.Lights:
-  """The estimated light, or with the given probability a random one, of each hand."""
+  """The light of each hand: the estimated environment without lamps, or with probability `new_light` a random one.
+
+  Args:
+    skins: of B hands.
+    seed: int [2].
+    new_light: probability of a random light.
+
+  Returns:
+    `Lights` of the batch.
+  """
   choice, other = augmentation.split_seed(seed, 2)
   count = tf.shape(skins.albedo)[0]
   drawn = shading.sample_lights(count, other)
@@ -49,19 +62,26 @@ def choose_lights(skins: Skins, seed: tf.Tensor, new_light: float) -> shading.Li
 
 
 def _carried_detail(skins: Skins, visible: rasterizer.Visible, faces: np.ndarray, alpha: tf.Tensor) -> tf.Tensor:
-  """The detail of the skin at each new pixel, [B, S, S, 1] for display: 1 where the old pictures do not show it."""
+  """The skin's detail d at each new pixel, [B, S, S, 1]: a factor of displayed colours, 1 where it was not seen.
+
+  Args:
+    skins: of the hands.
+    visible: points of the new pictures, _SAMPLES x _SAMPLES per pixel.
+    faces: [F, 3].
+    alpha: [B, S, S, 1] of the new pictures.
+  """
   visible = _one_a_pixel(visible)
   attributes = tf.concat([crop_view.crop_to_pixels(skins.place, skins.detail.shape[1]), skins.seen[..., None]], -1)
   values = rasterizer.interpolate(visible, attributes, faces)
   points = _bilinear(skins.detail[..., 0], visible.image, values[:, :2])
-  # Well seen or not at all: half-seen skin lies at the rim, where the picture is half background.
+  # Only well-seen skin counts: half-seen skin lies at the rim, where the old picture is half background.
   excess = tf.clip_by_value(2 * values[:, 2] - 1, 0., 1.) * (points - 1)
   pixel = render.coarse_pixels(visible, _SAMPLES)
   return 1 + tf.reshape(tf.math.unsorted_segment_sum(excess, pixel, tf.size(alpha)), tf.shape(alpha))
 
 
 def _one_a_pixel(visible: rasterizer.Visible) -> rasterizer.Visible:
-  """Of the points of each pixel the one at its top left, if something is seen there; the others differ little."""
+  """The top-left point of each pixel, where it shows the mesh; the other points differ little."""
   width = visible.image_shape[2]
   row, column = visible.pixel // width, visible.pixel % width
   chosen = tf.where((row % _SAMPLES == 0) & (column % _SAMPLES == 0))[:, 0]
@@ -70,7 +90,7 @@ def _one_a_pixel(visible: rasterizer.Visible) -> rasterizer.Visible:
 
 
 def _bilinear(images: tf.Tensor, index: tf.Tensor, at_px: tf.Tensor) -> tf.Tensor:
-  """Values [N] of images [B, S, S] number index [N] at points [N, 2] (x, y), pixel centres at +0.5."""
+  """Bilinear samples [N] of images [B, S, S]: n of image index[n] at (x, y) = at_px[n], pixel centres at +0.5."""
   size = images.shape[1]
   at = tf.clip_by_value(at_px - 0.5, 0., size - 1.001)
   low = tf.floor(at)

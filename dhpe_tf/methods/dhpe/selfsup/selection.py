@@ -1,4 +1,4 @@
-"""Which predictions may have offspring."""
+"""Selects the predictions from which new instances are made."""
 import gin
 import tensorflow as tf
 
@@ -13,22 +13,23 @@ _ABSURD = 100.  # crop units; beyond it nothing can be drawn
 @gin.configurable(module='selfsup', denylist=['parents', 'results', 'hand_model'])
 def plausible(parents: dict, results: dict, hand_model: HandModel, least_size: float = 0.4, most_outside: float = 0.3,
               most_excess: float = 30., least_iou: float = 0.5) -> tf.Tensor:
-  """Tells hands from what a model predicts where it fails.
+  """Tells plausible predictions from failed ones.
 
   Args:
     parents: instances of the input pipeline: 'mask', 'mask_weight'.
     results: the model's outputs for them: 'parameters', 'vertices', 'joints_2d', 'pose', 'mask'.
     hand_model: whose joint limits count.
-    least_size: of the box around the joints, in crop units (the crop is 2 wide).
-    most_outside: part of the vertices that may lie outside the crop.
-    most_excess: how far joints may be bent beyond their limits (`anatomy.limit_penalty`), radians squared.
-    least_iou: of the mask with the true one, where there is one; the skin is taken from there. 0 takes all.
+    least_size: least longer side of the box around the joints, in crop units (the crop is 2 wide).
+    most_outside: largest share of the vertices outside the crop.
+    most_excess: largest penalty of joints beyond their limits (`anatomy.limit_penalty`), radians squared.
+    least_iou: least IoU of the mask with the true one, where there is one: the skin is read under the mask. 0 accepts
+      all.
 
   Returns:
-    [n], 1 or 0; 0 for numbers that are not finite.
+    [n], 1 where all of these hold, else 0; 0 for numbers that are not finite.
   """
   vertices, joints = results['vertices'], results['joints_2d']
-  # False for NaN.
+  # The comparisons are False for NaN.
   drawable = tf.reduce_all(tf.abs(results['parameters']) < _ABSURD, -1) & tf.reduce_all(
       tf.abs(vertices) < _ABSURD, [1, 2])
   size = tf.reduce_max(tf.reduce_max(joints, axis=1) - tf.reduce_min(joints, axis=1), axis=-1)

@@ -1,4 +1,4 @@
-"""Other shapes and views of given poses, placed in crops as training data are."""
+"""New shapes and views of given poses, placed in crops as training data are."""
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -18,9 +18,11 @@ class Hands(NamedTuple):
   """Posed hands in crop space.
 
   Attributes:
-    pose: [B, 45]; shape: [B, 10].
+    pose: [B, 45], radians.
+    shape: [B, 10], standard deviations.
     camera: [B, 8], unit quaternion, scale, translation, as ManoLayer takes it.
-    vertices: [B, V, 3]; joints: [B, 21, 3].
+    vertices: [B, V, 3].
+    joints: [B, 21, 3].
   """
 
   pose: tf.Tensor
@@ -46,7 +48,15 @@ class Variation:
     self._shape_sigma, self._rotation_rad, self._scale, self._shift = shape_sigma, rotation_rad, scale, shift
 
   def __call__(self, parents: HandParameters, seed: tf.Tensor) -> Hands:
-    """One new hand for each of B; `seed` int [2]."""
+    """One new hand for each parent: beta ~ U(-sigma, sigma)^10, R(r) R(q) with r ~ U(-rotation, rotation)^3.
+
+    Args:
+      parents: B hands, of which pose and rotation are used.
+      seed: int [2].
+
+    Returns:
+      `Hands` of the batch.
+    """
     shape_seed, turn_seed, place_seed = augmentation.split_seed(seed, 3)
     count = tf.shape(parents.pose)[0]
     shape = self._shape_sigma * tf.random.stateless_uniform([count, NUM_SHAPE], shape_seed, -1., 1.)
@@ -55,13 +65,17 @@ class Variation:
     return self.place(parents.pose, shape, rotation, tf.random.stateless_uniform([count, 3], place_seed, -1., 1.))
 
   def place(self, pose: tf.Tensor, shape: tf.Tensor, rotation: tf.Tensor, draws: tf.Tensor) -> Hands:
-    """Puts hands into crops: the box around the joints in the middle and of the usual size, but for the draws.
+    """Places hands in crops: the box around the joints in the middle and of the usual size, varied by the draws.
+
+      s = 2 / (1.5 b exp(scale draw_0)),    t = 2 shift (draw_1, draw_2, 0) - s (c_x, c_y, z_root),
+
+    b the larger side and c the middle of the box around the joints R(q) x.
 
     Args:
       pose: [B, 45].
       shape: [B, 10].
-      rotation: [B, 4].
-      draws: [B, 3] in +-1: of the crop's size and its shifts.
+      rotation: [B, 4], unit quaternion q.
+      draws: [B, 3] in +-1: of the crop's size and its shifts in x and y.
 
     Returns:
       `Hands`, the root at z = 0.
@@ -79,9 +93,9 @@ class Variation:
 
 
 def within_limits(pose: tf.Tensor, hand_model: HandModel) -> tf.Tensor:
-  """Poses [B, 45] whose joints beyond their limits are bent back to them; others are left exactly as they are.
+  """Clips the joint angles of poses [B, 45] to their limits; poses within the limits are returned unchanged.
 
-  Nothing in the paper's objective sees a twist that moves no joint, so what a model predicts is full of them.
+  The paper's objective does not see a twist that moves no joint, so predictions contain many of them.
   """
   low, high = tf.unstack(tf.constant(joint_angles.limits(), pose.dtype), axis=-1)
   angles = tf.clip_by_value(joint_angles.pose_to_angles(pose, hand_model), low, high)
@@ -90,7 +104,7 @@ def within_limits(pose: tf.Tensor, hand_model: HandModel) -> tf.Tensor:
 
 
 def axis_turns(angles: tf.Tensor) -> tf.Tensor:
-  """Quaternions [B, 4] that turn about x, then y, then z by angles [B, 3] radians."""
+  """Quaternions q_z q_y q_x [B, 4] that turn about x, then y, then z by angles [B, 3] radians."""
   about_x, about_y, about_z = (rotations.axis_angle_to_quaternion(angles[:, k:k + 1] * tf.one_hot([k], 3))
                                for k in range(3))
   return rotations.quaternion_multiply(about_z, rotations.quaternion_multiply(about_y, about_x))
