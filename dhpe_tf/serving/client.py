@@ -11,7 +11,7 @@ from dhpe_tf.errors import UserError
 def predict_encoded(address: str, model: str, images: Sequence[bytes], boxes: Optional[np.ndarray] = None,
                     is_left: Optional[np.ndarray] = None, outputs: Sequence[str] = (),
                     timeout_s: float = 60.) -> dict[str, np.ndarray]:
-  """Asks a server for the hands in pictures.
+  """Asks a server for the hands in encoded pictures.
 
   Args:
     address: host:port of its gRPC interface.
@@ -19,14 +19,14 @@ def predict_encoded(address: str, model: str, images: Sequence[bytes], boxes: Op
     images: B encoded pictures (JPEG, PNG).
     boxes: [B, 4] left, top, width, height in pixels; None for the whole pictures.
     is_left: [B] bool; None for right hands.
-    outputs: names of the results wanted; all if empty.
+    outputs: names of the wanted results; empty for all.
     timeout_s: seconds to wait.
 
   Returns:
-    Results by name, see the model card.
+    Results by name; the model card documents them.
 
   Raises:
-    UserError: no answer, or the server's complaint.
+    UserError: no answer, or an error reported by the server.
   """
   count = len(images)
   inputs = {'images': np.array(list(images), object),
@@ -37,7 +37,22 @@ def predict_encoded(address: str, model: str, images: Sequence[bytes], boxes: Op
 
 def predict(address: str, model: str, signature: str, inputs: dict[str, np.ndarray], outputs: Sequence[str] = (),
             timeout_s: float = 60.) -> dict[str, np.ndarray]:
-  """Calls any signature; see `predict_encoded`."""
+  """Calls any signature of a served model.
+
+  Args:
+    address: host:port of the server's gRPC interface.
+    model: name under which it serves the model.
+    signature: name of the signature.
+    inputs: arrays by name.
+    outputs: names of the wanted results; empty for all.
+    timeout_s: seconds to wait.
+
+  Returns:
+    Results by name.
+
+  Raises:
+    UserError: tensorflow-serving-api is missing, no answer, or an error reported by the server.
+  """
   try:
     import grpc
     from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
