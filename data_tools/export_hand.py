@@ -20,7 +20,7 @@ _SECONDS_A_GESTURE = 0.8
 
 
 def define_flags() -> None:
-  """Defines this program's flags."""
+  """Defines the flags of this program."""
   flags.DEFINE_string('output', None, 'file to write: .obj, .ply, .glb or .png', required=True)
   flags.DEFINE_string('gesture', 'flat', 'name of a gesture, "all" or "random"; .obj and .ply show the first')
   flags.DEFINE_string('shape', 'mean', '"mean", "random" or up to ten numbers with commas between')

@@ -25,9 +25,9 @@ flags.DEFINE_string('sheet', None, 'PNG file for a sheet of records with their l
 command_line.define_configuration_flags(_FLAGS)
 flags.mark_flags_as_required(['records'], _FLAGS)
 
-TASK_COMMAND = 'validate'  # tasks add flags of their own
+TASK_COMMAND = 'validate'  # tasks define further flags for this command
 _BATCH = 64
-_GROUP = 'group'  # the field that tells people or sessions apart, in tasks that have one
+_GROUP = 'group'  # the field that names person or session, in tasks that have one
 
 
 def main(argv: list[str]) -> None:

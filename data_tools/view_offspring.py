@@ -42,7 +42,7 @@ def main(argv: list[str]) -> None:
   from dhpe_tf.visualization import pictures
   predictor = _load()
   task, size = predictor.task, predictor.input_specs['image'].shape[1]
-  breeder = Offspring(task.hand_model, size, start_epoch=0, parents_per_batch=1)  # whatever the training used
+  breeder = Offspring(task.hand_model, size, start_epoch=0, parents_per_batch=1)  # whatever its settings
   breeder.begin_epoch(0)
   breed = tf.function(breeder.breed, autograph=False)
   dataset = input_pipeline.build_dataset(task, [(_FLAGS.records, _FLAGS.split, 1.0)], batch_size=1, image_size=size,

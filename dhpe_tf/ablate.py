@@ -162,7 +162,7 @@ def _draw(done: list) -> str:
   """Writes table and plots of the finished jobs; returns how many there are and where the table is."""
   from dhpe_tf.experiment import Experiment
   from dhpe_tf.experiments import ablations
-  task, runs = Experiment(method=None).task, []  # the variants share it
+  task, runs = Experiment(method=None).task, []  # the variants share one task
   for job in done:
     name, _, seed = job.name.rpartition(', seed ')
     runs.append(ablations.read(task, name, int(seed), f'{job.folder}/report.json', f'{job.folder}/model'))

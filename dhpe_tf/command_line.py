@@ -55,7 +55,7 @@ def task_flags(define: Callable[[str, flags.FlagValues], None], command: str, ar
 
 
 def quiet() -> None:
-  """Keeps TensorFlow's start-up messages and other packages' warnings off the screen; call before importing them."""
+  """Silences TensorFlow's start-up messages and other packages' warnings; call before importing them."""
   os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
   os.environ.setdefault('GRPC_VERBOSITY', 'ERROR')
   if not sys.warnoptions:

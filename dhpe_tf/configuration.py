@@ -72,7 +72,7 @@ def folder() -> pathlib.Path:
 
 
 def register_configurables() -> None:
-  """Imports every module that registers something gin can bind."""
+  """Imports every module that registers a gin configurable."""
   for name in CONFIGURABLE_PACKAGES:
     package = importlib.import_module(f'dhpe_tf.{name}')
     for module in pkgutil.walk_packages(getattr(package, '__path__', []), f'{package.__name__}.'):

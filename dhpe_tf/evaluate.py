@@ -41,7 +41,7 @@ flags.DEFINE_list('refine_steps', [], 'Numbers of steps of refinement to measure
 flags.DEFINE_list('compare', [], 'Reports (.json) of other runs to draw in the same plots.', flag_values=_FLAGS)
 flags.mark_flags_as_required(['data', 'report'], _FLAGS)
 
-TASK_COMMAND = 'evaluate'  # tasks add flags of their own
+TASK_COMMAND = 'evaluate'  # tasks define further flags for this command
 EVIDENCE = 'evidence'
 METHOD = 'model'
 
@@ -133,7 +133,16 @@ def _refine_steps() -> list[int]:
 
 
 def _answers(predictor, evidence, steps: list[int]) -> Callable:
-  """Returns a function from a batch to outputs by name: of the evidence, of the method, and of the method refined."""
+  """Returns a function from a batch to outputs by name: of the evidence, of the method, and of the method refined.
+
+  Args:
+    predictor: the method to measure.
+    evidence: the predictor that finds its inputs, or None.
+    steps: numbers of steps of refinement.
+
+  Raises:
+    UserError: `steps` is not empty and the method has no refinement.
+  """
   import tensorflow as tf
 
   from dhpe_tf.methods.method import inputs_of

@@ -1,10 +1,10 @@
-"""Predicts from photographs: lays a hand mesh over them, or whatever the model's task answers.
+"""Predicts from photographs: for the hand task, lays a hand mesh over each; other tasks write results of their own.
 
   python -m dhpe_tf.predict --model=exported/photographs --input=hand.jpg --output=results --box=120,80,260,260
   python -m dhpe_tf.predict --gin_file=methods/levenberg_marquardt.gin --evidence=exported/photographs --input=hand.jpg
 
 The method is an exported or trained one (--model), or one that needs no training (--gin_file). Methods that take 2D
-joints get them from --joints or, with --evidence, from another model.
+joints receive them from --joints or, with --evidence, from another model.
 
 For each photograph the hand task writes <stem>_overlay.png (the photograph, mesh, skeleton, and the mesh turned by 90
 degrees), <stem>.obj and <stem>.json. The JSON holds image, size (height, width), joint_order, and hands: side, box,
@@ -31,7 +31,7 @@ flags.DEFINE_integer('refine_steps', 0, 'Steps of test-time refinement; the pape
                      flag_values=_FLAGS)
 flags.mark_flags_as_required(['input', 'output'], _FLAGS)
 
-TASK_COMMAND = 'predict'  # tasks add flags of their own
+TASK_COMMAND = 'predict'  # tasks define further flags for this command
 
 
 def main(argv: list[str]) -> None:

@@ -33,7 +33,7 @@ class HandVariation:
 
 
 def sample_variation(count: int, seed: int) -> HandVariation:
-  """Draws independent variations for `count` hands."""
+  """Draws independent variations for `count` hands: one size for all fingers, one for each, and one for each bone."""
   rng = np.random.default_rng(seed)
 
   def normal(spread, *shape):

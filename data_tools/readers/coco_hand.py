@@ -92,7 +92,7 @@ class CocoHandReader(base.Reader):
                                              for split, path in self._annotations.items()}}
 
   def keys(self, split: str) -> Sequence[int]:
-    """Numbers of the hands in the label file."""
+    """Returns the numbers of the hands in the label file."""
     return range(len(self._load(split).hands))
 
   def read(self, split: str, key: int) -> list[base.Example]:

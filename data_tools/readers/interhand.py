@@ -27,7 +27,17 @@ _WRIST = skeletons.order_names('interhand').index('wrist')
 
 
 class Shot(NamedTuple):
-  """One picture and its labels."""
+  """One picture and its labels.
+
+  Attributes:
+    file: relative to the split's folder of images.
+    capture: number of the capture.
+    camera: name of the camera.
+    frame: number of the frame.
+    subject: number of the person.
+    interacting: whether it shows two interacting hands.
+    valid: 42 bytes, 1 for each valid joint.
+  """
 
   file: str
   capture: str
@@ -39,7 +49,13 @@ class Shot(NamedTuple):
 
 
 class _Split(NamedTuple):
-  """The three label files of a split."""
+  """The content of a split's three label files.
+
+  Attributes:
+    shots: the pictures, from 'data'.
+    cameras: content of 'camera'.
+    joints: content of 'joint_3d'.
+  """
 
   shots: list
   cameras: dict
@@ -71,7 +87,7 @@ class InterhandReader(base.Reader):
     return {'hands': self._hands}
 
   def keys(self, split: str) -> Sequence[int]:
-    """Numbers of the pictures in the label file."""
+    """Returns the numbers of the pictures of the wanted kind in the label file."""
     wanted = {'all': (False, True), 'single': (False,), 'interacting': (True,)}[self._hands]
     return [number for number, shot in enumerate(self._load(split).shots) if shot.interacting in wanted]
 

@@ -51,7 +51,7 @@ class RhdReader(base.Reader):
     return {'hand': self._hand, 'first_keypoint': self._first, 'min_visible': self._min_visible}
 
   def keys(self, split: str) -> Sequence[int]:
-    """Numbers of the pictures."""
+    """Returns the numbers of the pictures in ascending order."""
     return sorted(self._load(split))
 
   def read(self, split: str, key: int) -> list[base.Example]:

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from dhpe_tf.geometry import crops
 
-Seed = tf.Tensor  # [2] int, for TensorFlow's stateless random functions
+Seed = tf.Tensor  # `[2]` int, for TensorFlow's stateless random functions
 _LUMA = (0.299, 0.587, 0.114)
 
 

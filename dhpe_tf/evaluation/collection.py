@@ -10,7 +10,7 @@ from tqdm import tqdm
 from dhpe_tf.errors import UserError
 from dhpe_tf.tasks.task import Arrays, Task, Tensors
 
-TRAINING_LIMIT = 4000  # labels of so many instances represent a training set
+TRAINING_LIMIT = 4000  # number of instances whose labels represent a training set
 
 
 class Collected(NamedTuple):

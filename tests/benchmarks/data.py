@@ -115,7 +115,7 @@ def print_appearance(size: int = 128, count: int = 512) -> None:
 
 
 def main(_):
-  """Prints the table."""
+  """Prints the rates of record making, pipeline, training and colour changes."""
   print(f'{"":<44}{"images / s":>10}{"processor ms":>14}')
   with tempfile.TemporaryDirectory() as folder:
     print_synthesis(os.path.join(folder, 'large'))

@@ -52,7 +52,7 @@ class Peer:
     return self._answer()
 
   def close(self) -> None:
-    """Ends the process."""
+    """Closes the process's input and waits for its end."""
     self._process.stdin.close()
     self._process.wait(timeout=30)
 

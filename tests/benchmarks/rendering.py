@@ -127,7 +127,7 @@ def _print_quality(timer):
 
 
 def main(_):
-  """Prints the tables."""
+  """Prints the table of targets and the comparison of the silhouettes."""
   if _MEMORY.value:
     what, setting, batch = _MEMORY.value.split(':')
     print(rendering_costs.measure_memory(what, setting, int(batch)))

@@ -153,6 +153,7 @@ def _crop_z(joints_2d: tf.Tensor, valid_2d: tf.Tensor, joints_3d_m: tf.Tensor, v
   count = tf.maximum(tf.reduce_sum(both), 1.)
 
   def centred(points):
+    """Subtracts the mean over the joints labelled in both 2D and 3D; other joints become zero. Points `[21, 2]`."""
     return (points - tf.reduce_sum(points * both, axis=0) / count) * both
 
   flat_m, flat_crop = centred(joints_3d_m[:, :2]), centred(joints_2d)

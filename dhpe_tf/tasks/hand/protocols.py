@@ -1,4 +1,4 @@
-"""Named protocols of evaluation: alignment, counted keypoints, range of thresholds, and what is given of the truth.
+"""Named protocols of evaluation: alignment, counted keypoints, range of thresholds, and the truth that is given.
 
 Numbers of hand papers are comparable only under the same protocol, so `evaluate` gives a definition with each number.
 """

@@ -58,6 +58,7 @@ def encoded_signature(answer: Callable[[Tensors], Tensors], specs: Mapping[str, 
 
   def predict_encoded(images: tf.Tensor, boxes: tf.Tensor, is_left: tf.Tensor) -> Tensors:
     def cut(given: tuple[tf.Tensor, tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+      """Decodes one picture and cuts the crop of its hand; returns the crop and the box."""
       encoded, box, left = given
       picture = view.decode(encoded, 3)
       box = view.box_or_whole(box, tf.shape(picture)[:2])
