@@ -5,12 +5,12 @@ correctives of each joint are fitted in four steps:
 
 1. The joint alone is bent through its range (`_turns`).
 2. The wanted surface is built for each bend (`_wanted`): every vertex outside the bend moves on an arc about the joint,
-by its share of the angle; then the flesh around the joint swells, most on the palm's side, until the closed mesh has
-its rest volume.
+   by its share of the angle; then the flesh around the joint swells, most on the palm's side, until the closed mesh has
+   its rest volume.
 3. The difference between the wanted and the skinned surface is carried back to the rest pose (`_rest_offsets`) and
-smoothed over the surface.
+   smoothed over the surface.
 4. Ridge regression fits it by MANO's features R - I of that joint alone. Correctives of several joints therefore add
-up, and each is zero far from its joint.
+   up, and each is zero far from its joint.
 """
 import numpy as np
 from scipy.spatial.transform import Rotation
@@ -59,9 +59,10 @@ def fit_posedirs(vertices: np.ndarray, faces: np.ndarray, joints: np.ndarray, we
                  axes: np.ndarray) -> np.ndarray:
   """Fits the correctives of all joints.
 
-  For each joint with T bends, features Phi [T, 9] (R - I, row by row) and offsets D [T, 3 V] of the rest vertices:
+  For each joint with T bends, features Phi [T, 9] (R - I, row by row), offsets D [T, 3 V] of the rest vertices and the
+  weight RIDGE:
 
-    P = (Phi^T Phi + lambda T I)^-1 Phi^T D    [9, 3 V].
+    P = (Phi^T Phi + RIDGE T I)^-1 Phi^T D    [9, 3 V].
 
   Args:
     vertices: [V, 3] rest pose, metres.

@@ -107,8 +107,10 @@ def _unit(vectors: np.ndarray) -> np.ndarray:
 def _describe(joints_m: np.ndarray) -> dict[str, np.ndarray]:
   """Describes hands by points [N, D], one set for each criterion; Euclidean distances tell how much hands differ.
 
-    pose       R_n unit(bone_e) for all bones e, in the frame of the palm: D = 60
-    viewpoint  R_n, the axes of the palm: D = 9
+  With R_n [3, 3] the axes of the palm (`_palm_frames`) and the 20 bones e:
+
+    pose       R_n unit(bone_e) for all e, directions in the frame of the palm: D = 60
+    viewpoint  R_n: D = 9
     shape      |bone_e|, metres: D = 20
 
   Args:
