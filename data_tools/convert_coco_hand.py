@@ -1,10 +1,10 @@
-"""Turns hands with 2D keypoints in COCO's JSON format into records: OneHand10K as MMPose has it, COCO-WholeBody, ...
+"""Converts hands with 2D keypoints in COCO's JSON format to records, such as MMPose's OneHand10K and COCO-WholeBody.
 
   python -m data_tools.convert_coco_hand --name=coco_wholebody --input=coco --output=records/coco_wholebody
     --train_annotations=annotations/coco_wholebody_train_v1.0.json --train_images=train2017
     --eval_annotations=annotations/coco_wholebody_val_v1.0.json --eval_images=val2017
 
-OneHand10K does not say which hand a picture shows: --side says it for all of them, right by most.
+OneHand10K does not label the side of its hands. --side states one for all of them, which is right for most.
 """
 import os
 
@@ -29,7 +29,7 @@ flags.DEFINE_string('joint_order', 'dhpe', 'order of the keypoints where the cat
 
 
 def main(argv: list[str]) -> None:
-  """Converts."""
+  """Converts the splits whose --<split>_annotations are given, from --input to records in --output."""
   del argv
   named = {split: _FLAGS[f'{split}_annotations'].value for split in _SPLITS}
   annotations = {split: os.path.join(_FLAGS.input, name) for split, name in named.items() if name}

@@ -1,4 +1,4 @@
-"""Turns Dexter+Object (Sridhar et al. 2016) into records, for evaluation by the protocol paper-do.
+"""Converts Dexter+Object (Sridhar et al. 2016) to records, for evaluation by the protocol paper-do.
 
   python -m data_tools.convert_dexter_object --input=dexter+object --output=records/dexter_object
 
@@ -18,7 +18,7 @@ flags.DEFINE_enum('labels', 'original', dexter_object.LABELS, 'the published lab
 
 
 def main(argv: list[str]) -> None:
-  """Converts."""
+  """Converts the dataset in --input to records in --output."""
   del argv
   conversion.convert(dexter_object.DexterObjectReader(_FLAGS.input, _FLAGS.labels), _FLAGS)
 

@@ -1,8 +1,8 @@
-"""Turns FreiHAND version 2 (Zimmermann et al. 2019) into records.
+"""Converts FreiHAND version 2 (Zimmermann et al. 2019) to records.
 
   python -m data_tools.convert_freihand --input=FreiHAND_pub_v2 --output=records/freihand
 
---input holds training/, evaluation/ and the JSON files; evaluation labels are a download of their own.
+--input holds training/, evaluation/ and the JSON files; the evaluation labels are a separate download.
 """
 
 from absl import flags
@@ -19,7 +19,7 @@ flags.DEFINE_string('mano_model', None, 'MANO_RIGHT.pkl, to write MANO\'s pose a
 
 
 def main(argv: list[str]) -> None:
-  """Converts."""
+  """Converts the dataset in --input to records in --output."""
   del argv
   conversion.convert(freihand.FreihandReader(_FLAGS.input, _FLAGS.versions, _FLAGS.mano_model), _FLAGS)
 

@@ -1,9 +1,9 @@
-"""Turns HO-3D version 2 or 3 (Hampali et al. 2020) into records.
+"""Converts HO-3D version 2 or 3 (Hampali et al. 2020) to records.
 
   python -m data_tools.convert_ho3d --input=HO3D_v3 --output=records/ho3d
 
---input holds train/, evaluation/, train.txt and evaluation.txt, and evaluation_xyz.json if you have it: without it
-evaluation pictures are labelled at the wrist alone, enough for a submission to the challenge.
+--input holds train/, evaluation/, train.txt, evaluation.txt and, if available, evaluation_xyz.json. Without the last
+file only the wrist is labelled in evaluation pictures, which is enough for a submission to the challenge.
 """
 
 from absl import flags
@@ -18,7 +18,7 @@ flags.DEFINE_boolean('mano_parameters', False, 'write MANO\'s pose and shape as 
 
 
 def main(argv: list[str]) -> None:
-  """Converts."""
+  """Converts the dataset in --input to records in --output."""
   del argv
   conversion.convert(ho3d.Ho3dReader(_FLAGS.input, _FLAGS.mano_parameters), _FLAGS)
 

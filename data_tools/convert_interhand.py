@@ -1,4 +1,4 @@
-"""Turns InterHand2.6M (Moon et al. 2020) into records, one for each hand of a picture.
+"""Converts InterHand2.6M (Moon et al. 2020) to records, one for each hand in a picture.
 
   python -m data_tools.convert_interhand --input=InterHand2.6M_5fps_batch1 --output=records/interhand
 
@@ -18,7 +18,7 @@ flags.DEFINE_enum('hands', 'all', interhand.HANDS, 'which pictures: all, those o
 
 
 def main(argv: list[str]) -> None:
-  """Converts."""
+  """Converts the dataset in --input to records in --output."""
   del argv
   conversion.convert(interhand.InterhandReader(_FLAGS.input, _FLAGS.hands), _FLAGS)
 

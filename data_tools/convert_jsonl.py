@@ -1,20 +1,20 @@
-"""Turns your own photographs with labels into records.
+"""Converts your own labelled photographs to records.
 
 The labels are one JSON object a line, one hand each:
 
   {"image": "a/b.jpg", "hand": "right", "joints_2d_px": [[x, y] * 21], ...}
 
-`image` is relative to the file; joints are wrist, then thumb, index, middle, ring, little, each from base to tip, in
-pixels of the picture (x right, y down). Optional: `joints_3d_m` (21 x 3 metres, camera axes, about any centre), `group`
-(person or session; splits never cut one), `score` (0..1), `source`, `intrinsics` ([fx, fy, cx, cy] px; then joints_3d_m
-must be in the camera's frame), `mask` (a picture, white on the hand), `valid` (21 numbers, 0 where a
-joint has no label and may be [null, null]). Pixels are those of the picture as it is to be seen: turned upright where
-its file says so.
+`image` is relative to the file. Joints are the wrist, then thumb, index, middle, ring, little, each from base to tip,
+in pixels of the picture (x right, y down). Optional fields: `joints_3d_m` (21 x 3 metres, camera axes, relative to any
+point), `group` (person or session; a group is never divided between splits), `score` (0..1), `source`, `intrinsics`
+([fx, fy, cx, cy] px; joints_3d_m must then be in camera space), `mask` (a picture, white on the hand), `valid` (21
+numbers, 0 where a joint has no label and may be [null, null]). Pixels are those of the upright picture, after its EXIF
+orientation is applied.
 
   python -m data_tools.convert_jsonl --labels=photos/labels.jsonl --output=records/photos --eval_groups=anna,ben
 
-Labels that a network made are marked by --teacher=NAME, in every record and in dataset.json: a model that agrees with
-them agrees with its teacher, which is not yet accuracy.
+If a network made the labels, name it by --teacher=NAME; the name is written into every record and into dataset.json. A
+model that agrees with such labels agrees with its teacher, which is not accuracy.
 """
 import functools
 import os
@@ -49,9 +49,13 @@ flags.mark_flags_as_required(['labels', 'output'], _FLAGS)
 
 
 def main(argv: list[str]) -> None:
-  """Converts."""
+  """Converts the labels of --labels and their pictures to the splits train and eval in --output.
+
+  Raises:
+    UserError: no label is left, an unknown group, or, with --on_error=stop, an unusable label or picture.
+  """
   del argv
-  from dhpe_tf import configuration  # Imports TensorFlow, which command_line.run has silenced by now.
+  from dhpe_tf import configuration  # Imports TensorFlow; command_line.run has silenced it.
   from dhpe_tf.data import tfrecords
   from dhpe_tf.tasks.hand.record import HAND_RECORD
 
@@ -90,7 +94,7 @@ def _wanted(label: dict) -> bool:
 
 
 def _without(problems: list[str], make: Callable[[dict], dict], labels: Iterable[dict]) -> Iterator[dict]:
-  """Yields what `make` makes of each label; what it cannot use stops the conversion or goes to `problems`."""
+  """Yields `make(label)` for each label; an error stops the conversion or, with --on_error=skip, goes to `problems`."""
   for label in labels:
     try:
       made = make(label)

@@ -1,9 +1,9 @@
-"""Converts your own MANO file to one plain npz that needs no pickle and no chumpy.
+"""Converts your own MANO file to a plain npz file that needs neither pickle nor chumpy.
 
   python data_tools/convert_mano.py --input=mano_v1_2/models/MANO_RIGHT.pkl --output=mano_right.npz
 
 MANO is licensed by its authors (https://mano.is.tue.mpg.de, non-commercial, no redistribution): get it from them, and
-keep the output to yourself as well. The npz has MANO's array names, with a keypoint regressor beside them.
+do not pass the output on. The npz has MANO's array names and an additional keypoint regressor.
 """
 import os
 
@@ -27,7 +27,7 @@ LICENCE = 'MANO licence, https://mano.is.tue.mpg.de/license.html: non-commercial
 
 
 def stored_arrays(model: HandModel) -> dict[str, np.ndarray]:
-  """A hand model's arrays under the names that `load_hand_model` reads (MANO's)."""
+  """Returns a hand model's arrays by MANO's names, which `load_hand_model` reads."""
   return {
       'v_template': model.v_template, 'f': model.faces, 'shapedirs': model.shapedirs, 'posedirs': model.posedirs,
       'J_regressor': model.joint_regressor, 'weights': model.weights,
@@ -36,7 +36,11 @@ def stored_arrays(model: HandModel) -> dict[str, np.ndarray]:
 
 
 def main(argv: list[str]) -> None:
-  """Converts."""
+  """Reads the MANO file of --input and writes its arrays to --output.
+
+  Raises:
+    UserError: the input is no MANO file, or the output does not end in .npz.
+  """
   del argv
   if not _FLAGS.output.endswith('.npz'):
     raise UserError(f'--output={_FLAGS.output} must end in .npz')

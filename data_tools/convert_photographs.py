@@ -1,8 +1,8 @@
-"""Turns a folder of photographs without labels into records; each shows one hand, which fills much of the picture.
+"""Converts a folder of photographs without labels to records; each must show one hand that fills much of the picture.
 
   python -m data_tools.convert_photographs --input=photos --output=records/photos --side=right
 
-Photographs with labels are converted by convert_jsonl.
+For photographs with labels use convert_jsonl.
 """
 
 from absl import flags
@@ -19,7 +19,7 @@ flags.DEFINE_float('eval_fraction', 0., 'share of the groups (subfolders, or sin
 
 
 def main(argv: list[str]) -> None:
-  """Converts."""
+  """Converts the photographs in --input to records in --output; splits without pictures are left out."""
   del argv
   reader = photographs.PhotographsReader(_FLAGS.input, _FLAGS.side, _FLAGS.eval_fraction)
   splits = [split for split in photographs.SPLITS if reader.keys(split)]

@@ -1,8 +1,8 @@
-"""Turns RHD (RHD_published_v2, Zimmermann and Brox 2017) into records.
+"""Converts RHD (RHD_published_v2, Zimmermann and Brox 2017) to records.
 
   python -m data_tools.convert_rhd --input=RHD_published_v2 --output=records/rhd
 
-The defaults are the choices of the paper: the hand with more mask pixels, keypoint 0 in the palm.
+The defaults follow the paper: the hand with more mask pixels, and the palm as keypoint 0.
 """
 
 from absl import flags
@@ -22,7 +22,7 @@ flags.DEFINE_integer('min_visible', 0, 'leave out hands with fewer visible keypo
 
 
 def main(argv: list[str]) -> None:
-  """Converts."""
+  """Converts the dataset in --input to records in --output."""
   del argv
   reader = rhd.RhdReader(_FLAGS.input, _FLAGS.hand, _FLAGS.first_keypoint, _FLAGS.min_visible)
   conversion.convert(reader, _FLAGS)

@@ -1,8 +1,8 @@
-"""Turns STB (Zhang et al. 2017; SHD in the paper) into records.
+"""Converts STB (Zhang et al. 2017; SHD in the paper) to records.
 
   python -m data_tools.convert_stb --input=STB --output=records/stb
 
---input holds images/ and labels/. The defaults are both pictures of the stereo camera, with the palm as keypoint 0.
+--input holds images/ and labels/. The defaults are both pictures of the stereo camera, and the palm as keypoint 0.
 """
 
 from absl import flags
@@ -20,7 +20,7 @@ flags.DEFINE_enum('first_keypoint', 'palm', stb.FIRST_KEYPOINTS, 'what keypoint 
 
 
 def main(argv: list[str]) -> None:
-  """Converts."""
+  """Converts the dataset in --input to records in --output."""
   del argv
   conversion.convert(stb.StbReader(_FLAGS.input, _FLAGS.pictures, _FLAGS.first_keypoint), _FLAGS)
 

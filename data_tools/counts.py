@@ -1,14 +1,17 @@
-"""Numbers of records and groups against what is known of a dataset."""
+"""Compares numbers of records and groups with what is known of a dataset."""
 from typing import Any, Optional
 
 
 def findings(split: str, count: int, about: Optional[dict[str, Any]]) -> list[str]:
-  """What is wrong with the number of records of a split.
+  """Compares a split's number of records with dataset.json and with the published number.
 
   Args:
     split: its name.
     count: number of records.
-    about: content of dataset.json, None if there is none.
+    about: content of dataset.json, or None if there is none.
+
+  Returns:
+    The problems, one line each.
   """
   if about is None:
     return ['there is no dataset.json, so it is not known where the records come from']
@@ -26,7 +29,14 @@ def findings(split: str, count: int, about: Optional[dict[str, Any]]) -> list[st
 
 
 def shared_groups(groups: dict[str, set[bytes]]) -> list[str]:
-  """Groups (people, sessions) that splits share, so that one is no test of the other."""
+  """Reports groups (people, sessions) that are in more than one split, which then do not test each other.
+
+  Args:
+    groups: the groups of each split.
+
+  Returns:
+    One line for each pair of splits that share groups.
+  """
   found, names = [], sorted(groups)
   for i, first in enumerate(names):
     for second in names[i + 1:]:

@@ -20,7 +20,7 @@ _SECONDS_A_GESTURE = 0.8
 
 
 def define_flags() -> None:
-  """Defines this program's flags."""
+  """Defines the flags of this program."""
   flags.DEFINE_string('output', None, 'file to write: .obj, .ply, .glb or .png', required=True)
   flags.DEFINE_string('gesture', 'flat', 'name of a gesture, "all" or "random"; .obj and .ply show the first')
   flags.DEFINE_string('shape', 'mean', '"mean", "random" or up to ten numbers with commas between')
@@ -31,7 +31,11 @@ def define_flags() -> None:
 
 
 def main(_) -> None:
-  """Writes the file."""
+  """Poses the hands that the flags describe and writes them to --output.
+
+  Raises:
+    UserError: unknown gesture, bad shape, or another file ending.
+  """
   from dhpe_tf.hand.hand_model import load_hand_model
   kind = os.path.splitext(FLAGS.output)[1]
   if kind not in KINDS:
@@ -50,7 +54,16 @@ def main(_) -> None:
 
 
 def choose_poses(gesture: str, model, count: int, seed: int) -> np.ndarray:
-  """Poses [N, 45] of a gesture's name, of all gestures, or random.
+  """Returns the poses of one gesture, of all gestures, or random ones.
+
+  Args:
+    gesture: name of a gesture, 'all' or 'random'.
+    model: the hand model.
+    count: number of random poses.
+    seed: of random poses.
+
+  Returns:
+    [N, 45] axis-angle about the flat hand, radians.
 
   Raises:
     UserError: unknown gesture.
@@ -65,10 +78,18 @@ def choose_poses(gesture: str, model, count: int, seed: int) -> np.ndarray:
 
 
 def choose_shapes(text: str, count: int, seed: int) -> np.ndarray:
-  """Shapes [N, 10] of the flag's text.
+  """Returns the shapes that --shape describes.
+
+  Args:
+    text: 'mean', 'random' or up to ten numbers separated by commas; missing ones are 0.
+    count: N.
+    seed: of random shapes.
+
+  Returns:
+    [N, 10].
 
   Raises:
-    UserError: it is no list of up to ten numbers.
+    UserError: not a list of up to ten numbers.
   """
   if text == 'random':
     return np.random.default_rng(seed).normal(size=[count, 10])
@@ -82,6 +103,14 @@ def choose_shapes(text: str, count: int, seed: int) -> np.ndarray:
 
 
 def _write_mesh(kind: str, model, poses: np.ndarray, shapes: np.ndarray) -> None:
+  """Writes the first pose, or for .glb all poses as an animation, with a random skin.
+
+  Args:
+    kind: the file ending.
+    model: the hand model.
+    poses: [N, 45].
+    shapes: [1, 10].
+  """
   from dhpe_tf.hand.mano_layer import ManoLayer
   from dhpe_tf.hand.parameters import upright
   from dhpe_tf.rendering import shading, texture

@@ -2,7 +2,7 @@
 
   python -m data_tools.make_synthetic --output=records/synthetic --train=20000 --eval=1000
 
-The same seed gives the same records. Backgrounds are made up; --backgrounds=FOLDER takes photographs instead.
+The same seed gives the same records. Backgrounds are generated; --backgrounds=FOLDER takes photographs instead.
 """
 import concurrent.futures
 import os
@@ -34,7 +34,11 @@ _SKINS = 256
 
 
 def main(argv: list[str]) -> None:
-  """Makes the record set."""
+  """Renders the splits train and eval and writes the record set to --output.
+
+  Raises:
+    UserError: --train and --eval are both 0, or a file cannot be written.
+  """
   del argv
   from dhpe_tf import configuration
   from dhpe_tf.data import tfrecords
@@ -60,12 +64,19 @@ def main(argv: list[str]) -> None:
 
 
 def _seed(split: str, *numbers: int) -> int:
-  """One seed of --seed, the split and what else there is: splits share neither poses nor skins nor grounds."""
+  """Derives a seed from --seed, the split and further numbers, so that splits share no poses, skins or backgrounds."""
   return int(np.random.SeedSequence([_FLAGS.seed, _SPLITS.index(split), *numbers]).generate_state(1)[0] >> 1)
 
 
 def _records(split: str, count: int, hand_model, renderer) -> Iterator[dict]:
-  """Yields the records of a split; rendering and encoding overlap."""
+  """Yields the records of a split; rendering and encoding overlap.
+
+  Args:
+    split: 'train' or 'eval'.
+    count: number of records.
+    hand_model: the hand.
+    renderer: a `HandRenderer` of --batch hands.
+  """
   from dhpe_tf.rendering import texture
   from dhpe_tf.synthesis.backgrounds import Backgrounds
 
@@ -80,7 +91,7 @@ def _records(split: str, count: int, hand_model, renderer) -> Iterator[dict]:
       waiting.append([
           pool.submit(_record, scenes, pictures, i, backgrounds, (number, i), f'{split}-{start + i:07d}')
           for i in range(min(_FLAGS.batch, count - start))])
-      # One batch is being encoded while the next is rendered.
+      # Threads encode one batch while the next is rendered.
       if len(waiting) > 1:
         yield from (future.result() for future in waiting.pop(0))
     for batch in waiting:
@@ -88,7 +99,16 @@ def _records(split: str, count: int, hand_model, renderer) -> Iterator[dict]:
 
 
 def _record(scenes, pictures, i: int, backgrounds, seed: tuple, name: str) -> dict:
-  """One record of a batch; every other hand is made a left one by mirroring."""
+  """Makes one record of a batch; half of the hands, chosen at random, become left hands by mirroring.
+
+  Args:
+    scenes: `Scenes` as NumPy arrays.
+    pictures: `Pictures` of the same batch.
+    i: number of the hand in the batch.
+    backgrounds: `Backgrounds` to draw from.
+    seed: of background, composition and side.
+    name: of the record.
+  """
   from dhpe_tf.data import image_files
   from dhpe_tf.synthesis import compositing
   random = np.random.default_rng(seed)

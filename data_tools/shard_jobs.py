@@ -1,8 +1,8 @@
-"""Conversion in pieces: one job makes one shard, wherever it runs.
+"""Conversion in pieces: one job makes one shard, in this process, another one, or an Apache Beam pipeline.
 
-Shard i of n holds the keys i, i + n, i + 2n, ... of the reader, so what is in it depends on nothing but the dataset and
-the options: jobs may run in any order, in several processes or as an Apache Beam pipeline, and those that are done need
-not be run again. Until the split is whole its shards lie in a folder beside it, `.Split-train.partial`.
+Shard i of n holds the keys i, i + n, i + 2n, ... of the reader, so its content depends only on the dataset and the
+options. Jobs may run in any order and in parallel, and finished ones need not run again. Until the split is complete
+its shards lie in a folder beside it, `.Split-train.partial`.
 """
 import dataclasses
 import json
@@ -22,7 +22,7 @@ from dhpe_tf.errors import UserError
 from dhpe_tf.tasks.hand.record import HAND_RECORD
 
 _RESULT, _FAILURE, _JOB = '.result.json', '.failure.txt', 'job.json'
-# Pictures are compressed already: gzip would take most of the time for a few per cent of the size.
+# No gzip: pictures are already compressed, so it would take most of the time and save a few per cent.
 _COMPRESSION_LEVEL = 0
 
 
@@ -34,7 +34,7 @@ class SplitJobs:
     reader: of the dataset.
     split: name of the split.
     shards: number of jobs.
-    folder: where shards and results lie until the split is whole.
+    folder: of shards and results until the split is complete.
     stop_on_error: whether a damaged picture is fatal.
   """
 
@@ -45,19 +45,19 @@ class SplitJobs:
   stop_on_error: bool
 
   def path(self, shard: int) -> str:
-    """Of a shard."""
+    """Path of a shard."""
     return os.path.join(self.folder, tfrecords.shard_name(self.split, shard, self.shards))
 
   def missing(self) -> list[int]:
-    """The shards that are yet to be made."""
+    """Numbers of the shards that are not finished."""
     return [shard for shard in range(self.shards) if not os.path.exists(self.path(shard) + _RESULT)]
 
   def run(self, shard: int, show: bool = False) -> None:
-    """Makes a shard, or leaves a note on what stopped it.
+    """Makes a shard and writes its result, or writes a note about the error that stopped it.
 
     Args:
       shard: its number.
-      show: a progress bar.
+      show: whether to show a progress bar.
     """
     command_line.quiet()
     keys = list(self.reader.keys(self.split))[shard::self.shards]
@@ -75,7 +75,7 @@ class SplitJobs:
     tfrecords.write_json(self.path(shard) + _RESULT, {'statistics': gathered.state(), 'skipped': skipped.messages})
 
   def raise_failure(self) -> None:
-    """Raises what stopped a job, if one was stopped."""
+    """Raises the noted error of a job as a UserError, if there is one."""
     for shard in range(self.shards):
       path = self.path(shard) + _FAILURE
       if os.path.exists(path):
@@ -83,7 +83,15 @@ class SplitJobs:
           raise UserError(file.read())
 
   def prepare(self, about: dict[str, Any], resume: bool) -> None:
-    """Makes the folder, with what is done already if that is to be resumed and of the same options."""
+    """Prepares the folder; its finished shards are kept if `resume` and they have the same options.
+
+    Args:
+      about: dataset, options and version.
+      resume: whether to keep finished shards.
+
+    Raises:
+      UserError: the folder cannot be made.
+    """
     job = json.loads(json.dumps({'about': about, 'shards': self.shards}))
     path = os.path.join(self.folder, _JOB)
     if not resume or _read_json(path) != job:
@@ -97,7 +105,7 @@ class SplitJobs:
     tfrecords.write_json(path, job)
 
   def finish(self, root: str) -> tuple[int, list[str]]:
-    """Makes the folder the split's; returns the number of records and what was skipped."""
+    """Turns the folder into the split of the record set `root`; returns the number of records and the skipped keys."""
     gathered, skipped = HAND_RECORD.new_statistics(), []
     for shard in range(self.shards):
       result = _read_json(self.path(shard) + _RESULT)
@@ -111,14 +119,14 @@ class SplitJobs:
 
 
 def run_here(jobs: SplitJobs, workers: int) -> None:
-  """Runs what is missing, in this process or in several."""
+  """Makes the missing shards in this process, or in `workers` processes; raises a UserError if a job fails."""
   missing = jobs.missing()
   if workers <= 1:
     for shard in missing:
       jobs.run(shard, show=True)
       jobs.raise_failure()
     return
-  # Processes are started afresh: TensorFlow's threads do not survive a fork.
+  # Processes are spawned, because TensorFlow's threads do not survive a fork.
   with futures.ProcessPoolExecutor(workers, multiprocessing.get_context('spawn')) as pool:
     running = [pool.submit(jobs.run, shard) for shard in missing]
     for _ in _progress(futures.as_completed(running), jobs, len(missing)):
@@ -133,7 +141,7 @@ def run_here(jobs: SplitJobs, workers: int) -> None:
 
 
 def run_with_beam(jobs: SplitJobs, runner: str, options: Sequence[str]) -> None:
-  """Runs what is missing as an Apache Beam pipeline, an element a shard.
+  """Makes the missing shards by an Apache Beam pipeline with one element for each shard.
 
   The workers read the dataset and write the shards through the file system, so a runner on other machines needs both
   folders mounted there.
@@ -144,7 +152,7 @@ def run_with_beam(jobs: SplitJobs, runner: str, options: Sequence[str]) -> None:
     options: of the runner, such as '--direct_num_workers=2'.
 
   Raises:
-    UserError: Apache Beam is not installed, or does not know the runner.
+    UserError: Apache Beam is not installed or does not know the runner, or a job failed.
   """
   try:
     import apache_beam as beam
@@ -163,11 +171,12 @@ def run_with_beam(jobs: SplitJobs, runner: str, options: Sequence[str]) -> None:
 
 
 def _progress(done: Iterator, jobs: SplitJobs, total: int) -> Iterator:
+  """Wraps the finished jobs in a progress bar."""
   return tqdm(done, desc=jobs.split, unit=' shards', total=total, file=sys.stderr, mininterval=1)
 
 
 def _read_json(path: str) -> Any:
-  """The content of a JSON file, None if it is not there or damaged."""
+  """Reads a JSON file; None if it is missing or damaged."""
   try:
     with open(path, encoding='utf-8') as file:
       return json.load(file)

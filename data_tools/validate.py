@@ -1,9 +1,9 @@
-"""Checks a record set before a training does: schema, counts, labels against each other, the hand and the picture.
+"""Checks a record set before a training: schema, counts, labels against each other, and the task's own checks.
 
   python -m data_tools.validate --records=records/rhd --report=validation.json --sheet=sheet.png
 
-Prints a line for each check and what is wrong; exit status 1 if anything is. A look at the sheet shows what no check
-can.
+Prints a line for each check and for each problem; the exit status is 1 if there are problems. The sheet shows labels on
+pictures, for errors that no check can find.
 """
 import json
 import os
@@ -25,13 +25,20 @@ flags.DEFINE_string('sheet', None, 'PNG file for a sheet of records with their l
 command_line.define_configuration_flags(_FLAGS)
 flags.mark_flags_as_required(['records'], _FLAGS)
 
-TASK_COMMAND = 'validate'  # tasks add flags of their own
+TASK_COMMAND = 'validate'  # tasks define further flags for this command
 _BATCH = 64
-_GROUP = 'group'  # the field that tells people or sessions apart, in tasks that have one
+_GROUP = 'group'  # the field that names person or session, in tasks that have one
 
 
 def main(argv: list[str]) -> None:
-  """Checks."""
+  """Checks the record set of --records, prints the results and writes report and sheet.
+
+  Args:
+    argv: the program's name and the flags of the task.
+
+  Raises:
+    UserError: problems were found, or records are missing or cannot be parsed.
+  """
   from dhpe_tf import configuration
   from dhpe_tf.experiment import Experiment
 
@@ -61,14 +68,14 @@ def validate(task, root: str, splits: Optional[list[str]] = None, options: Any =
   """Checks a record set.
 
   Args:
-    task: says what a record is and what to check.
+    task: defines records and checks.
     root: folder of the record set.
     splits: to check; None for all.
     options: parsed flags of the task; None for their defaults.
 
   Returns:
-    `splits` (by name: `count` and `checks`, by title `findings` and `numbers`), `findings` on the whole set, and
-    `problems`, the number of findings.
+    `splits` (by name: `count`, and `checks` by title with `findings` and `numbers`), `findings` about the whole set,
+    and `problems`, the number of findings.
 
   Raises:
     UserError: records are missing or cannot be parsed.
@@ -104,7 +111,7 @@ def validate(task, root: str, splits: Optional[list[str]] = None, options: Any =
 
 
 def _about(path: str) -> Optional[dict]:
-  """The content of dataset.json, None if there is none."""
+  """Reads dataset.json; None if there is none."""
   try:
     with open(path, encoding='utf-8') as file:
       found = json.load(file)
@@ -118,12 +125,12 @@ def _about(path: str) -> Optional[dict]:
 
 
 def _short(numbers: dict[str, Any]) -> str:
-  """The numbers that fit on a line."""
+  """Formats the numbers that fit on a line."""
   return ', '.join(f'{name} {value}' for name, value in numbers.items() if len(str(value)) < 60)
 
 
 def _draw_sheet(task, split: str) -> None:
-  """Draws the first records of a split."""
+  """Draws the first records of a split, with their labels, to --sheet."""
   from data_tools import view_records
   from dhpe_tf.data import input_pipeline
   dataset = input_pipeline.build_dataset(task, [(_FLAGS.records, split, 1.)], batch_size=1, image_size=160,

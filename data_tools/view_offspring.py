@@ -1,10 +1,10 @@
-"""Draws predictions of a trained model and the new training instances made from them (selfsup), to look at.
+"""Draws predictions of a trained model and the new training instances made from them (selfsup), for inspection.
 
   python -m data_tools.view_offspring --model_dir=runs/quickstart/model --records=records/synthetic --output=sheet.png
 
-A row holds a picture with the predicted skeleton and mask, its offspring as the training sees them, and these again
-with their labels. --model takes an exported model instead. Seeds that a training would leave out say so; --plausible
-shows none of them.
+A row holds a picture with the predicted skeleton and mask, its offspring as the training sees them, and the offspring
+with their labels. --model takes an exported model instead. Parents that a training would leave out are marked;
+--plausible leaves them out of the sheet.
 """
 import numpy as np
 from absl import flags
@@ -28,7 +28,11 @@ flags.mark_flags_as_required(['records', 'output'], _FLAGS)
 
 
 def main(argv: list[str]) -> None:
-  """Draws the sheet."""
+  """Makes offspring of the first predictions on --records and draws one row for each to --output.
+
+  Raises:
+    UserError: no prediction is plausible, or there is no usable model.
+  """
   del argv
   import tensorflow as tf
 
@@ -38,7 +42,7 @@ def main(argv: list[str]) -> None:
   from dhpe_tf.visualization import pictures
   predictor = _load()
   task, size = predictor.task, predictor.input_specs['image'].shape[1]
-  breeder = Offspring(task.hand_model, size, start_epoch=0, parents_per_batch=1)  # even if the training had none
+  breeder = Offspring(task.hand_model, size, start_epoch=0, parents_per_batch=1)  # whatever its settings
   breeder.begin_epoch(0)
   breed = tf.function(breeder.breed, autograph=False)
   dataset = input_pipeline.build_dataset(task, [(_FLAGS.records, _FLAGS.split, 1.0)], batch_size=1, image_size=size,
@@ -61,7 +65,11 @@ def main(argv: list[str]) -> None:
 
 
 def _load():
-  """The predictor, of the built-in hand."""
+  """Loads the predictor of --model_dir or --model; an export must have the built-in hand.
+
+  Raises:
+    UserError: not exactly one of the two flags, no export, or another hand.
+  """
   from dhpe_tf import configuration
   from dhpe_tf.errors import UserError
   from dhpe_tf.inference import predictor
@@ -81,7 +89,15 @@ def _load():
 
 
 def _row(task, parent: dict, results: dict, new: dict, plausible: bool) -> list[np.ndarray]:
-  """The cells of one seed: its prediction, its offspring as they are, and with their labels."""
+  """Draws the cells of one parent: its prediction, its offspring, and its offspring with labels.
+
+  Args:
+    task: draws the cells.
+    parent: the instance, a batch of one.
+    results: the model's outputs for it.
+    new: its offspring, as of `Offspring.breed`.
+    plausible: whether a training would use them.
+  """
   seed = {name: value[0].numpy() for name, value in parent.items()}
   seed.update(joints_2d=results['joints_2d'][0].numpy(), mask=results['mask'][0].numpy(), joints_2d_weight=np.ones(21))
   children = [{name: value[i].numpy() for name, value in new.items()} for i in range(len(new['mask']))]
@@ -92,7 +108,7 @@ def _row(task, parent: dict, results: dict, new: dict, plausible: bool) -> list[
 
 
 def _cell(task, instance: dict) -> np.ndarray:
-  """`view_records.draw_cell` of an instance, enlarged."""
+  """Draws an instance by `view_records.draw_cell`, enlarged by --zoom."""
   import tensorflow as tf
   side = _FLAGS.zoom * instance['image'].shape[0]
 

@@ -1,10 +1,10 @@
-"""Draws the labels of a record set onto its pictures: one sheet to look at before a training, not after.
+"""Draws the labels of a record set onto its pictures, as a sheet to inspect before a training.
 
   python -m data_tools.view_records --records=records/photos --split=train --count=40 --output=sheet.png
 
-Each cell is an instance as the network will see it, with its labels. For hands that is the crop, left hands mirrored:
-skeleton, outline of the mask in white, and side and name above. --training draws the augmented crops instead. Records
-of another task than hands need a --gin_file that names it.
+Each cell is an instance as the network sees it, with its labels. For hands it is the crop, left hands mirrored, with
+the skeleton, the outline of the mask in white, and side and name above. --training draws augmented crops instead.
+Records of another task than hands need a --gin_file that names it.
 """
 from absl import flags
 
@@ -24,7 +24,7 @@ flags.mark_flags_as_required(['records', 'output'], _FLAGS)
 
 
 def main(argv: list[str]) -> None:
-  """Draws the sheet."""
+  """Draws the first --count instances of --split to --output."""
   del argv
   from dhpe_tf import configuration
   from dhpe_tf.data import input_pipeline
@@ -38,7 +38,18 @@ def main(argv: list[str]) -> None:
 
 
 def draw_sheet(task, dataset, path: str, count: int = 40, columns: int = 8) -> int:
-  """Draws the first instances of a dataset of a task as a sheet; returns how many there were."""
+  """Draws the first instances of a dataset as a sheet.
+
+  Args:
+    task: draws the instances.
+    dataset: batches of the task.
+    path: PNG file.
+    count: largest number of instances.
+    columns: cells in a row.
+
+  Returns:
+    The number of instances drawn.
+  """
   from dhpe_tf.visualization import pictures
   cells = [draw_cell(task, instance) for instance in dataset.unbatch().take(count).as_numpy_iterator()]
   pictures.write_png(path, pictures.sheet(cells, columns))
@@ -46,7 +57,7 @@ def draw_sheet(task, dataset, path: str, count: int = 40, columns: int = 8) -> i
 
 
 def draw_cell(task, instance: dict):
-  """One cell, uint8 [H, W, 3]: an instance of a task, without the axis of the batch, with its caption."""
+  """Draws one instance, without the batch axis, with its caption: uint8 [H, W, 3]."""
   from dhpe_tf.visualization import pictures
   return pictures.with_caption(task.draw_instance(instance), task.caption(instance))
 

@@ -1,7 +1,7 @@
 """Dense 3D hands from one RGB picture, in TensorFlow and Keras.
 
 An implementation of Baek, Kim and Kim, "Pushing the Envelope for RGB-based Dense 3D Hand Pose Estimation via Neural
-Rendering", CVPR 2019. Importing this package selects Keras 2 (the tf-keras package), on which the whole code rests.
+Rendering", CVPR 2019. Importing this package selects Keras 2 (the tf-keras package), which all of its code uses.
 """
 import os
 import sys
@@ -10,10 +10,14 @@ __version__ = '0.1.0'
 
 
 def _select_keras_2() -> None:
-  """Makes `tf.keras` the tf-keras package; raises if TensorFlow was imported earlier with another.
+  """Makes `tf.keras` the tf-keras package (Keras 2).
 
-  TensorFlow reads TF_USE_LEGACY_KERAS once: 2.15 when it is imported, later ones when `tf.keras` is first touched.
-  Without it 2.15 takes the keras package, whose layers do not mix with those of tf-keras although both are Keras 2.
+  TensorFlow reads TF_USE_LEGACY_KERAS once: version 2.15 when it is imported, later versions when `tf.keras` is first
+  used. Without the variable, 2.15 takes the keras package, whose layers do not mix with those of tf-keras although both
+  are Keras 2.
+
+  Raises:
+    ImportError: TensorFlow was imported earlier and has already chosen another Keras.
   """
   loaded = sys.modules.get('tensorflow')
   chosen = os.environ.get('TF_USE_LEGACY_KERAS')

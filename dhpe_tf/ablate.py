@@ -1,13 +1,13 @@
-"""Trains variants of a configuration with several seeds, measures each, and draws a table and plots.
+"""Trains variants of a configuration with several seeds, measures each, and writes a table and plots.
 
   python -m dhpe_tf.ablate --output=runs/ablations --records=records/synthetic --seeds=3 --jobs=2 \
     --size_file=ablations/size_two_cores.gin --start_file=ablations/start.gin
 
-With --start_file a variant starts from the weights of another training, whose configuration is the variant's with that
-file on top; variants for which they come out alike share it. Each training is a process of its own: where one fails
-the others go on. What is done is left alone, so the same command goes on after a stop. In --output lie table.md,
-results.json and the plots curves.png, refinement.png and history.png, drawn anew after every training, and
-seed_<N>/<variant>/ with model, report and log.
+With --start_file a variant starts from the weights of another training. That training's configuration is the variant's,
+with the start file applied on top; variants for which the result is the same share one start. Each training runs as its
+own process, so one failure does not stop the others. Finished trainings are not repeated: the same command resumes
+after a stop. The folder --output receives table.md, results.json and the plots curves.png, refinement.png and
+history.png, which are written again after every training, and seed_<N>/<variant>/ with model, report and log.
 """
 import os
 import signal
@@ -42,7 +42,11 @@ flags.mark_flags_as_required(['output', 'records'], _FLAGS)
 
 
 def main(argv: list[str]) -> None:
-  """Runs the trainings and draws what they measure."""
+  """Runs the trainings and evaluations of all variants and seeds, then prints the table.
+
+  Raises:
+    UserError: some trainings failed; the table leaves them out.
+  """
   del argv
   from dhpe_tf.experiments import jobs
 
@@ -50,19 +54,20 @@ def main(argv: list[str]) -> None:
   for seed in range(_FLAGS.seeds):
     for file in _FLAGS.gin_file:
       start = _start(file, seed)
-      # Those alike share the first one's.
+      # Variants with equal start configurations share one start.
       start = start and starts.setdefault((seed, start.configuration), start)
       variants[_variant(file, seed, start)] = start
-  # What does not fit together is found before the first training, not hours later.
+  # Finds jobs that do not match their folder before the first training starts, not hours later.
   for job in (*starts.values(), *variants):
     jobs.commands_done(job)
-  # A killed run then ends its trainings in good order too.
+  # SIGTERM then raises KeyboardInterrupt, so a killed run also stops its trainings cleanly.
   signal.signal(signal.SIGTERM, signal.default_int_handler)
   faults = jobs.run(list(starts.values()), _FLAGS.jobs) if starts else {}
   ready = [job for job, start in variants.items() if not start or start.name not in faults]
   done = []
 
   def draw(job: jobs.Job) -> str:
+    """Adds a finished job and rewrites table and plots; returns a text for the progress bar."""
     done.append(job)
     return _draw(sorted(done, key=list(variants).index))
   faults.update(jobs.run(ready, _FLAGS.jobs, draw))
@@ -75,34 +80,41 @@ def main(argv: list[str]) -> None:
 
 
 def _seed_folder(seed: int) -> str:
+  """Folder of all trainings with this seed."""
   return os.path.join(_FLAGS.output, f'seed_{seed}')
 
 
 def _name(file: str) -> str:
-  """What a variant or stage is called: by its file."""
+  """Name of a variant or start stage: its gin file's name without folder and ending."""
   return os.path.splitext(os.path.basename(file))[0]
 
 
 def _train(files: list[str], params: list[str], model_dir: str) -> tuple[str, ...]:
+  """Arguments after `python -m` that train with these gin files and settings into `model_dir`."""
   return ('dhpe_tf.train', *_imports(), *(f'--gin_file={file}' for file in files),
           *(f'--gin_param={param}' for param in params), f'--model_dir={model_dir}')
 
 
 def _imports() -> list[str]:
-  """The modules of --import, for the commands that are run."""
+  """The modules of --import as flags for the commands that are run."""
   return [f'--import={name}' for name in _FLAGS['import'].value]
 
 
 def _params(seed: int) -> list[str]:
+  """Gin settings that all trainings of a seed share: records, seed and --gin_param."""
   return [f'RECORDS = {_FLAGS.records!r}', f'train.seed = {seed}', *_FLAGS.gin_param]
 
 
 def _initial_weights(model_dir: str) -> str:
+  """The gin setting that starts a training from the weights in `model_dir`."""
   return f'train.initial_weights = {model_dir!r}'
 
 
 def _start(file: str, seed: int):
-  """The job of the trainings that a variant starts from, or None."""
+  """Returns the job that trains the weights a variant starts from, or None without --start_file.
+
+  Each file of --start_file is one stage: a training that starts from the weights of the stage before.
+  """
   from dhpe_tf.experiments import jobs
   if not _FLAGS.start_file:
     return None
@@ -117,7 +129,13 @@ def _start(file: str, seed: int):
 
 
 def _variant(file: str, seed: int, start):
-  """The job of one variant and seed, training and evaluation; `start` is the job whose weights it starts from."""
+  """Returns the job of one variant and seed: a training, then its evaluation.
+
+  Args:
+    file: gin file of the variant.
+    seed: of the training.
+    start: the job whose weights the training starts from, or None.
+  """
   from dhpe_tf.experiments import jobs
   files, params = [file, *_FLAGS.size_file], _params(seed)
   text = _configuration(files, params)
@@ -132,7 +150,7 @@ def _variant(file: str, seed: int, start):
 
 
 def _configuration(files: list[str], params: list[str]) -> str:
-  """The whole configuration as text."""
+  """Loads gin files and settings; returns the whole configuration as text."""
   import gin
 
   from dhpe_tf import configuration
@@ -141,10 +159,10 @@ def _configuration(files: list[str], params: list[str]) -> str:
 
 
 def _draw(done: list) -> str:
-  """Draws table and plots of the jobs that are done; returns what to say of the last one."""
+  """Writes table and plots of the finished jobs; returns how many there are and where the table is."""
   from dhpe_tf.experiment import Experiment
   from dhpe_tf.experiments import ablations
-  task, runs = Experiment(method=None).task, []  # the variants share it
+  task, runs = Experiment(method=None).task, []  # the variants share one task
   for job in done:
     name, _, seed = job.name.rpartition(', seed ')
     runs.append(ablations.read(task, name, int(seed), f'{job.folder}/report.json', f'{job.folder}/model'))

@@ -1,4 +1,4 @@
-"""What every command line shares: quiet start, and one-line errors in place of tracebacks."""
+"""What all command lines share: quiet start, parsing of flags, and one-line errors in place of tracebacks."""
 import importlib
 import os
 import sys
@@ -9,7 +9,7 @@ from absl import flags
 
 from dhpe_tf.errors import UserError
 
-# Errors that TensorFlow raises on its own for what the user can mend, with what to say.
+# TensorFlow's own errors that the user can repair: class name -> the text to print.
 _TENSORFLOW_ERRORS = {
     'DataLossError': 'a record file is damaged or cut off; make it again',
     'ResourceExhaustedError': 'out of memory or disk space; lower the batch size, or free some space',
@@ -19,7 +19,7 @@ _TENSORFLOW_ERRORS = {
 
 
 def define_configuration_flags(values: flags.FlagValues) -> None:
-  """Defines --gin_file, --gin_param and --import, alike for all commands that build a task and a method."""
+  """Defines --gin_file, --gin_param and --import, for every command that builds a task and a method."""
   flags.DEFINE_multi_string('gin_file', [], 'Configuration file, looked up here and in gin/; later ones win.',
                             flag_values=values)
   flags.DEFINE_multi_string('gin_param', [], 'Single setting such as "train.epochs = 5"; wins over the files.',
@@ -34,16 +34,19 @@ def define_import_flag(values: flags.FlagValues) -> None:
 
 
 def task_flags(define: Callable[[str, flags.FlagValues], None], command: str, argv: list[str]) -> flags.FlagValues:
-  """Parses what a command has left of its arguments as the flags of a task.
+  """Parses the arguments that a command did not recognise itself as flags of a task.
 
   Args:
     define: `Task.define_flags`.
     command: 'predict', 'evaluate' or 'validate'.
-    argv: the program's name and what is left.
+    argv: the program's name, followed by the arguments that are left.
+
+  Returns:
+    The parsed flags.
 
   Raises:
-    UserError: an argument that is no flag.
-    flags.Error: an unknown flag, or a value that it may not have.
+    UserError: an argument is not a flag.
+    flags.Error: an unknown flag, or an invalid value.
   """
   values = flags.FlagValues()
   define(command, values)
@@ -52,7 +55,7 @@ def task_flags(define: Callable[[str, flags.FlagValues], None], command: str, ar
 
 
 def quiet() -> None:
-  """Keeps TensorFlow's start-up messages and other packages' warnings off the screen; call before importing them."""
+  """Silences TensorFlow's start-up messages and other packages' warnings; call before importing them."""
   os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
   os.environ.setdefault('GRPC_VERBOSITY', 'ERROR')
   if not sys.warnoptions:
@@ -60,23 +63,24 @@ def quiet() -> None:
 
 
 def run(main: Callable[[list[str]], None], flag_values: flags.FlagValues = flags.FLAGS) -> None:
-  """Runs a program: the entry point of each command line.
+  """Runs a program and exits; the entry point of each command line.
 
-  What the user can mend (`UserError`, wrong flags, and the like from TensorFlow) ends as `error: ...` on stderr with
-  exit status 1; an interruption with status 130. Anything else is a fault of the program and keeps its traceback.
+  Errors that the user can repair (`UserError`, wrong flags, and the like from TensorFlow) are printed as `error: ...`
+  on stderr, with exit status 1; an interruption gives status 130. Any other exception is a fault of the program and
+  keeps its traceback.
 
   Args:
-    main: is called once the flags are parsed, with the program's name as the only argument. The docstring of its module
-      heads the text of --help. Where the module sets TASK_COMMAND, flags that the program does not know are left in
-      the argument, for `task_flags`.
-    flag_values: the program's flags. A `flags.FlagValues()` of its own lets one process hold several programs.
+    main: called after the flags are parsed, with a list that holds the program's name. The docstring of its module is
+      the first part of --help. If the module sets TASK_COMMAND, the list also holds the flags that the program does not
+      know, for `task_flags`.
+    flag_values: the program's flags. A separate `flags.FlagValues()` for each program lets one process hold several.
   """
   quiet()
   sys.exit(call(main, sys.argv, flag_values))
 
 
 def call(main: Callable[[list[str]], None], argv: list[str], flag_values: flags.FlagValues = flags.FLAGS) -> int:
-  """Parses `argv`, calls `main` and returns the exit status; see `run`."""
+  """Parses `argv`, calls `main` and returns the exit status: 0, 1 or 130; see `run`."""
   try:
     if any(argument in ('--help', '-help', '-h') for argument in argv[1:]):
       print(_help(main, flag_values))
@@ -104,13 +108,14 @@ def call(main: Callable[[list[str]], None], argv: list[str], flag_values: flags.
 
 
 def _help(main: Callable, flag_values: flags.FlagValues) -> str:
+  """Text of --help: the module's docstring, the program's flags, and the flags of the shipped tasks."""
   text = (sys.modules[main.__module__].__doc__ or '').strip()
   listed = flag_values.main_module_help() if flag_values is flags.FLAGS else flag_values.get_help()
   return f'{text}\n\nflags:\n{listed}{_help_of_tasks(_task_command(main))}'
 
 
 def _help_of_tasks(command: str) -> str:
-  """The flags that shipped tasks add to a command."""
+  """Help text of the flags that the shipped tasks add to a command; empty if `command` is empty."""
   if not command:
     return ''
   from dhpe_tf.tasks import registry
@@ -123,17 +128,18 @@ def _help_of_tasks(command: str) -> str:
 
 
 def _task_command(main: Callable) -> str:
-  """The command by which tasks know the program, empty for programs without flags of tasks."""
+  """The module's TASK_COMMAND, by which tasks know the program; empty for programs without task flags."""
   return getattr(sys.modules[main.__module__], 'TASK_COMMAND', '')
 
 
 def _refuse_arguments(rest: list[str]) -> None:
+  """Raises a UserError if any argument is left beside the program's name."""
   if len(rest) > 1:
     raise UserError(f'unexpected argument {rest[1]!r}; every option is a flag, see --help')
 
 
 def _import_modules(flag_values: flags.FlagValues) -> None:
-  """Imports the modules of --import."""
+  """Imports the modules named by --import, so that they register their tasks and methods with gin."""
   for name in flag_values['import'].value if 'import' in flag_values else ():
     try:
       importlib.import_module(name)
@@ -142,7 +148,8 @@ def _import_modules(flag_values: flags.FlagValues) -> None:
 
 
 def _fail(message: str) -> int:
-  # gin adds lines that tell through which configurable an error came.
+  """Prints an error as one line on stderr; returns the exit status 1."""
+  # gin appends lines that name the configurable in which the error occurred.
   message = message.split('\n  In call to configurable')[0]
   print('error:', ' '.join(message.split()), file=sys.stderr)
   return 1

@@ -1,9 +1,9 @@
-"""Configuration by gin: finding the files, layering them, refusing what is misspelt, saving what was used.
+"""Configuration by gin: finds files, layers them, refuses misspelt names, and saves the settings that were used.
 
-Layers, later ones win: the defaults in the signatures, `gin/defaults.gin`, a saved configuration (when a run goes on),
-the files given, the single parameters given. Files are looked up in the working folder, beside the file that includes
-them, and in `gin/` of the repository or, without one, of the installed package; so `rhd.gin`, `gin/rhd.gin` and
-`include 'models/light.gin'` work from anywhere.
+Layers, later ones override earlier ones: the defaults in the signatures, `gin/defaults.gin`, a saved configuration
+(when a run resumes), the given files, the given single parameters. Files are looked up in the working folder, beside
+the file that includes them, and in `gin/` of the repository (or of the installed package, if there is no repository).
+So `rhd.gin`, `gin/rhd.gin` and `include 'models/light.gin'` work from any folder.
 """
 import difflib
 import importlib
@@ -20,12 +20,12 @@ import gin
 
 from dhpe_tf import errors, files, renamed_settings
 
-# Their modules register what gin can bind. They are named, not imported: they stand above this module.
+# Packages whose modules register gin configurables. Named and not imported, because they depend on this module.
 CONFIGURABLE_PACKAGES = ('geometry', 'hand', 'rendering', 'networks', 'losses', 'metrics', 'data', 'visualization',
                          'optimization', 'synthesis', 'tasks', 'methods', 'experiment', 'training')
 DEFAULTS = 'defaults.gin'
-CONFIG_FILE = 'config.gin'  # what was given; the file to pass as `saved` when a run goes on
-OPERATIVE_FILE = 'operative_config.gin'  # what was used, defaults of the code included
+CONFIG_FILE = 'config.gin'  # the settings as given; pass it as `saved` to resume a run
+OPERATIVE_FILE = 'operative_config.gin'  # the settings as used, defaults of the code included
 
 _PACKAGE = pathlib.Path(__file__).parent
 
@@ -43,24 +43,26 @@ class Binding(NamedTuple):
 
 
 class _Collector(gin.config_parser.ParserDelegate):
-  """Parses without looking anything up, and remembers the macros that are used."""
+  """Parser delegate that looks nothing up and collects the names of the macros in use."""
 
   def __init__(self):
     self.macros = set()
 
   def configurable_reference(self, scoped_name: str, evaluate: bool) -> str:
+    """Keeps a reference as its name."""
     return scoped_name
 
   def macro(self, scoped_name: str) -> str:
+    """Records the macro's name and keeps it."""
     self.macros.add(scoped_name)
     return scoped_name
 
 
 def folder() -> pathlib.Path:
-  """The folder that holds `defaults.gin`: the repository's, or else the installed package's.
+  """Returns the folder that holds `defaults.gin`: the repository's, or else the installed package's.
 
   Raises:
-    UserError: neither is there.
+    UserError: neither folder holds that file.
   """
   # In site-packages the first candidate is the gin library itself, which has no such file.
   for candidate in (_PACKAGE.parent / 'gin', _PACKAGE / 'gin'):
@@ -70,7 +72,7 @@ def folder() -> pathlib.Path:
 
 
 def register_configurables() -> None:
-  """Imports every module that registers something gin can bind."""
+  """Imports every module that registers a gin configurable."""
   for name in CONFIGURABLE_PACKAGES:
     package = importlib.import_module(f'dhpe_tf.{name}')
     for module in pkgutil.walk_packages(getattr(package, '__path__', []), f'{package.__name__}.'):
@@ -78,16 +80,16 @@ def register_configurables() -> None:
 
 
 def load(gin_files: Iterable[str] = (), gin_params: Iterable[str] = (), saved: Optional[str] = None) -> None:
-  """Replaces the current configuration by the layers named in the module's head, and locks it.
+  """Replaces the current gin configuration by the layers listed in the module docstring, and locks it.
 
   Args:
-    gin_files: files, in the order of application.
+    gin_files: files in the order in which they are applied.
     gin_params: single bindings such as `train.steps = 100`.
-    saved: the `config.gin` of the run that goes on, applied before `gin_files`; it may use former names.
+    saved: `config.gin` of the run to resume, applied before `gin_files`; it may use former names.
 
   Raises:
-    UserError: a missing file, a syntax error, an unknown name or parameter, a macro that nothing defines or nothing
-      uses; the message names the place and, when there is one, a close match.
+    UserError: a missing file, a syntax error, an unknown name or parameter, or a macro that is undefined or unused. The
+      message names the place and, if there is one, a similar name.
   """
   register_configurables()
   gin.clear_config()
@@ -107,17 +109,17 @@ def load(gin_files: Iterable[str] = (), gin_params: Iterable[str] = (), saved: O
 
 
 def dead_bindings() -> list[str]:
-  """The bindings given that nothing has used so far; call it after one step of whatever is configured.
+  """Returns the given bindings that nothing has used so far; call it after one training step.
 
   Returns:
-    Sorted names such as `train/build_dataset.batch_size`. Each is a mistake: it looks like a setting and sets nothing.
+    Sorted names such as `train/build_dataset.batch_size`. Each is a mistake: a setting without effect.
   """
   alive = _read(gin.operative_config_str())[0]
   return sorted(str(given) for given in _read(gin.config_str())[0] if not any(_applies(given, used) for used in alive))
 
 
 def save(directory: str) -> None:
-  """Writes `config.gin` (as given) and `operative_config.gin` (as used) into a folder, each in one move."""
+  """Writes `config.gin` (settings as given) and `operative_config.gin` (as used) into a folder, each atomically."""
   for name, text in ((CONFIG_FILE, gin.config_str(max_line_length=120)),
                      (OPERATIVE_FILE, gin.operative_config_str(max_line_length=120))):
     with files.atomic_path(os.path.join(directory, name)) as path, open(path, 'w', encoding='utf-8') as file:
@@ -125,7 +127,7 @@ def save(directory: str) -> None:
 
 
 def _applies(given: Binding, used: Binding) -> bool:
-  """Whether `used`, of the operative configuration, may have got its value from `given`: gin scopes are prefixes."""
+  """Whether the operative binding `used` may take its value from `given`; gin scopes match by prefix."""
   scope = given.scope.split('/') if given.scope else []
   return given[1:] == used[1:] and used.scope.split('/')[:len(scope)] == scope
 
@@ -147,7 +149,7 @@ def _parse_file(name: str) -> set[str]:
 
 
 def _saved_text(path: str) -> str:
-  """A saved configuration, former names renewed; raises UserError where it cannot be read."""
+  """Reads a saved configuration and replaces former names; raises a UserError if the file cannot be read."""
   try:
     with open(path, encoding='utf-8') as file:
       return renamed_settings.renew(file.read())
@@ -156,7 +158,7 @@ def _saved_text(path: str) -> str:
 
 
 def _find(name: str) -> pathlib.Path:
-  """The path of a gin file, looked up in the working folder, `gin/` and beside it."""
+  """Returns the path of a gin file, looked up in the working folder, in `gin/` and in the folder above `gin/`."""
   for prefix in (pathlib.Path(), folder(), folder().parent):
     if (prefix / name).is_file():
       return (prefix / name).resolve()
@@ -165,13 +167,13 @@ def _find(name: str) -> pathlib.Path:
 
 
 def _add_search_path(path: pathlib.Path) -> None:
-  """Lets includes be found in a folder."""
-  if str(path) not in gin.config._LOCATION_PREFIXES:  # gin offers no reading access
+  """Adds a folder to those in which gin looks for included files."""
+  if str(path) not in gin.config._LOCATION_PREFIXES:  # gin has no public way to read its search path
     gin.add_config_file_search_path(str(path))
 
 
 def _check_macros(used: set[str]) -> None:
-  """Refuses macros that are used but not defined, and those that are defined but used nowhere: misspelt names."""
+  """Raises a UserError for a macro that is used but not defined, or defined but not used: both are misspelt names."""
   defined = {str(binding) for binding in _read(gin.config_str())[0] if not binding.parameter}
   used_now = _read(gin.config_str())[1]
   for name in sorted(used_now - defined):
@@ -181,7 +183,16 @@ def _check_macros(used: set[str]) -> None:
 
 
 def _parse(function, *arguments: str, place: str = 'configuration') -> None:
-  """Calls a parsing function of gin; its errors become one line that names place, fault and a close match."""
+  """Calls a parsing function of gin and turns its errors into a one-line UserError.
+
+  Args:
+    function: the parsing function.
+    *arguments: passed to it.
+    place: names the source in errors where gin names no file and line.
+
+  Raises:
+    UserError: names the place, the fault and, if there is one, a similar name.
+  """
   # gin logs an error for every folder in which an include is not found.
   logging.getLogger().addFilter(_without_search_notes)
   try:
@@ -200,15 +211,15 @@ def _parse(function, *arguments: str, place: str = 'configuration') -> None:
 
 
 def _without_search_notes(record: logging.LogRecord) -> bool:
-  """Lets log records through that are not gin's notes on where a file was not found."""
+  """Log filter that drops gin's messages about folders in which a file was not found."""
   return not str(record.msg).startswith('Path not found')
 
 
 def _suggest_for(message: str) -> str:
-  """A close match for the unknown name in one of gin's messages."""
+  """Suggests a similar name for the unknown name in one of gin's error messages; empty if there is none."""
   unknown = re.match(r"No configurable matching (?:reference )?'@?([\w./]+)", message)
   if unknown:
-    registered = [name for selector, _ in gin.config._REGISTRY.items()  # gin offers no list of what is registered
+    registered = [name for selector, _ in gin.config._REGISTRY.items()  # gin has no public list of its configurables
                   for name in {selector, selector.rpartition('.')[2]}]
     return _suggest(unknown[1].rpartition('/')[2], registered)
   unknown = re.match(r"Configurable '([\w./]+)' doesn't have a parameter named '(\w+)'", message)
@@ -218,6 +229,6 @@ def _suggest_for(message: str) -> str:
 
 
 def _suggest(name: str, candidates: Iterable[str]) -> str:
-  """`; did you mean X?`, or nothing when no candidate is close."""
+  """Returns '; did you mean X?', or an empty text if no candidate is similar to `name`."""
   close = difflib.get_close_matches(name, sorted(set(candidates)), n=1)
   return f'; did you mean {close[0]}?' if close else ''

@@ -4,12 +4,13 @@
   python -m dhpe_tf.evaluate --gin_file=methods/particle_swarm.gin --data=records/synthetic --report=swarm.json
 
 The method is a trained one (--model_dir), an exported one (--model), or one that needs no training (--gin_file).
-Methods that take 2D joints and masks get the labelled ones, or with --evidence those that another model finds.
+Methods that take 2D joints and masks get the labelled ones or, with --evidence, those that another model finds.
 
-Writes the report as JSON, a table beside it (.md) and plots of the curves (.png): by the task's default protocol and by
-each of --protocols; in comparison answers that are always the same, such as the mean hand of --baseline_split; and with
---refine_steps=10,50 the method's answers after so many steps of test-time refinement. Images are also measured by kind,
-among them near to or far from those of --baseline_split. The plots show the runs of --compare as well.
+Writes the report as JSON, a table beside it (.md) and plots of the curves (.png). The report measures by the task's
+default protocol and by each of --protocols. For comparison it also measures constant answers, such as the mean hand of
+--baseline_split, and with --refine_steps=10,50 the method after 10 and after 50 steps of test-time refinement. Further
+tables measure each kind of image separately, among them those similar to --baseline_split and those unlike it. The
+plots also show the runs of --compare.
 """
 import functools
 from collections.abc import Callable
@@ -40,13 +41,20 @@ flags.DEFINE_list('refine_steps', [], 'Numbers of steps of refinement to measure
 flags.DEFINE_list('compare', [], 'Reports (.json) of other runs to draw in the same plots.', flag_values=_FLAGS)
 flags.mark_flags_as_required(['data', 'report'], _FLAGS)
 
-TASK_COMMAND = 'evaluate'  # tasks add flags of their own
+TASK_COMMAND = 'evaluate'  # tasks define further flags for this command
 EVIDENCE = 'evidence'
 METHOD = 'model'
 
 
 def main(argv: list[str]) -> None:
-  """Evaluates."""
+  """Runs the method on the records of --split, measures its answers and writes report, table and plots.
+
+  Args:
+    argv: the program's name and the flags of the task.
+
+  Raises:
+    UserError: flags that do not fit together, an unknown protocol, or missing records.
+  """
   from dhpe_tf.evaluation import collection, reports
 
   steps = _refine_steps()
@@ -75,7 +83,7 @@ def main(argv: list[str]) -> None:
 
 
 def _load():
-  """The experiment, the predictor to be measured, and the one that finds its inputs, or None."""
+  """Returns the experiment, the predictor to measure, and the predictor of --evidence or None."""
   from dhpe_tf import configuration
   from dhpe_tf.experiment import Experiment
   from dhpe_tf.inference import predictor as predictors
@@ -85,7 +93,7 @@ def _load():
   if len(given) > 1 or not (given or _FLAGS.gin_file):
     raise UserError('give one of --model_dir, a training, --model, an export, and --gin_file, a method that needs no '
                     'training.')
-  # First: loading a training replaces the configuration.
+  # The evidence comes first, because loading a training replaces the gin configuration.
   evidence = predictors.load(_FLAGS.evidence, trace=True) if _FLAGS.evidence else None
   if _FLAGS.model_dir:
     experiment, method = load_trained(_FLAGS.model_dir, _FLAGS.gin_param)
@@ -98,7 +106,7 @@ def _load():
 
 
 def _protocols(task) -> list[str]:
-  """The default protocol and those of --protocols."""
+  """The names of the default protocol and those of --protocols, without repetition."""
   for name in _FLAGS.protocols:
     if name not in task.protocols:
       raise UserError(f'unknown protocol {name!r}; choose one of {", ".join(task.protocols)}')
@@ -106,7 +114,7 @@ def _protocols(task) -> list[str]:
 
 
 def _changes(predictor) -> dict[str, int]:
-  """Settings of the data that may differ from the configuration: a model's own image size, the size of a batch."""
+  """Arguments of the dataset that override the configuration: the model's own image size, and --batch_size."""
   changes = {} if _FLAGS.batch_size is None else {'batch_size': _FLAGS.batch_size}
   if 'image' in predictor.input_specs:
     changes['image_size'] = predictor.input_specs['image'].shape[1]
@@ -114,7 +122,7 @@ def _changes(predictor) -> dict[str, int]:
 
 
 def _refine_steps() -> list[int]:
-  """The numbers of --refine_steps."""
+  """The numbers of --refine_steps; raises a UserError unless all are whole numbers above zero."""
   try:
     steps = [int(text) for text in _FLAGS.refine_steps]
   except ValueError:
@@ -125,7 +133,16 @@ def _refine_steps() -> list[int]:
 
 
 def _answers(predictor, evidence, steps: list[int]) -> Callable:
-  """Batch -> outputs by the name of what answered: the evidence, the method, and the method refined."""
+  """Returns a function from a batch to outputs by name: of the evidence, of the method, and of the method refined.
+
+  Args:
+    predictor: the method to measure.
+    evidence: the predictor that finds its inputs, or None.
+    steps: numbers of steps of refinement.
+
+  Raises:
+    UserError: `steps` is not empty and the method has no refinement.
+  """
   import tensorflow as tf
 
   from dhpe_tf.methods.method import inputs_of
@@ -149,7 +166,7 @@ def _answers(predictor, evidence, steps: list[int]) -> Callable:
 
 
 def _header(count: int, processor_ms) -> dict:
-  """What was measured on what."""
+  """First lines of the report: the method, the data, the number of images and the processor time of one."""
   given = {flag: _FLAGS[flag].value for flag in ('model_dir', 'model', 'gin_file', 'evidence') if _FLAGS[flag].value}
   cost = {} if processor_ms is None else {'processor_ms_per_image': round(processor_ms, 2)}
   return {**given, 'data': _FLAGS.data, 'split': _FLAGS.split, 'images': count, **cost}

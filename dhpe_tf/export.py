@@ -2,10 +2,10 @@
 
   python -m dhpe_tf.export --model_dir=runs/quickstart --export_dir=exported/quickstart
 
-writes exported/quickstart/1/ (the next number if there are versions already), which needs none of this package. Its
-signatures: serving_default (the method's inputs -> named outputs in the crop); predict_encoded (JPEG or PNG [B], boxes
-[B, 4], is_left [B] -> results in the pictures' pixels) for methods that see pictures; refine for those that can.
-assets.extra/model_card.json documents them.
+writes exported/quickstart/1/, or the next free number. The SavedModel runs without this package. Its signatures are
+serving_default (the method's inputs -> named outputs in the crop); predict_encoded (JPEG or PNG [B], boxes [B, 4],
+is_left [B] -> results in pixels of the pictures), for methods that take pictures; and refine, for methods that can
+refine. assets.extra/model_card.json documents them.
 """
 import os
 
@@ -24,7 +24,7 @@ flags.mark_flags_as_required(['model_dir', 'export_dir'], _FLAGS)
 
 
 def main(argv: list[str]) -> None:
-  """Exports."""
+  """Loads the training in --model_dir, exports its method with a model card and prints the folder written."""
   del argv
   import gin
 

@@ -1,4 +1,4 @@
-"""Writing files so that no half-written one ever looks complete."""
+"""Atomic writing of files and folders: a partly written one is never visible under its final name."""
 import contextlib
 import os
 import shutil
@@ -12,7 +12,7 @@ PathLike = Union[str, 'os.PathLike[str]']
 
 
 def remove(path: PathLike) -> None:
-  """Removes a file or a whole folder if it exists."""
+  """Removes a file, a link or a whole folder; does nothing if it does not exist."""
   if os.path.isdir(path) and not os.path.islink(path):
     shutil.rmtree(path)
   elif os.path.lexists(path):
@@ -21,13 +21,13 @@ def remove(path: PathLike) -> None:
 
 @contextlib.contextmanager
 def atomic_path(path: PathLike) -> Iterator[str]:
-  """Yields a temporary path beside `path`, renamed to `path` when the block succeeds and removed when it fails.
+  """Yields a temporary path beside `path`, renamed to `path` if the block succeeds and removed if it fails.
 
-  The block may create a file or a folder there. An existing file is replaced; an existing folder is replaced too, after
-  the new one is complete.
+  The block may create a file or a folder at the temporary path. An existing file or folder at `path` is replaced only
+  after the new one is complete.
 
   Args:
-    path: the final path; its parent folder is created if need be.
+    path: the final path; its parent folder is created if it is missing.
 
   Yields:
     The temporary path, in the same folder and so on the same file system.
@@ -37,7 +37,7 @@ def atomic_path(path: PathLike) -> Iterator[str]:
   """
   path = os.path.abspath(os.fspath(path))
   stem, ext = os.path.splitext(os.path.basename(path))
-  # The ending stays, because many writers choose the format by it.
+  # Keeps the file ending, because many writers choose the format by it.
   temporary = os.path.join(os.path.dirname(path), f'.{stem}.{uuid.uuid4().hex[:8]}.tmp{ext}')
   try:
     os.makedirs(os.path.dirname(path), exist_ok=True)
@@ -54,7 +54,7 @@ def atomic_path(path: PathLike) -> Iterator[str]:
 
 
 def _replace_folder(new: str, old: str) -> None:
-  """Puts folder `new` in the place of folder `old`; at any moment one of the two is whole on disk."""
+  """Renames folder `new` to `old`, replacing the folder there; one of the two is complete on disk at any moment."""
   aside = f'{new}.old'
   os.replace(old, aside)
   try:

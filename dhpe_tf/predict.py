@@ -1,16 +1,16 @@
-"""Lays a hand mesh over photographs, or answers whatever task a model has been made for.
+"""Predicts from photographs: for the hand task, lays a hand mesh over each; other tasks write results of their own.
 
   python -m dhpe_tf.predict --model=exported/photographs --input=hand.jpg --output=results --box=120,80,260,260
   python -m dhpe_tf.predict --gin_file=methods/levenberg_marquardt.gin --evidence=exported/photographs --input=hand.jpg
 
 The method is an exported or trained one (--model), or one that needs no training (--gin_file). Methods that take 2D
-joints get them from --joints or, with --evidence, from another model.
+joints receive them from --joints or, with --evidence, from another model.
 
 For each photograph the hand task writes <stem>_overlay.png (the photograph, mesh, skeleton, and the mesh turned by 90
-degrees), <stem>.obj and <stem>.json: image, size (height, width), joint_order, and hands: side, box, joints_2d_px
-(pixels of the photograph), joints_3d_m and vertices_m (camera axes: x right, y down, z forward; relative to the middle
-MCP unless --intrinsics are given), pose, shape, camera (of the right-hand model; a left hand is its mirror image),
-units_per_metre and score.
+degrees), <stem>.obj and <stem>.json. The JSON holds image, size (height, width), joint_order, and hands: side, box,
+joints_2d_px (pixels of the photograph), joints_3d_m and vertices_m (camera axes: x right, y down, z forward; relative
+to the middle MCP unless --intrinsics are given), pose, shape, camera (of the right-hand model; a left hand is its
+mirror image), units_per_metre and score.
 """
 import os
 import sys
@@ -31,11 +31,18 @@ flags.DEFINE_integer('refine_steps', 0, 'Steps of test-time refinement; the pape
                      flag_values=_FLAGS)
 flags.mark_flags_as_required(['input', 'output'], _FLAGS)
 
-TASK_COMMAND = 'predict'  # tasks add flags of their own
+TASK_COMMAND = 'predict'  # tasks define further flags for this command
 
 
 def main(argv: list[str]) -> None:
-  """Predicts."""
+  """Predicts for each picture of --input and writes the results to --output; one failure does not stop the others.
+
+  Args:
+    argv: the program's name and the flags of the task.
+
+  Raises:
+    UserError: flags that do not fit together, or pictures without a result.
+  """
   if bool(_FLAGS.model) == bool(_FLAGS.gin_file):
     raise UserError('give --model, an export or a training, or --gin_file, a method that needs no training.')
   from tqdm import tqdm
@@ -61,10 +68,10 @@ def main(argv: list[str]) -> None:
 
 
 def _load():
-  """The predictor that the flags name."""
+  """Returns the predictor that the flags name, behind that of --evidence if it is given."""
   from dhpe_tf import configuration
   from dhpe_tf.inference import predictor as predictors
-  # First: loading a training replaces the configuration.
+  # The evidence comes first, because loading a training replaces the gin configuration.
   evidence = predictors.load(_FLAGS.evidence, trace=True) if _FLAGS.evidence else None
   if _FLAGS.model:
     chosen = predictors.load(_FLAGS.model, _FLAGS.gin_param)
@@ -77,7 +84,7 @@ def _load():
 
 
 def _predict_file(predictor, path: str, stem: str, options) -> None:
-  """Writes the results of one picture."""
+  """Predicts for one picture and writes the results to files whose names begin with `stem`."""
   request = predictor.task.read_request(path, options)
   inputs = predictor.task.inputs(request, predictor.input_specs)
   if _FLAGS.refine_steps:
@@ -89,7 +96,12 @@ def _predict_file(predictor, path: str, stem: str, options) -> None:
 
 
 def _report(faults: list[str], count: int) -> None:
-  """Names the pictures that failed; raises if there are any."""
+  """Prints the errors of the pictures that failed; raises a UserError if there are any.
+
+  Args:
+    faults: one message for each failed picture.
+    count: number of all pictures.
+  """
   if len(faults) == 1 and count == 1:
     raise UserError(faults[0])
   for fault in faults:

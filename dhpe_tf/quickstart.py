@@ -1,9 +1,9 @@
-"""The whole way in one command: makes training pictures, trains a light model, measures, exports and tries it.
+"""Runs everything in one command: makes training pictures, trains a light model, evaluates, exports and predicts.
 
   python -m dhpe_tf.quickstart --output=runs/quickstart --photo=hand.jpg --side=left
 
-Prints every command before it runs it, and at the end what each took. Started again it goes on where it was stopped;
-what is done is left alone. In --output lie afterwards: records/, model/ (for TensorBoard and further training),
+Prints every command before running it, and the time of each at the end. Finished stages are not repeated: the same
+command resumes after a stop. The folder --output then holds records/, model/ (for TensorBoard and further training),
 report.json, .md and .png, exported/ (a SavedModel) and predictions/ (the mesh on the photograph).
 """
 import json
@@ -33,7 +33,7 @@ flags.DEFINE_multi_string('gin_param', [], 'Setting of the training, such as "tr
 flags.mark_flag_as_required('output', _FLAGS)
 
 _ROOT = pathlib.Path(__file__).parent.parent
-# Hands held up, as people hold them before a camera, are learnt in minutes; all views take hours.
+# A model learns upright hands, as people hold them before a camera, in minutes; all views take hours.
 _VIEWS = ["--gin_param=synthesis.HandRenderer.upright = True"]
 _SIZES = {False: ['--train=6000', '--eval=500', '--image_size=160', *_VIEWS],
           True: ['--train=48', '--eval=8', '--image_size=160', '--shards=1', *_VIEWS]}
@@ -41,7 +41,11 @@ _SMALLEST = ['train.epochs = 1', 'train.steps_per_epoch = 3', 'build_dataset.bat
 
 
 def main(argv: list[str]) -> None:
-  """Runs the stages."""
+  """Runs all stages in order and prints the seconds of each and where the results are.
+
+  Raises:
+    UserError: a photograph is missing, the package is not a clone of the repository, or a stage failed.
+  """
   del argv
   output = os.path.abspath(_FLAGS.output)
   for photo in _FLAGS.photo:
@@ -58,7 +62,7 @@ def main(argv: list[str]) -> None:
 
 
 def _stages(output: str):
-  """Yields the name and the arguments of each stage."""
+  """Yields (name, arguments after `python -m`) of each stage: records, train, evaluate, export and predictions."""
   records, model, exported = (os.path.join(output, name) for name in ('records', 'model', 'exported'))
   params = [f'RECORDS = {records!r}', *(_SMALLEST if _FLAGS.smallest else []), *_FLAGS.gin_param]
   yield 'records', ['data_tools.make_synthetic', f'--output={records}', *_SIZES[_FLAGS.smallest]]
@@ -75,7 +79,7 @@ def _stages(output: str):
 
 
 def _rendered_picture(records: str, output: str) -> tuple[str, str]:
-  """Takes the first held-out picture out of the records; returns its path and side."""
+  """Writes the first held-out picture of the records to a file; returns its path and the side of the hand."""
   from dhpe_tf.data import tfrecords
   from dhpe_tf.tasks.hand.record import SCHEMA
   record = next(iter(tfrecords.read(records, 'eval', SCHEMA)))
@@ -86,7 +90,19 @@ def _rendered_picture(records: str, output: str) -> tuple[str, str]:
 
 
 def _run(name: str, so_far: list[list[str]], output: str) -> float:
-  """Runs the last of the stages `so_far` unless it was done before after the same; returns the seconds it took."""
+  """Runs the last stage of `so_far`, unless it has already run after the same stages.
+
+  Args:
+    name: of the stage.
+    so_far: arguments of all stages up to this one.
+    output: folder for everything; done/ in it notes the finished stages.
+
+  Returns:
+    The seconds that the stage took, now or when it ran before.
+
+  Raises:
+    UserError: the stage failed.
+  """
   done = os.path.join(output, 'done', f'{name.replace(" ", "_")}.json')
   if os.path.exists(done):
     with open(done, encoding='utf-8') as file:

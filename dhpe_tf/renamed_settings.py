@@ -1,7 +1,7 @@
-"""Settings by their former names, so that trainings of earlier versions still load."""
+"""Former names of gin settings, so that trainings of earlier versions still load."""
 import re
 
-# Pattern in a line of gin -> what it is called now; applied in this order. A module before a name may be left out.
+# (pattern in a line of gin, current name), applied in this order. The module before a name is optional.
 _RENAMED = (
     (r'\btrain\.build_model\b', 'Experiment.method'),
     (r'^train\.build_dataset\s*=\s*@(dhpe_tf\.)?build_dataset\s*$', ''),
@@ -29,7 +29,7 @@ _RENAMED = (
 
 
 def renew(text: str) -> str:
-  """A configuration text with today's names in the place of former ones."""
+  """Replaces former names of settings in a gin text by the current ones."""
   for pattern, now in _RENAMED:
     text = re.sub(pattern, now, text, flags=re.MULTILINE)
   return text

@@ -1,10 +1,10 @@
-"""Trains a method as gin files say, keeps everything in --model_dir, and goes on from there when started again.
+"""Trains the method of gin files, keeps everything in --model_dir, and resumes there when started again.
 
   python -m dhpe_tf.train --gin_file=quickstart.gin --model_dir=runs/quickstart
 
-In --model_dir lie afterwards: config.gin (what was given), operative_config.gin (what was used), checkpoints/, logs/
+The folder --model_dir then holds config.gin (settings as given), operative_config.gin (as used), checkpoints/, logs/
 for TensorBoard, and `final` once the training is complete. Without --gin_file the configuration saved there is used.
-Ctrl-C or SIGTERM ends the training with a checkpoint; the same command goes on. So it does after any other end.
+Ctrl-C or SIGTERM ends the training with a checkpoint. The same command resumes it, after any kind of end.
 """
 import contextlib
 import os
@@ -22,7 +22,12 @@ flags.mark_flag_as_required('model_dir', _FLAGS)
 
 
 def main(argv: list[str]) -> None:
-  """Trains."""
+  """Trains from the latest checkpoint in --model_dir, or from the start, until the configured end or a signal.
+
+  Raises:
+    UserError: no configuration, settings that nothing uses, or a training that fails.
+    KeyboardInterrupt: a signal stopped the training; a checkpoint is written.
+  """
   del argv
   from dhpe_tf import configuration
   from dhpe_tf.errors import UserError
@@ -40,6 +45,7 @@ def main(argv: list[str]) -> None:
   configuration.save(model_dir)
 
   def check_configuration():
+    """Refuses settings that nothing has used after the first step, and saves the operative configuration."""
     dead = configuration.dead_bindings()
     if dead and not settings.allow_dead_bindings:
       raise UserError(f'these settings reach nothing: {", ".join(dead)}; correct or remove them, '
@@ -55,7 +61,14 @@ def main(argv: list[str]) -> None:
 
 @contextlib.contextmanager
 def _stop_on_signals(trainer) -> Iterator[list[int]]:
-  """Makes the first SIGINT or SIGTERM end the training in good order; yields a list that will hold the signal."""
+  """Makes the first SIGINT or SIGTERM stop the training after its current step, with a checkpoint.
+
+  Args:
+    trainer: the `Trainer` to stop.
+
+  Yields:
+    A list that receives the number of the signal, empty so far.
+  """
   caught = []
 
   def stop(number, frame):

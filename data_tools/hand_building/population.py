@@ -1,7 +1,7 @@
 """Draws random people and blends MakeHuman's morph targets into their hands.
 
-MakeHuman names a macro target by the cell of a grid that it belongs to (`universal-male-old-maxmuscle-minweight`); a
-person's weight for it is the product of the linear interpolation weights along each axis of that grid.
+MakeHuman names a macro target by its cell in a grid (`universal-male-old-maxmuscle-minweight`). A person's weight of a
+target is the product of the linear interpolation weights along the axes of that grid.
 """
 from dataclasses import dataclass
 
@@ -16,17 +16,28 @@ HEIGHT_ANCHORS = {'minheight': 0.0, '': 0.5, 'maxheight': 1.0}
 PROPORTION_ANCHORS = {'uncommonproportions': 0.0, '': 0.5, 'idealproportions': 1.0}
 RACES = ('african', 'asian', 'caucasian')
 ADULT_SHARE = 0.85
-# Below this age MakeHuman's newborn hand is a mitten.
+# MakeHuman's hand of a newborn has no separate fingers; ages below this are not drawn.
 MIN_AGE = 0.1
 HEIGHT_SPREAD, HEIGHT_RANGE = 0.09, (0.3, 0.7)
-# Standard deviations along the HAND_TARGETS: whole hand, finger length, finger girth, wrist girth. A full step of the
-# first two is 50 mm, so that they stay small; the fingers vary one by one in variation.py.
+# Standard deviations along the HAND_TARGETS: whole hand, finger length, finger girth, wrist girth. The first two are
+# small, because a full step is 50 mm; variation.py varies the fingers one by one.
 HAND_TARGET_SPREADS = (0.05, 0.03, 0.1, 0.3)
 
 
 @dataclass(frozen=True)
 class People:
-  """P random people on MakeHuman's axes, each [P] in 0..1 (`race` [P, 3] sums to 1; `hand` [P, 4] in -1..1)."""
+  """P random people on MakeHuman's axes.
+
+  Attributes:
+    gender: [P] in 0..1, 0 female, 1 male.
+    age: [P] in 0..1.
+    muscle: [P] in 0..1.
+    weight: [P] in 0..1.
+    height: [P] in 0..1.
+    proportion: [P] in 0..1.
+    race: [P, 3], rows sum to 1.
+    hand: [P, 4] in -1..1, along HAND_TARGETS.
+  """
 
   gender: np.ndarray
   age: np.ndarray
@@ -39,7 +50,7 @@ class People:
 
 
 def sample_people(count: int, seed: int) -> People:
-  """Draws people: 85% adults, both genders alike, height kept where MakeHuman's bodies look human."""
+  """Draws random people: 85 % adults, both genders equally often, heights at which MakeHuman's bodies look human."""
   rng = np.random.default_rng(seed)
   adult = rng.random(count) < ADULT_SHARE
   return People(
@@ -54,7 +65,7 @@ def sample_people(count: int, seed: int) -> People:
 
 
 def interpolation_weights(values: np.ndarray, anchors: dict[str, float]) -> dict[str, np.ndarray]:
-  """Linear (hat function) weight of each anchor at `values` [P]; the weights of all anchors sum to 1."""
+  """Linear (hat function) weight [P] of each anchor at `values` [P]; the weights of all anchors sum to 1."""
   names = sorted(anchors, key=anchors.get)
   positions = [anchors[name] for name in names]
   identity = np.eye(len(names))
@@ -62,7 +73,7 @@ def interpolation_weights(values: np.ndarray, anchors: dict[str, float]) -> dict
 
 
 def target_coefficients(people: People, names: list[str]) -> np.ndarray:
-  """Weight of each target for each person.
+  """Returns the weight of each target for each person: the product over the parts of its name.
 
   Args:
     people: P people.
@@ -80,6 +91,13 @@ def target_coefficients(people: People, names: list[str]) -> np.ndarray:
 
 
 def _coefficient(name: str, table: dict[str, np.ndarray], hand: np.ndarray) -> np.ndarray:
+  """Weight [P] of one target.
+
+  Args:
+    name: of the target.
+    table: part of a name -> weight [P].
+    hand: [P, 4] positions along HAND_TARGETS.
+  """
   stem, _, direction = name.rpartition('-')
   if stem in HAND_TARGETS:
     sign = 1 if direction == 'incr' else -1
@@ -88,7 +106,7 @@ def _coefficient(name: str, table: dict[str, np.ndarray], hand: np.ndarray) -> n
 
 
 def morph(source: BodySource, people: People, vertex_ids: np.ndarray) -> np.ndarray:
-  """Shapes the chosen vertices for each person.
+  """Shapes the chosen vertices for each person: v_p = v + sum_t c_pt offset_t.
 
   Args:
     source: the body and its targets.

@@ -1,4 +1,4 @@
-"""The note that goes with the shipped hand."""
+"""PROVENANCE.md, the note that accompanies the hand model of this package."""
 
 TEXT = """# hand_right.npz
 
@@ -32,6 +32,12 @@ triangles, a 16-vertex loop at the wrist, 16 joints, 10 shape components) and MA
 
 
 def provenance(version: str, source: str, report: dict[str, str]) -> str:
-  """PROVENANCE.md as text."""
+  """Returns the text of PROVENANCE.md.
+
+  Args:
+    version: of the hand model.
+    source: the assets it was made from.
+    report: measurements as text, by name.
+  """
   return TEXT.format(version=version, source=source,
                      report='\n'.join(f'- {name[0].upper()}{name[1:]}: {value}' for name, value in report.items()))

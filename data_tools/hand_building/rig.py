@@ -1,7 +1,7 @@
 """Joints, skinning weights and rest frame of the hand, from MakeHuman's joint cubes and bone weights.
 
 MANO's joint order: wrist, then three joints each of index, middle, little, ring and thumb, base to tip. The rest frame
-has the wrist at the origin, the fingers toward -x, the back of the hand +y and the thumb +z. Lengths are metres.
+has the wrist at the origin, the fingers toward -x, the back of the hand +y and the thumb +z. Lengths are in metres.
 """
 import numpy as np
 
@@ -10,30 +10,43 @@ from data_tools.hand_building.source import BodySource
 from dhpe_tf.geometry import meshes
 from dhpe_tf.hand.skeletons import PARENTS
 
-# MakeHuman numbers the fingers from the thumb; this is MANO's order.
+# Fingers in MANO's order, and MakeHuman's numbers of them.
 FINGERS = ('index', 'middle', 'little', 'ring', 'thumb')
 FINGER_NUMBERS = {'thumb': 1, 'index': 2, 'middle': 3, 'ring': 4, 'little': 5}
 FIRST_JOINT = {name: 1 + 3 * i for i, name in enumerate(FINGERS)}
 TIP_VERTICES = {'index': 1927, 'middle': 2119, 'little': 2503, 'ring': 2311, 'thumb': 2680}
 
-# MakeHuman's knuckles sit at the webs of the fingers, where a fist breaks through the back of the hand; this share of
-# the way to the wrist puts them where anatomy has them.
+# MakeHuman's knuckles lie at the webs of the fingers, where the back of a fist would break. Moving them by this share
+# of the way to the wrist puts them in their anatomical place.
 KNUCKLE_MOVES = {'index': 0.118, 'middle': 0.122, 'ring': 0.127, 'little': 0.088}
-# MakeHuman's thumb base is 30 mm from the next joint; the metacarpal of a hand of this size has 46 mm.
+# Moves the thumb's base joint. MakeHuman's is 30 mm from the next joint; the metacarpal of a hand of this size has 46
+# mm.
 THUMB_BASE_MOVE_M = (0.0213, 0.0028, -0.0034)
-# What hand landmark nets and data sets call the thumb's base, measured on photographs against MakeHuman's joint.
+# Moves the thumb's base keypoint to where landmark networks and datasets put it, measured on photographs.
 THUMB_BASE_KEYPOINT_MOVE_M = (0.0117, -0.0097, -0.0013)
 MERGED_INTO_WRIST = ('wrist.R', 'metacarpal1.R', 'metacarpal2.R', 'metacarpal3.R', 'metacarpal4.R', 'lowerarm01.R',
                      'lowerarm02.R')
 MAX_INFLUENCES, MIN_INFLUENCE = 5, 5e-3
-# The thumb's flesh: all of it within the first distance of the metacarpal's axis, none beyond the second.
+# Distance from the metacarpal's axis up to which flesh belongs to the thumb, and from which none does.
 THENAR_RADII_M = (0.012, 0.026)
-# Where its weights are smoothed, and how often each vertex takes the mean of its neighbours there.
+# Its weights are smoothed fully within the first distance and not at all beyond the second; and the number of rounds.
 SMOOTHED_RADII_M, SMOOTHING_ROUNDS = (0.022, 0.045), 8
 
 
 def rest_frame(wrist: np.ndarray, index1: np.ndarray, middle1: np.ndarray, little1: np.ndarray) -> np.ndarray:
-  """Rotation [3, 3] whose rows are the rest frame's axes in the given coordinates."""
+  """Axes of the rest frame in the given coordinates.
+
+  With d = index1 - little1: x = unit(wrist - middle1), z = unit(d - x (x . d)), y = cross(z, x).
+
+  Args:
+    wrist: [3].
+    index1: [3] knuckle.
+    middle1: [3] knuckle.
+    little1: [3] knuckle.
+
+  Returns:
+    [3, 3] rotation with the axes x, y, z in rows.
+  """
   x = wrist - middle1
   x = x / np.linalg.norm(x)
   z = index1 - little1
@@ -44,10 +57,10 @@ def rest_frame(wrist: np.ndarray, index1: np.ndarray, middle1: np.ndarray, littl
 
 def body_joints(vertices: np.ndarray, cubes: dict[str, np.ndarray],
                 base_coordinates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-  """Skinning joints and the thumb's base keypoint of one body or of many.
+  """Returns skinning joints and the thumb's base keypoint of one body or of several.
 
   Args:
-    vertices: [..., N, 3] vertices, those of the joint cubes among them.
+    vertices: [..., N, 3], including those of the joint cubes.
     cubes: name of a joint cube -> its rows in `vertices`.
     base_coordinates: [2, 4] from `thumb_base_coordinates`.
 
@@ -68,9 +81,10 @@ def body_joints(vertices: np.ndarray, cubes: dict[str, np.ndarray],
 
 
 def thumb_base_coordinates(source: BodySource) -> np.ndarray:
-  """Affine coordinates [2, 4] of the moved thumb base (joint, keypoint) over wrist, thumb, index and little cubes.
+  """Affine coordinates [2, 4] of the moved thumb base (joint, keypoint) over four joint cubes.
 
-  Written so, the moves scale and turn with the hand of every person.
+  The cubes are wrist, thumb, index and little. In these coordinates the moves scale and turn with every person's hand.
+  With the cubes' centres c [4, 3] and the moved points t [2, 3] they are A = (t, 1) (c, 1)^-1.
   """
   names = ['joint-r-hand'] + [f'joint-r-finger-{FINGER_NUMBERS[f]}-1' for f in ('thumb', 'index', 'middle', 'little')]
   wrist, thumb, index, middle, little = (cube_centre(source.vertices, source.groups, name) for name in names)
@@ -84,7 +98,7 @@ def thumb_base_coordinates(source: BodySource) -> np.ndarray:
 
 
 def merge_weights(source: BodySource, vertex_ids: np.ndarray) -> np.ndarray:
-  """Skinning weights [H, 16] of the hand's vertices: forearm, wrist and palm bones merge into joint 0."""
+  """Returns skinning weights [H, 16] of the hand's vertices; forearm, wrist and palm bones merge into joint 0."""
   weights = np.zeros((len(vertex_ids), len(PARENTS)))
   weights[:, 0] = sum(source.weights[bone][vertex_ids] for bone in MERGED_INTO_WRIST)
   for finger, number in FINGER_NUMBERS.items():
@@ -94,9 +108,9 @@ def merge_weights(source: BodySource, vertex_ids: np.ndarray) -> np.ndarray:
 
 
 def soften_thumb(weights: np.ndarray, vertices: np.ndarray, faces: np.ndarray, joints: np.ndarray) -> np.ndarray:
-  """Fits the weights around the thumb's metacarpal to its longer bone, and smooths them there.
+  """Adapts the weights around the thumb's metacarpal to its moved base, and smooths them there.
 
-  MakeHuman's weights belong to a base joint 20 mm further out; about the moved one they would tear the web between
+  MakeHuman's weights belong to a base joint 20 mm farther out. With the moved joint they would tear the web between
   thumb and index and leave the ball of the thumb behind.
 
   Args:
@@ -119,7 +133,7 @@ def soften_thumb(weights: np.ndarray, vertices: np.ndarray, faces: np.ndarray, j
   raised[:, first:] = weights[:, first:]
   raised[:, first] += surplus
   averaging = neighbour_averaging(faces, len(vertices))
-  # The thumb's next joint, at 1, keeps its own crease: only the skin between it and the palm is smoothed there.
+  # The thumb's next joint, at along = 1, keeps its crease: only the skin between it and the palm is smoothed.
   mask = (_fall_off(distance, SMOOTHED_RADII_M) * (1 - thumb * smooth_step((along - 0.6) / 0.35)))[:, None]
   for _ in range(SMOOTHING_ROUNDS):
     raised = (1 - mask) * raised + mask * 0.5 * (raised + averaging @ raised)
@@ -127,22 +141,23 @@ def soften_thumb(weights: np.ndarray, vertices: np.ndarray, faces: np.ndarray, j
 
 
 def neighbour_averaging(faces: np.ndarray, count: int) -> np.ndarray:
-  """Matrix [count, count] that gives each vertex the mean of its neighbours."""
+  """Matrix [count, count] that replaces each vertex by the mean of its neighbours: I - uniform Laplacian."""
   return np.eye(count) - meshes.uniform_laplacian(faces, count).toarray()
 
 
 def smooth_step(x: np.ndarray) -> np.ndarray:
-  """0 below 0, 1 above 1, a cubic with flat ends between."""
+  """Smooth step from 0 (x <= 0) to 1 (x >= 1): x^2 (3 - 2 x)."""
   x = np.clip(x, 0, 1)
   return x * x * (3 - 2 * x)
 
 
 def _fall_off(distance: np.ndarray, radii: tuple[float, float]) -> np.ndarray:
+  """1 up to the first of two radii, 0 beyond the second, smooth between."""
   return smooth_step((radii[1] - distance) / (radii[1] - radii[0]))
 
 
 def limit_influences(weights: np.ndarray, count: int = MAX_INFLUENCES) -> np.ndarray:
-  """Keeps each row's `count` largest weights, if they count at all, and normalises the rows to sum 1."""
+  """Keeps the `count` largest weights of each row, without negligible ones, and normalises the rows to sum 1."""
   order = np.argsort(-weights, axis=1, kind='stable')
   kept = weights.copy()
   np.put_along_axis(kept, order[:, count:], 0.0, axis=1)
@@ -151,9 +166,14 @@ def limit_influences(weights: np.ndarray, count: int = MAX_INFLUENCES) -> np.nda
 
 
 def align(points: np.ndarray, reference: np.ndarray) -> np.ndarray:
-  """Rotations [P, 3, 3] that turn points [P, K, 3] best onto reference [K, 3], centroids removed (Kabsch).
+  """Rotations [P, 3, 3] that best turn point sets onto a reference, centroids removed (Kabsch): points @ rotation.
 
-  Use as `points @ rotation`.
+  With U S V^T the singular value decomposition of (points - mean)^T (reference - mean): rotation = U diag(1, 1, det(U
+  V^T)) V^T.
+
+  Args:
+    points: [P, K, 3].
+    reference: [K, 3].
   """
   centred = points - points.mean(-2, keepdims=True)
   covariance = np.swapaxes(centred, -1, -2) @ (reference - reference.mean(0))

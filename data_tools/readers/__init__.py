@@ -1,1 +1,1 @@
-"""Readers of public datasets as they lie on disk: plain iterators of labelled hands, one class a dataset."""
+"""Readers of public datasets as they are published; each class yields the labelled hands of one dataset."""

@@ -1,4 +1,4 @@
-"""What all readers share: the way through a dataset, and the fields of an example."""
+"""What all readers share: the interface, the fields of an example, reading of pictures, and camera geometry."""
 import abc
 import dataclasses
 import io
@@ -25,7 +25,7 @@ _FORMATS = {'.png': 'png', '.jpg': 'jpeg', '.jpeg': 'jpeg'}
 
 @dataclasses.dataclass(frozen=True)
 class Picture:
-  """An encoded picture whose header and ending were checked.
+  """An encoded picture whose header and ending have been checked.
 
   Attributes:
     data: the bytes of the file, unchanged.
@@ -41,12 +41,12 @@ class Picture:
 class Reader(abc.ABC):
   """A dataset on disk.
 
-  `keys` is quick and lists what there is; `read` does the work for one key, so that keys can be spread over processes.
+  `keys` lists the samples quickly; `read` does the work for one key, so keys can be distributed over processes.
 
   Attributes:
     source: name of the dataset, written into each example.
-    licence: what a user of the converted records must be told.
-    published_counts: number of examples by split, under the default options, as the dataset's authors give it.
+    licence: licence text for users of the converted records.
+    published_counts: number of examples by split under the default options, as the authors publish it.
   """
 
   source: ClassVar[str]
@@ -54,22 +54,23 @@ class Reader(abc.ABC):
   published_counts: dict[str, int]
 
   def __new__(cls, *args: Any, **kwargs: Any) -> 'Reader':
-    """Keeps the arguments, by which another process makes the same reader: its labels are not sent there."""
+    """Stores the arguments, from which another process makes an equal reader without receiving its labels."""
     reader = super().__new__(cls)
     reader._made_of = args, tuple(sorted(kwargs.items()))
     return reader
 
   def __reduce__(self) -> tuple:
+    """Pickles the class and its arguments, without the labels read so far."""
     return _make, (type(self), *self._made_of)
 
   @property
   @abc.abstractmethod
   def options(self) -> dict[str, Any]:
-    """The choices made in reading, for dataset.json."""
+    """The options of reading, for dataset.json."""
 
   @abc.abstractmethod
   def keys(self, split: str) -> Sequence[Any]:
-    """What there is to read in a split ('train' or 'eval'), in a fixed order.
+    """Returns the keys of a split ('train' or 'eval') in a fixed order.
 
     Raises:
       UserError: the split is unknown, or a file that the whole split needs is missing or damaged.
@@ -77,7 +78,7 @@ class Reader(abc.ABC):
 
   @abc.abstractmethod
   def read(self, split: str, key: Any) -> list[Example]:
-    """The hands of one key, none if there is none to label.
+    """Reads the hands of one key; an empty list if none is labelled.
 
     Raises:
       UserError: a file of this key is missing or damaged; the message names it.
@@ -88,7 +89,7 @@ _MADE: dict[str, Reader] = {}
 
 
 def _make(cls: type, args: tuple, kwargs: tuple) -> Reader:
-  """The reader of a class and its arguments; one a process, so that labels are read once for all of its shards."""
+  """Returns the reader of a class and its arguments, one for each process, so that labels are read only once."""
   name = repr((cls, args, kwargs))
   if name not in _MADE:
     _MADE[name] = cls(*args, **dict(kwargs))
@@ -96,10 +97,10 @@ def _make(cls: type, args: tuple, kwargs: tuple) -> Reader:
 
 
 class Skipped:
-  """Counts and reports what could not be read.
+  """Collects the errors of keys that could not be read.
 
   Attributes:
-    messages: what was wrong, one line for each key skipped.
+    messages: one line for each skipped key.
   """
 
   def __init__(self, fatal: bool = False):
@@ -107,7 +108,7 @@ class Skipped:
     self._fatal = fatal
 
   def add(self, error: UserError) -> None:
-    """Takes note of an error, or raises it if errors are fatal."""
+    """Stores and prints an error, or raises it if errors are fatal."""
     if self._fatal:
       raise error
     self.messages.append(first_line(error))
@@ -115,21 +116,21 @@ class Skipped:
 
 
 def first_line(error: UserError) -> str:
-  """The message without the lines that gin adds to it."""
+  """The first line of an error's message, without those that gin appends."""
   return str(error).split('\n', 1)[0]
 
 
 def examples(reader: Reader, split: str, skipped: Skipped, threads: int = 2, ahead: int = 64,
              keys: Optional[Sequence[Any]] = None) -> Iterator[Example]:
-  """Examples of a split in the order of its keys; what is damaged goes to `skipped`.
+  """Yields the examples of a split in the order of its keys; errors go to `skipped`.
 
   Args:
     reader: of the dataset.
     split: 'train' or 'eval'.
-    skipped: takes the errors.
-    threads: that read files and encode masks at the same time.
-    ahead: keys that they share at a time, so that memory stays bounded.
-    keys: those to read, None for all of the split.
+    skipped: receives the errors.
+    threads: number of threads that read files and encode masks.
+    ahead: number of keys that they work on at a time, which bounds the memory.
+    keys: the keys to read; None for all of the split.
 
   Yields:
     The examples.
@@ -155,20 +156,20 @@ def make_example(picture: Picture, image_id: str, side: str, source: str, joints
                  visibility: Optional[np.ndarray] = None, mask: Optional[np.ndarray] = None, group: str = '',
                  parameters: Optional[tuple[np.ndarray, np.ndarray]] = None,
                  box_px: Optional[np.ndarray] = None) -> Example:
-  """Gathers the fields of `dhpe_tf.tasks.hand.record`, with zeros for what is not labelled.
+  """Makes an example with the fields of `dhpe_tf.tasks.hand.record`; fields without a label are zero.
 
   Args:
-    picture: the image, not mirrored for left hands.
+    picture: not mirrored for left hands.
     image_id: unique in the dataset.
     side: 'right' or 'left'.
     source: name of the dataset.
-    joints_3d_m: `[21, 3]` in camera axes, in the order of this package.
+    joints_3d_m: `[21, 3]` in camera axes, metres, in the joint order of this package.
     joints_2d_px: `[21, 2]`, pixel centres at +0.5.
-    intrinsics: `[3, 3]`.
-    valid: `[21]` which keypoints are labelled, None for all.
+    intrinsics: `[3, 3]` px.
+    valid: `[21]` which keypoints are labelled; None for all.
     visibility: `[21]` 1 seen, 0 hidden; None for all seen.
     mask: `[H, W]` bool, the hand, or None.
-    group: pictures of one group (a person, a sequence) belong into one split.
+    group: a person or sequence; a group must lie in one split.
     parameters: MANO pose `[45]` about the flat hand and shape `[10]`, or None.
     box_px: the hand's left, top, width, height, for hands without labelled joints, or None.
 
@@ -194,33 +195,32 @@ def make_example(picture: Picture, image_id: str, side: str, source: str, joints
 
 
 def project(points_m: np.ndarray, intrinsics: np.ndarray) -> np.ndarray:
-  """Pixels `[N, 2]` of points `[N, 3]` in camera axes; in float64, for labels."""
+  """Projects points `[N, 3]` in camera axes to pixels `[N, 2]` in float64: (u, v, w) = K P, pixel = (u / w, v / w)."""
   image = np.asarray(points_m, np.float64) @ np.asarray(intrinsics, np.float64).T
   return image[:, :2] / np.where(image[:, 2:] == 0, 1., image[:, 2:])
 
 
 def corner_origin(intrinsics: np.ndarray) -> np.ndarray:
-  """Moves the principal point of a camera calibrated with pixel centres at whole numbers: there they lie at +0.5."""
+  """Adds 0.5 px to the principal point: from pixel centres at whole numbers to this package's centres at +0.5."""
   return intrinsics + np.array([[0., 0., .5], [0., 0., .5], [0., 0., 0.]])
 
 
 def palm_from_wrist(joints: np.ndarray) -> np.ndarray:
-  """Replaces keypoint 0 of `[21, D]`, the wrist, by the palm: the middle of wrist and middle MCP (RHD's convention)."""
+  """Replaces keypoint 0 of `[21, D]`, the wrist, by the palm, (wrist + middle MCP) / 2 (RHD's convention)."""
   joints = np.array(joints, np.float64)
   joints[0] = skeletons.palm_of(joints[0], joints[skeletons.ROOT])
   return joints
 
 
 def read_picture(path: str, upright: bool = False) -> Picture:
-  """Reads a PNG or JPEG file, without decoding it unless it may be a photograph.
+  """Reads a PNG or JPEG file and checks header and ending, without decoding it unless `upright`.
 
   Args:
     path: the file.
-    upright: take photographs in other formats as well, and turn those upright that only say how they are to be turned;
-      these are decoded to see whether they are whole.
+    upright: whether to decode the picture, to accept other formats and to apply the EXIF orientation.
 
   Raises:
-    UserError: missing, no such picture, or cut off.
+    UserError: the file is missing, no such picture, or cut off.
   """
   if upright:
     return Picture(*image_files.read_upright(path))
@@ -239,17 +239,17 @@ def read_labels(path: str, grey: bool = False) -> np.ndarray:
 
   Args:
     path: a PNG or JPEG file.
-    grey: take the brightness of a picture of several channels, instead of refusing it.
+    grey: whether to take the brightness of pictures with several channels instead of refusing them.
 
   Raises:
-    UserError: missing, not a picture, damaged, or of several channels.
+    UserError: the file is missing, not a picture, damaged, or has several channels.
   """
   try:
     with Image.open(io.BytesIO(image_files.read_bytes(path)), formats=('PNG', 'JPEG')) as image:
       labels = np.array(image.convert('L') if grey else image)
   except UserError:
     raise
-  # Pillow raises errors of many kinds on damaged files.
+  # Pillow raises many kinds of errors for damaged files.
   except Exception as error:
     raise UserError(f'{path}: not a whole PNG or JPEG picture ({type(error).__name__}); get a whole copy.') from error
   if labels.ndim != 2 or labels.dtype != np.uint8:
@@ -258,22 +258,22 @@ def read_labels(path: str, grey: bool = False) -> np.ndarray:
 
 
 def encode_png(image: np.ndarray) -> bytes:
-  """An image, uint8 `[H, W]` or `[H, W, 3]`, as PNG, lightly compressed for speed."""
+  """Encodes an image, uint8 `[H, W]` or `[H, W, 3]`, as PNG with fast compression."""
   file = io.BytesIO()
   Image.fromarray(image).save(file, 'PNG', compress_level=1)
   return file.getvalue()
 
 
 def encode_mask(mask: np.ndarray) -> bytes:
-  """A bool mask `[H, W]` as PNG of 0 and 255."""
+  """Encodes a bool mask `[H, W]` as PNG with values 0 and 255."""
   return encode_png(np.where(mask, np.uint8(255), np.uint8(0)))
 
 
 def find_root(path: str, wanted: str, inside: Sequence[str] = ()) -> str:
-  """The folder that holds `wanted`: `path` itself or a folder `inside` it, for users who name the parent.
+  """Returns the folder that holds `wanted`: `path`, or a folder named in `inside` below it.
 
   Raises:
-    UserError: none of them does.
+    UserError: none of them holds it.
   """
   for folder in (path, *(os.path.join(path, name) for name in inside)):
     if os.path.exists(os.path.join(folder, wanted)):
@@ -282,14 +282,14 @@ def find_root(path: str, wanted: str, inside: Sequence[str] = ()) -> str:
 
 
 def split_folder(folders: dict[str, str], split: str) -> str:
-  """The dataset's own name of a split, or a UserError that lists the splits."""
+  """Returns the dataset's own name of a split; raises a UserError that lists the splits if it is unknown."""
   if split not in folders:
     raise UserError(f'unknown split {split!r}; this dataset has {", ".join(folders)}')
   return folders[split]
 
 
 def check_option(name: str, value: str, choices: Sequence[str]) -> str:
-  """The value, or a UserError if it is none of the choices."""
+  """Returns the value; raises a UserError if it is not one of the choices."""
   if value not in choices:
     raise UserError(f'--{name} must be one of {", ".join(choices)}, got {value!r}')
   return value

@@ -1,11 +1,11 @@
-"""Hands in the JSON format of COCO: OneHand10K and others as MMPose publishes them, and COCO-WholeBody.
+"""Hands in COCO's JSON format: OneHand10K and others as MMPose publishes them, and COCO-WholeBody.
 
   'images': id, file_name, height, width; 'categories': names of the keypoints; 'annotations': image_id and either
   'keypoints' [63] (x, y, v of one hand) or 'lefthand_kpts' and 'righthand_kpts' [63] with 'lefthand_valid' ...
 
-v is 0 where there is no label. In files that hold a 2 anywhere, 1 marks a hidden joint, as COCO has it; in the others,
-OneHand10K among them, 1 is all there is and means seen. Keypoints count pixels, so half a pixel is added. Polygons of
-'segmentation' are not used as masks: OneHand10K's are the outlines of the boxes.
+v is 0 where there is no label. In files that hold a 2 anywhere, 1 marks a hidden joint, as in COCO. In other files,
+such as OneHand10K's, 1 is the only other value and means visible. Keypoints are pixel numbers, so 0.5 is added.
+Polygons of 'segmentation' are not used as masks, because OneHand10K's are outlines of the boxes.
 """
 import json
 import os
@@ -25,7 +25,15 @@ _FINGER_NAMES = {'forefinger': 'index', 'indexfinger': 'index', 'middlefinger': 
 
 
 class _Hand(NamedTuple):
-  """An annotated hand: its picture, side, keypoints `[21, 3]` in the order of the file, and box or None."""
+  """An annotated hand.
+
+  Attributes:
+    number: of the annotation, for names and errors.
+    image: the entry of its picture.
+    side: 'right', 'left' or None.
+    keypoints: `[21, 3]` (x, y, v) in the order of the file.
+    box: `[4]` left, top, width, height in pixels, or None.
+  """
 
   number: str
   image: dict
@@ -35,7 +43,13 @@ class _Hand(NamedTuple):
 
 
 class _File(NamedTuple):
-  """A label file: its hands, the order of their keypoints, and whether v = 1 means hidden."""
+  """The content of a label file.
+
+  Attributes:
+    hands: list of `_Hand`.
+    order: names of the keypoints in their order.
+    one_is_hidden: whether v = 1 means hidden.
+  """
 
   hands: list
   order: tuple[str, ...]
@@ -47,9 +61,9 @@ class CocoHandReader(base.Reader):
 
   Args:
     annotations: JSON file by split.
-    images: folder by split that the file names are relative to.
-    side: of hands that do not say: 'right' or 'left'; None makes such a hand an error.
-    joint_order: of `skeletons.ORDERS`, for files whose categories do not name the keypoints.
+    images: folder by split, to which file names are relative.
+    side: 'right' or 'left' for hands whose labels give no side; None makes such a hand an error.
+    joint_order: key of `skeletons.ORDERS`, for files whose categories do not name the keypoints.
     name: of the dataset, for the records.
   """
 
@@ -73,16 +87,16 @@ class CocoHandReader(base.Reader):
 
   @property
   def options(self) -> dict[str, Any]:
-    """Name, side and order, and the label files."""
+    """Name, side, joint order and label files."""
     return {**self._options, 'annotations': {split: os.path.basename(path)
                                              for split, path in self._annotations.items()}}
 
   def keys(self, split: str) -> Sequence[int]:
-    """Numbers of the hands in the label file."""
+    """Returns the numbers of the hands in the label file."""
     return range(len(self._load(split).hands))
 
   def read(self, split: str, key: int) -> list[base.Example]:
-    """One hand, or none if it has no labelled joint."""
+    """Reads one hand; an empty list if no joint is labelled."""
     labels = self._load(split)
     hand = labels.hands[key]
     place = f'{self._annotations[split]}, annotation {hand.number}'
@@ -106,7 +120,7 @@ class CocoHandReader(base.Reader):
     return [{**example, 'hand/joints_3d_valid': np.zeros(21, np.float32)}]
 
   def _load(self, split: str) -> _File:
-    """The labels of a split, read once."""
+    """Returns the labels of a split, which are read once."""
     path = base.split_folder(self._annotations, split)
     with self._lock:
       if split not in self._files:
@@ -121,13 +135,14 @@ class CocoHandReader(base.Reader):
       return self._files[split]
 
   def _parse(self, content: dict) -> _File:
+    """Parses the content of a label file."""
     images = {image['id']: image for image in content['images']}
     hands = [hand for annotation in content['annotations'] for hand in self._hands(annotation, images)]
     order = next((names for names in map(_named_order, content.get('categories', ())) if names), self._order)
     return _File(hands, order, any((hand.keypoints[:, 2] > 1).any() for hand in hands))
 
   def _hands(self, annotation: dict, images: dict) -> list[_Hand]:
-    """The hands of an annotation: one of a person's two, or the one."""
+    """Returns the hands of an annotation: those of a person, or the only one."""
     image, number = images[annotation['image_id']], str(annotation.get('id', annotation['image_id']))
     if 'righthand_kpts' in annotation:
       return [_Hand(f'{number}/{side}', image, side, _keypoints(annotation[f'{side}hand_kpts']),
@@ -139,6 +154,7 @@ class CocoHandReader(base.Reader):
 
 
 def _keypoints(values: list) -> np.ndarray:
+  """Converts 63 numbers to `[21, 3]`; raises a ValueError if one is not finite."""
   keypoints = np.asarray(values, np.float64).reshape(21, 3)
   if not np.isfinite(keypoints).all():
     raise ValueError('a keypoint is not a finite number')
@@ -146,14 +162,14 @@ def _keypoints(values: list) -> np.ndarray:
 
 
 def _box(values: Optional[list]) -> Optional[np.ndarray]:
-  """A box (x, y, width, height) in pixels, None where there is none."""
+  """Returns a box (x, y, width, height) in pixels, or None if it is missing or empty."""
   if values is None or len(values) != 4 or not values[2] > 0 or not values[3] > 0:
     return None
   return np.asarray(values, np.float64)
 
 
 def _named_order(category: dict) -> Optional[tuple[str, ...]]:
-  """The order that the names of a category's keypoints give, or None if they do not name a hand's."""
+  """Returns the joint names of a category in their order, or None if they are not those of a hand."""
   names = []
   for name in category.get('keypoints', ()):
     finger, number = name.lower().replace('_', '').rstrip('1234'), name[-1]

@@ -2,8 +2,9 @@
 
   data/<sequence>/color/Color_0001.bmp, ...; data/<sequence>/annotations/<sequence>3D.txt
 
-A line of the text is a frame: fields `x, y, z;` of the tips from thumb to little finger, then the object's, which are
-left out. Millimetres in the frame of the depth camera with x and y turned round; z = 32001 marks a missing tip.
+A line of the text file is a frame. It holds fields `x, y, z;` of the tips from thumb to little finger, then of the
+object, which are not used. Units are millimetres in the frame of the depth camera with x and y negated; z = 32001 marks
+a missing tip.
 """
 import functools
 import os
@@ -23,14 +24,14 @@ _PREFIX = {'original': '', 'corrected': 'my_'}
 _MISSING_Z = 32001
 _TIPS = 5
 
-# Calibration as published, pixel centres at whole numbers; the second takes depth to colour camera, millimetres.
+# Published calibration, pixel centres at whole numbers: camera matrix, and [R | t] from depth to colour camera, mm.
 _INTRINSICS = np.array([[587.45209, 0., 325.], [0., 600.67456, 249.], [0., 0., 1.]])
 _DEPTH_TO_COLOR = np.array([[.9999, .0034, .0161, 19.0473], [-.0033, 1., -.0079, -1.8514],
                             [-.0162, .0079, .9998, -4.7501]])
 
 
 class Key(NamedTuple):
-  """One picture."""
+  """One picture and its line of labels."""
 
   sequence: str
   file: str
@@ -40,12 +41,12 @@ class Key(NamedTuple):
 class DexterObjectReader(base.Reader):
   """Reads Dexter+Object.
 
-  Frames without any labelled tip are left out. Papers give different numbers of frames (3,145 and 3,014), so none is
-  taken as published here.
+  Frames without a labelled tip are left out. Papers differ in the number of frames (3,145 and 3,014), so no published
+  count is stated here.
 
   Args:
     root: folder that holds data/, or its parent.
-    labels: 'original', or 'corrected', the files `my_<sequence>3D.txt` that come with a later reimplementation.
+    labels: 'original', or 'corrected': the files `my_<sequence>3D.txt` of a later reimplementation.
   """
 
   source = 'dexter_object'
@@ -59,11 +60,11 @@ class DexterObjectReader(base.Reader):
 
   @property
   def options(self) -> dict[str, Any]:
-    """Which labels."""
+    """Which labels are read."""
     return {'labels': self._labels}
 
   def keys(self, split: str) -> Sequence[Key]:
-    """The pictures of all sequences; the i-th picture goes with the i-th line."""
+    """Returns the pictures of all sequences; the i-th picture belongs to the i-th line."""
     if split != 'eval':
       raise UserError(f'unknown split {split!r}; Dexter+Object is for evaluation only, use --splits=eval')
     keys = []
@@ -76,7 +77,7 @@ class DexterObjectReader(base.Reader):
     return keys
 
   def read(self, split: str, key: Key) -> list[base.Example]:
-    """The left hand of a picture, or nothing if no tip is labelled."""
+    """Reads the left hand of a picture; an empty list if no tip is labelled."""
     tips_mm = self._tips(key.sequence)
     if key.line >= len(tips_mm):
       raise UserError(f'{self._path(key.sequence)}: no line {key.line + 1}, which {key.file} needs')
@@ -93,10 +94,11 @@ class DexterObjectReader(base.Reader):
                               base.project(joints_m, intrinsics), intrinsics, valid=valid, group=key.sequence)]
 
   def _path(self, sequence: str) -> str:
+    """Path of a sequence's label file."""
     return os.path.join(self._root, sequence, 'annotations', f'{_PREFIX[self._labels]}{sequence}3D.txt')
 
   def _read_tips(self, sequence: str) -> np.ndarray:
-    """Tips `[frames, 5, 3]` as published."""
+    """Reads the tips of a sequence as published, `[frames, 5, 3]` mm."""
     path = self._path(sequence)
     try:
       with open(path, encoding='utf-8') as file:
@@ -113,6 +115,13 @@ class DexterObjectReader(base.Reader):
 
 
 def to_color_camera(tips_mm: np.ndarray) -> np.ndarray:
-  """Takes labels `[N, 3]` as published to the frame of the colour camera, millimetres."""
+  """Converts published labels to the frame of the colour camera: P' = R (-x, -y, z) + t.
+
+  Args:
+    tips_mm: `[N, 3]` millimetres.
+
+  Returns:
+    `[N, 3]` millimetres.
+  """
   depth_camera = tips_mm * [-1., -1., 1.]
   return depth_camera @ _DEPTH_TO_COLOR[:, :3].T + _DEPTH_TO_COLOR[:, 3]

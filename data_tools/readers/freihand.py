@@ -5,8 +5,9 @@
   evaluation/rgb/%08d.jpg
   {training,evaluation}_{K,xyz,mano}.json: lists by sample of [3, 3], [21, 3] and [1, 61]
 
-Metres in camera axes, all right hands, keypoints in the order of this package. The 61 numbers are MANO's global
-rotation (3), pose (45, about MANO's mean pose, not the flat hand), shape (10), and a place and scale that xyz contains.
+Metres in camera axes, right hands only, keypoints in the order of this package. The 61 numbers are MANO's global
+rotation (3), pose (45, about MANO's mean pose, not the flat hand), shape (10), and a position and scale that xyz
+already contains.
 """
 import functools
 import json
@@ -27,7 +28,7 @@ _POSE, _SHAPE = slice(3, 48), slice(48, 58)
 
 
 class Key(NamedTuple):
-  """One picture."""
+  """One picture: number of the sample, and version of its background."""
 
   sample: int
   version: str
@@ -37,10 +38,10 @@ class FreihandReader(base.Reader):
   """Reads FreiHAND.
 
   Args:
-    root: folder FreiHAND_pub_v2, or its parent; evaluation labels are a second download beside it.
-    versions: of the training pictures: 'gs' green screen, 'hom', 'sample' and 'auto' other backgrounds.
-    mano_model: MANO_RIGHT.pkl, to write pose and shape as well: its mean pose is added, because records count poses
-      from the flat hand. Such parameters belong to MANO, so train on them with that hand model only.
+    root: folder FreiHAND_pub_v2, or its parent; the evaluation labels are a separate download into it.
+    versions: backgrounds of the training pictures: 'gs' green screen; 'hom', 'sample' and 'auto' replaced ones.
+    mano_model: MANO_RIGHT.pkl, to write pose and shape as well. Its mean pose is added, because records describe poses
+      about the flat hand. Such parameters are valid for MANO only, so train on them with that hand model.
   """
 
   source = 'freihand'
@@ -57,12 +58,12 @@ class FreihandReader(base.Reader):
 
   @property
   def options(self) -> dict[str, Any]:
-    """Versions, and whose parameters."""
+    """Versions, and whose parameters are written."""
     return {'versions': list(self._versions), 'parameters': 'none' if self._hands_mean is None else 'MANO, about the '
             'flat hand'}
 
   def keys(self, split: str) -> Sequence[Key]:
-    """The pictures, version by version."""
+    """Returns the pictures, version by version."""
     base.split_folder(_FOLDERS, split)
     fields = ('K', 'xyz') if self._hands_mean is None else ('K', 'xyz', 'mano')
     counts = {field: len(self._lists(split, field)) for field in fields}
@@ -72,7 +73,7 @@ class FreihandReader(base.Reader):
     return [Key(sample, version) for version in versions for sample in range(counts['K'])]
 
   def read(self, split: str, key: Key) -> list[base.Example]:
-    """The right hand of a picture."""
+    """Reads the right hand of a picture."""
     folder = os.path.join(self._root, _FOLDERS[split])
     count = len(self._lists(split, 'K'))
     name = f'{key.sample + count * VERSIONS.index(key.version):08d}.jpg'
@@ -84,20 +85,20 @@ class FreihandReader(base.Reader):
         raise UserError(f'{folder}/mask/{key.sample:08d}.jpg: its size is not that of rgb/{name}')
     intrinsics = self._numbers(split, 'K', key.sample, (3, 3))
     joints_m = self._numbers(split, 'xyz', key.sample, (21, 3))
-    # One group a sample: its versions show the same hand.
+    # One group for each sample, because its versions show the same hand.
     return [base.make_example(picture, f'{_FOLDERS[split]}/{name[:-4]}', 'right', self.source, joints_m,
                               base.project(joints_m, intrinsics), intrinsics, mask=mask,
                               group=f'{_FOLDERS[split]}/{key.sample:08d}', parameters=self._parameters(split, key))]
 
   def _parameters(self, split: str, key: Key) -> Optional[tuple[np.ndarray, np.ndarray]]:
-    """Pose about the flat hand and shape, if wanted."""
+    """Returns pose `[45]` about the flat hand and shape `[10]`, or None if they are not wanted."""
     if self._hands_mean is None:
       return None
     mano = self._numbers(split, 'mano', key.sample, (1, 61))[0]
     return mano[_POSE] + self._hands_mean, mano[_SHAPE]
 
   def _numbers(self, split: str, field: str, sample: int, shape: tuple[int, ...]) -> np.ndarray:
-    """A label of one sample, checked."""
+    """Returns a label of one sample; raises a UserError unless it is finite and of this shape."""
     try:
       values = np.asarray(self._lists(split, field)[sample], np.float64)
     except (TypeError, ValueError):
@@ -108,7 +109,7 @@ class FreihandReader(base.Reader):
     return values
 
   def _read_list(self, split: str, field: str) -> list:
-    """A label file."""
+    """Reads a label file as a list by sample."""
     path = os.path.join(self._root, f'{_FOLDERS[split]}_{field}.json')
     try:
       with open(path, encoding='utf-8') as file:

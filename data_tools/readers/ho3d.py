@@ -5,9 +5,9 @@
   evaluation_xyz.json: keypoints [21, 3] by line of evaluation.txt, published later
 
 Each pickle holds 'camMat' [3, 3], 'handJoints3D' [21, 3] (in evaluation/ the wrist alone), 'handPose' [48] (global
-rotation, then 45 about MANO's flat hand), 'handBeta' [10], in evaluation/ 'handBoundingBox' [4], and what belongs to
-the object, which may be None and is left alone. Metres in the axes of OpenGL, y up and z backward. Keypoints: MANO's 16
-joints, then the tips from the thumb on.
+rotation, then 45 about MANO's flat hand), 'handBeta' [10], in evaluation/ 'handBoundingBox' [4], and entries about the
+object, which are not used and may be None. Units are metres in OpenGL axes, y up and z backward. Keypoints are MANO's
+16 joints, then the tips from thumb to little finger.
 """
 import functools
 import json
@@ -24,12 +24,12 @@ from dhpe_tf.hand import restricted_pickle, skeletons
 _FOLDERS = {'train': 'train', 'eval': 'evaluation'}
 _OPENGL_TO_CAMERA = np.array([1., -1., -1.])
 _WRIST = skeletons.order_names('ho3d').index('wrist')
-# How far the wrist of evaluation_xyz.json may lie from that of the picture's own file.
+# Largest distance accepted between the wrists of evaluation_xyz.json and of the picture's own file, metres.
 _SAME_M = .002
 
 
 class Key(NamedTuple):
-  """One picture and the line that lists it."""
+  """One picture and the number of the line that lists it."""
 
   sequence: str
   frame: str
@@ -40,11 +40,12 @@ class Ho3dReader(base.Reader):
   """Reads HO-3D.
 
   Pictures of train/ without hand labels give no example. In evaluation/ only the wrist is labelled unless
-  evaluation_xyz.json is there.
+  evaluation_xyz.json is present.
 
   Args:
     root: folder that holds train/, evaluation/ and the lists.
-    mano_parameters: writes pose and shape as well. They belong to MANO, so train on them with that hand model only.
+    mano_parameters: whether to write pose and shape as well. They are valid for MANO only, so train on them with that
+      hand model.
   """
 
   source = 'ho3d'
@@ -62,13 +63,13 @@ class Ho3dReader(base.Reader):
 
   @property
   def options(self) -> dict[str, Any]:
-    """Version, and whether there are parameters."""
+    """Version, whose parameters are written, and whether evaluation keypoints are present."""
     return {'version': 2 if self._extension == '.png' else 3,
             'parameters': 'MANO, about the flat hand' if self._mano_parameters else 'none',
             'evaluation_keypoints': os.path.exists(self._keypoint_file())}
 
   def keys(self, split: str) -> Sequence[Key]:
-    """The pictures that the split's list names."""
+    """Returns the pictures in the split's list."""
     path = os.path.join(self._root, f'{base.split_folder(_FOLDERS, split)}.txt')
     try:
       with open(path, encoding='utf-8') as file:
@@ -84,7 +85,7 @@ class Ho3dReader(base.Reader):
     return keys
 
   def read(self, split: str, key: Key) -> list[base.Example]:
-    """The right hand of a picture, or nothing if it is not labelled."""
+    """Reads the right hand of a picture; an empty list if it is not labelled."""
     folder = os.path.join(self._root, _FOLDERS[split], key.sequence)
     path = os.path.join(folder, 'meta', f'{key.frame}.pkl')
     meta = restricted_pickle.load(path)
@@ -102,7 +103,7 @@ class Ho3dReader(base.Reader):
                               parameters=self._parameters(split, meta, path), box_px=_box(meta, path))]
 
   def _joints(self, split: str, key: Key, meta: dict, path: str) -> tuple[np.ndarray, np.ndarray]:
-    """Keypoints `[21, 3]` as published and which are labelled `[21]`."""
+    """Returns keypoints `[21, 3]` as published, metres, and which of them are labelled `[21]`."""
     if split == 'train':
       return _numbers(meta, 'handJoints3D', (21, 3), path), np.ones(21)
     wrist = _numbers(meta, 'handJoints3D', (3,), path)
@@ -120,13 +121,13 @@ class Ho3dReader(base.Reader):
     return np.where(valid[:, None] > 0, wrist, 0.), valid
 
   def _parameters(self, split: str, meta: dict, path: str) -> Optional[tuple[np.ndarray, np.ndarray]]:
-    """Pose about the flat hand and shape, if wanted and there."""
+    """Returns pose `[45]` about the flat hand and shape `[10]`, or None if they are not wanted or not published."""
     if not self._mano_parameters or split != 'train':
       return None
     return _numbers(meta, 'handPose', (48,), path)[3:], _numbers(meta, 'handBeta', (10,), path)
 
   def _find_extension(self) -> str:
-    """Of the pictures: .png in version 2, .jpg in version 3; by the first of them."""
+    """Returns the pictures' file ending by the first picture: .png in version 2, .jpg in version 3."""
     for key in self.keys('train')[:1]:
       stem = os.path.join(self._root, _FOLDERS['train'], key.sequence, 'rgb', key.frame)
       if os.path.exists(stem + '.jpg'):
@@ -134,10 +135,11 @@ class Ho3dReader(base.Reader):
     return '.png'
 
   def _keypoint_file(self) -> str:
+    """Path of evaluation_xyz.json."""
     return os.path.join(self._root, 'evaluation_xyz.json')
 
   def _read_all_keypoints(self) -> np.ndarray:
-    """`[N, 21, 3]` of evaluation_xyz.json."""
+    """Reads evaluation_xyz.json, `[N, 21, 3]` metres."""
     try:
       with open(self._keypoint_file(), encoding='utf-8') as file:
         keypoints = np.asarray(json.load(file), np.float64)
@@ -149,7 +151,7 @@ class Ho3dReader(base.Reader):
 
 
 def _box(meta: dict, path: str) -> Optional[np.ndarray]:
-  """The hand's left, top, width, height, of pictures that come with its box (left, top, right, bottom)."""
+  """Converts the hand's box from (left, top, right, bottom) to (left, top, width, height); None if there is none."""
   if meta.get('handBoundingBox') is None:
     return None
   left, top, right, bottom = _numbers(meta, 'handBoundingBox', (4,), path)
@@ -157,7 +159,7 @@ def _box(meta: dict, path: str) -> Optional[np.ndarray]:
 
 
 def _numbers(meta: dict, field: str, shape: tuple[int, ...], path: str) -> np.ndarray:
-  """A label, checked."""
+  """Returns a label as an array; raises a UserError unless it is finite and of this shape."""
   try:
     values = np.asarray(meta.get(field), np.float64)
   except (TypeError, ValueError):

@@ -3,10 +3,10 @@
   annotations/{train,val,test}/InterHand2.6M_{train,val,test}_{data,camera,joint_3d}.json
   images/{train,val,test}/Capture*/...
 
-data: 'images' and 'annotations' with 'joint_valid' for 42 joints and 'hand_type'; camera: by capture 'campos' (mm),
-'camrot', 'focal', 'princpt' by camera; joint_3d: 'world_coord' [42, 3] (mm) by capture and frame. The right hand comes
-first, each finger from tip to base, the wrist last (numbers 20 and 41). A hand whose wrist is not valid has no usable
-place, so it is left out, as the dataset's own code does.
+data holds 'images' and 'annotations' with 'joint_valid' for 42 joints and 'hand_type'. camera holds for each capture
+'campos' (mm), 'camrot', 'focal' and 'princpt' by camera. joint_3d holds 'world_coord' [42, 3] (mm) by capture and
+frame. The right hand comes first, each finger from tip to base, the wrist last (numbers 20 and 41). A hand whose wrist
+is not valid has no usable position and is left out, as in the dataset's own code.
 """
 import json
 import os
@@ -27,7 +27,17 @@ _WRIST = skeletons.order_names('interhand').index('wrist')
 
 
 class Shot(NamedTuple):
-  """One picture and what it shows."""
+  """One picture and its labels.
+
+  Attributes:
+    file: relative to the split's folder of images.
+    capture: number of the capture.
+    camera: name of the camera.
+    frame: number of the frame.
+    subject: number of the person.
+    interacting: whether it shows two interacting hands.
+    valid: 42 bytes, 1 for each valid joint.
+  """
 
   file: str
   capture: str
@@ -35,11 +45,17 @@ class Shot(NamedTuple):
   frame: str
   subject: str
   interacting: bool
-  valid: bytes  # of 42 joints, in a compact form: there are more than a million pictures
+  valid: bytes  # of 42 joints, as bytes: there are more than a million pictures
 
 
 class _Split(NamedTuple):
-  """The three label files of a split."""
+  """The content of a split's three label files.
+
+  Attributes:
+    shots: the pictures, from 'data'.
+    cameras: content of 'camera'.
+    joints: content of 'joint_3d'.
+  """
 
   shots: list
   cameras: dict
@@ -47,7 +63,7 @@ class _Split(NamedTuple):
 
 
 class InterhandReader(base.Reader):
-  """Reads InterHand2.6M; each hand of a picture is an example.
+  """Reads InterHand2.6M; each hand in a picture is an example.
 
   Args:
     root: folder that holds annotations/ and images/.
@@ -56,7 +72,7 @@ class InterhandReader(base.Reader):
 
   source = 'interhand'
   licence = 'InterHand2.6M is CC BY-NC 4.0 (Meta); cite Moon et al., ECCV 2020.'
-  # Papers count pictures, of several releases; here are hands.
+  # Papers count pictures, and of several releases; examples here are hands.
   published_counts: dict[str, int] = {}
 
   def __init__(self, root: str, hands: str = 'all'):
@@ -67,16 +83,19 @@ class InterhandReader(base.Reader):
 
   @property
   def options(self) -> dict[str, Any]:
-    """Which pictures."""
+    """Which pictures are read."""
     return {'hands': self._hands}
 
   def keys(self, split: str) -> Sequence[int]:
-    """Numbers of the pictures in the label file."""
+    """Returns the numbers of the pictures of the wanted kind in the label file."""
     wanted = {'all': (False, True), 'single': (False,), 'interacting': (True,)}[self._hands]
     return [number for number, shot in enumerate(self._load(split).shots) if shot.interacting in wanted]
 
   def read(self, split: str, key: int) -> list[base.Example]:
-    """The hands of a picture whose wrists are valid."""
+    """Reads the hands of a picture whose wrists are valid.
+
+    World to camera: P = camrot (X - campos) / 1000, metres.
+    """
     labels = self._load(split)
     shot = labels.shots[key]
     world_mm, camera = self._lookup(labels, shot, split)
@@ -99,7 +118,7 @@ class InterhandReader(base.Reader):
     return examples
 
   def _load(self, split: str) -> _Split:
-    """The labels of a split, read once."""
+    """Returns the labels of a split, which are read once."""
     base.split_folder(SPLITS, split)
     with self._lock:
       if split not in self._splits:
@@ -113,11 +132,12 @@ class InterhandReader(base.Reader):
       return self._splits[split]
 
   def _path(self, split: str, name: str) -> str:
+    """Path of a label file: 'data', 'camera' or 'joint_3d'."""
     folder = SPLITS[split]
     return os.path.join(self._root, 'annotations', folder, f'InterHand2.6M_{folder}_{name}.json')
 
   def _read_json(self, split: str, name: str) -> dict:
-    """One of the label files."""
+    """Reads a label file; raises a UserError if it is missing or no JSON object."""
     path = self._path(split, name)
     try:
       with open(path, encoding='utf-8') as file:
@@ -131,7 +151,7 @@ class InterhandReader(base.Reader):
     return found
 
   def _lookup(self, labels: _Split, shot: Shot, split: str) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """World coordinates `[42, 3]` in millimetres and the camera of a picture, checked."""
+    """Returns world coordinates `[42, 3]` in mm and the camera of a picture; raises a UserError if one is unusable."""
     place = f'{self._root}, {split}, capture {shot.capture}, frame {shot.frame}, camera {shot.camera}'
     try:
       world_mm = np.asarray(labels.joints[shot.capture][shot.frame]['world_coord'], np.float64)
@@ -147,7 +167,7 @@ class InterhandReader(base.Reader):
 
 
 def _shots(data: dict) -> list[Shot]:
-  """The pictures in the order of their annotations."""
+  """Returns the pictures in the order of their annotations."""
   images = {image['id']: image for image in data['images']}
   shots = []
   for annotation in data['annotations']:

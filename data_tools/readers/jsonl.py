@@ -1,4 +1,4 @@
-"""Records from labels of one's own photographs, one JSON object a line (see `convert_jsonl`)."""
+"""Converts labels of one's own photographs, one JSON object a line, to records (see `convert_jsonl`)."""
 import os
 import zlib
 from collections.abc import Callable
@@ -13,9 +13,16 @@ from dhpe_tf.tasks.hand import label_lines
 
 
 def choose_groups(groups: set[str], fraction: float) -> set[str]:
-  """Groups to hold out: a share by a hash of the name, so that a group keeps its side when others are added.
+  """Chooses groups to hold out by a hash of the name, so a group keeps its split when others are added.
 
-  With few groups the share is only roughly met, but of two or more, one at least is held out and one is not.
+  With few groups the share is met only roughly. Of two or more groups, at least one is held out and one is not.
+
+  Args:
+    groups: names of all groups.
+    fraction: share to hold out, 0..1.
+
+  Returns:
+    Names of the groups to hold out.
   """
   ordered = sorted(groups, key=lambda group: (_place(group), group))
   chosen = [group for group in ordered if _place(group) < fraction]
@@ -25,22 +32,22 @@ def choose_groups(groups: set[str], fraction: float) -> set[str]:
 
 
 def _place(group: str) -> float:
-  """A number in 0..1 that only the name decides."""
+  """A number in 0..1 that depends on the name only."""
   return zlib.crc32(group.encode()) % 1000 / 1000
 
 
 def to_record(label: label_lines.Label, teacher: str = '') -> dict:
-  """The record of one label.
+  """Makes the record of one label.
 
   Args:
     label: from `label_lines.check`.
-    teacher: the network that made it, if one did.
+    teacher: name of the network that made the label; empty if a person did.
 
   Returns:
-    See `dhpe_tf.tasks.hand.record.FIELDS`.
+    Values by field name, see `dhpe_tf.tasks.hand.record.FIELDS`.
 
   Raises:
-    UserError: the picture or a label is unusable; names file, line and field.
+    UserError: the picture or a label is unusable; the message names file, line and field.
   """
   encoded, height, width = _read(image_files.read_upright, label, 'image')
   joints_px, valid = label_lines.joints_2d_px(label)
@@ -64,7 +71,7 @@ def to_record(label: label_lines.Label, teacher: str = '') -> dict:
 
 
 def _read(read: Callable[[str], Any], label: label_lines.Label, name: str) -> Any:
-  """What `read` makes of the picture that a field names; errors say in which line it is named."""
+  """Applies `read` to the path in a field; errors name the line of the label."""
   try:
     return read(os.path.join(label['folder'], str(label[name])))
   except UserError as error:
@@ -72,7 +79,7 @@ def _read(read: Callable[[str], Any], label: label_lines.Label, name: str) -> An
 
 
 def _mask(label: label_lines.Label, size: tuple[int, int]) -> bytes:
-  """The mask of a label as a PNG of one channel."""
+  """Reads the mask of a label and encodes it as a PNG of one channel; it must have its picture's size."""
   mask = _read(image_files.read_image, label, 'mask').mean(axis=-1)
   if mask.shape != size:
     raise UserError(f"{label['place']}: mask has size {mask.shape}, its picture {size}")

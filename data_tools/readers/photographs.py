@@ -1,6 +1,7 @@
-"""A folder of photographs without labels, for learning that needs none and for prediction on record sets.
+"""A folder of photographs without labels, for training without labels and for prediction on record sets.
 
-Pictures of one subfolder make a group; splits never cut a group. A picture directly in the folder is its own group.
+The pictures of a subfolder form a group, which is never divided between splits. A picture directly in the folder is its
+own group.
 """
 import os
 import zlib
@@ -18,12 +19,12 @@ SIDES = ('right', 'left')
 
 
 class PhotographsReader(base.Reader):
-  """Reads photographs of one hand each, without any label.
+  """Reads photographs of one hand each, without labels.
 
   Args:
     root: the folder; subfolders are searched.
-    side: the hand they show.
-    eval_fraction: share of the groups that go into the split eval, chosen by their names.
+    side: the hand that all photographs show.
+    eval_fraction: share of the groups in the split eval, chosen by a hash of their names.
   """
 
   source = 'photographs'
@@ -41,11 +42,11 @@ class PhotographsReader(base.Reader):
 
   @property
   def options(self) -> dict[str, Any]:
-    """Side and share of eval."""
+    """Side and share of the split eval."""
     return {'side': self._side, 'eval_fraction': self._eval_fraction}
 
   def keys(self, split: str) -> Sequence[str]:
-    """Paths relative to the folder."""
+    """Returns the paths of a split's pictures relative to the folder."""
     if split not in SPLITS:
       raise UserError(f'unknown split {split!r}; photographs have {", ".join(SPLITS)}')
     names = []
@@ -57,16 +58,17 @@ class PhotographsReader(base.Reader):
     return sorted(name for name in names if self._held_out(_group(name)) == (split == 'eval'))
 
   def read(self, split: str, key: str) -> list[base.Example]:
-    """A picture whose whole is the crop."""
+    """Reads a picture; the whole of it is the crop."""
     picture = base.read_picture(os.path.join(self._root, key), upright=True)
     nothing = np.zeros([21, 3])
     return [base.make_example(picture, key.replace(os.sep, '/'), self._side, self.source, nothing, nothing[:, :2],
                               np.zeros([3, 3]), valid=np.zeros(21), group=_group(key))]
 
   def _held_out(self, group: str) -> bool:
-    """By a hash of the name, so that a group stays where it is when others come."""
+    """Whether a group belongs to eval, by a hash of its name, which does not change when other groups are added."""
     return zlib.crc32(group.encode()) % 1000 < 1000 * self._eval_fraction
 
 
 def _group(name: str) -> str:
+  """The subfolder of a picture, or the picture's name if it lies directly in the folder."""
   return os.path.dirname(name).replace(os.sep, '/') or name

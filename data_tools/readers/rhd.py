@@ -2,9 +2,9 @@
 
   training/, evaluation/: color/%05d.png, mask/%05d.png (and depth/), anno_training.pickle, anno_evaluation.pickle
 
-The pickle is a dictionary by number of 'xyz' `[42, 3]` metres in camera axes, 'uv_vis' `[42, 3]` (u, v, 1 if visible)
-and 'K' `[3, 3]`: first the left hand's wrist and fingers, each from its tip to its base, then the right hand's. Mask
-numbers: 0 background, 1 the person without hands, 2-17 left hand, 18-33 right hand.
+The pickle is a dictionary: sample number -> 'xyz' `[42, 3]` metres in camera axes, 'uv_vis' `[42, 3]` (u, v, 1 if
+visible) and 'K' `[3, 3]`. The left hand comes first: wrist, then each finger from tip to base; then the right hand.
+Mask values: 0 background, 1 the person without hands, 2-17 left hand, 18-33 right hand.
 """
 import os
 from collections.abc import Sequence
@@ -28,10 +28,10 @@ class RhdReader(base.Reader):
 
   Args:
     root: folder RHD_published_v2, or its parent.
-    hand: which hand of a picture: 'mask', the one with more pixels (Zimmermann and Brox), 'visible', the one with more
-      visible keypoints (later code), both the right one if equal; or 'both', each hand that has a pixel.
+    hand: 'mask', the hand with more mask pixels (Zimmermann and Brox); 'visible', the hand with more visible keypoints
+      (later code); both choose the right hand if equal. 'both' gives each hand that has a mask pixel.
     first_keypoint: 'palm', the middle of wrist and middle MCP (hand3d, the paper), or 'wrist', as labelled.
-    min_visible: leaves out hands with fewer visible keypoints; the published counts hold for 0.
+    min_visible: least number of visible keypoints of a hand; the published counts hold for 0.
   """
 
   source = 'rhd'
@@ -47,15 +47,15 @@ class RhdReader(base.Reader):
 
   @property
   def options(self) -> dict[str, Any]:
-    """Hand and keypoint choices."""
+    """Choice of the hand, keypoint 0, and least number of visible keypoints."""
     return {'hand': self._hand, 'first_keypoint': self._first, 'min_visible': self._min_visible}
 
   def keys(self, split: str) -> Sequence[int]:
-    """Numbers of the pictures."""
+    """Returns the numbers of the pictures in ascending order."""
     return sorted(self._load(split))
 
   def read(self, split: str, key: int) -> list[base.Example]:
-    """The chosen hand or hands of a picture."""
+    """Reads the chosen hand or hands of a picture."""
     name = os.path.join(self._root, _FOLDERS[split], '{}', f'{key:05d}.png')
     picture = base.read_picture(name.format('color'))
     ids = base.read_labels(name.format('mask'))
@@ -67,7 +67,7 @@ class RhdReader(base.Reader):
             for example in self._hand_example(split, key, side, picture, masks[side], labels)]
 
   def _load(self, split: str) -> dict[int, dict]:
-    """The annotations of a split, read once."""
+    """Returns the annotations of a split, which are read once."""
     folder = base.split_folder(_FOLDERS, split)
     if split not in self._annotations:
       path = os.path.join(self._root, folder, f'anno_{folder}.pickle')
@@ -78,7 +78,7 @@ class RhdReader(base.Reader):
     return self._annotations[split]
 
   def _labels(self, split: str, key: int) -> dict[str, np.ndarray]:
-    """The arrays of a sample, checked."""
+    """Returns the arrays of a sample; raises a UserError unless they are finite and of the expected shapes."""
     labels = {}
     for field, shape in _SHAPES.items():
       values = np.asarray(self._load(split)[key].get(field), np.float64)
@@ -88,7 +88,7 @@ class RhdReader(base.Reader):
     return labels
 
   def _choose(self, masks: dict[str, np.ndarray], uv_vis: np.ndarray) -> list[str]:
-    """The sides to label."""
+    """Returns the sides to label, see `hand` of the class."""
     pixels = [masks[side].sum() for side in _SIDES]
     if self._hand == 'both':
       return [side for side, count in zip(_SIDES, pixels) if count]
@@ -97,7 +97,7 @@ class RhdReader(base.Reader):
 
   def _hand_example(self, split: str, key: int, side: str, picture: base.Picture, mask: np.ndarray,
                     labels: dict[str, np.ndarray]) -> list[base.Example]:
-    """The example of one hand, or nothing if too little of it is visible."""
+    """Makes the example of one hand; an empty list if too few keypoints are visible."""
     chosen = skeletons.permutation('rhd', 'dhpe') + 21 * _SIDES.index(side)
     joints_m, pixels = labels['xyz'][chosen], labels['uv_vis'][chosen, :2]
     visible = labels['uv_vis'][chosen, 2] == 1

@@ -3,10 +3,10 @@
   images/<sequence>/{BB_left,BB_right,SK_color,SK_depth}_%d.png, numbers from 0 without padding
   labels/<sequence>_BB.mat, <sequence>_SK.mat: handPara [3, 21, frames], millimetres
 
-Sequences are B1 to B6, Counting and Random; B1 is for evaluation. All are left hands. Keypoints: the centre of the palm
-(no wrist is labelled), then little finger to thumb, each from base to tip. BB labels are in the frame of the left
-camera of the Bumblebee; SK labels in that of the depth camera of the SK, though its pictures come from the colour
-camera beside it.
+Sequences are B1 to B6, Counting and Random; B1 is for evaluation. All hands are left hands. Keypoints are the centre of
+the palm (the wrist is not labelled), then little finger to thumb, each from base to tip. BB labels are in the frame of
+the left camera of the Bumblebee. SK labels are in the frame of the SK's depth camera, although its pictures come from
+the colour camera beside it.
 """
 import os
 import threading
@@ -28,15 +28,15 @@ SEQUENCES = {
 PICTURES = ('bb_left', 'bb_right', 'sk_color')
 _FILES = {'bb_left': 'BB_left', 'bb_right': 'BB_right', 'sk_color': 'SK_color'}
 
-# Calibration as published, pixel centres at whole numbers.
+# Published calibration, pixel centres at whole numbers.
 _BB_INTRINSICS = np.array([[822.79041, 0., 318.47345], [0., 822.79041, 250.31296], [0., 0., 1.]])
 _SK_INTRINSICS = np.array([[607.92271, 0., 314.78337], [0., 607.88192, 236.42484], [0., 0., 1.]])
 _BASELINE_MM = 120.054
-# From the colour to the depth camera of the SK.
+# From the colour to the depth camera of the SK: P_depth = R P_colour + t.
 _SK_ROTATION = transform.Rotation.from_rotvec([.00531, -.01196, .00301]).as_matrix()
 _SK_TRANSLATION_MM = np.array([-24.0381, -.4563, -1.2326])
 
-# Where the wrist may lie, on the line from a knuckle through the palm: knuckles (averaged) and factor.
+# Estimates of the wrist on the line from a knuckle k (a mean of those named) through the palm p: k + factor (p - k).
 WRISTS = {
     'wrist_ring': (('ring1',), 2.),  # Zimmermann and Brox 2017, Ge et al. 2019
     'wrist_middle': (('middle1',), 2.2),  # BiHand 2020
@@ -46,7 +46,7 @@ FIRST_KEYPOINTS = ('palm', *WRISTS)
 
 
 class Key(NamedTuple):
-  """One picture."""
+  """One picture: sequence, camera and frame."""
 
   sequence: str
   picture: str
@@ -58,8 +58,8 @@ class StbReader(base.Reader):
 
   Args:
     root: folder that holds images/ and labels/.
-    pictures: of `PICTURES`; each goes with its own labels. The default makes the published counts.
-    first_keypoint: 'palm', as labelled and as the paper counts; or a wrist estimated in one of the ways of `WRISTS`.
+    pictures: of `PICTURES`; each is read with its own labels. The default gives the published counts.
+    first_keypoint: 'palm', as labelled and as in the paper; or a key of `WRISTS`, an estimate of the wrist.
   """
 
   source = 'stb'
@@ -77,18 +77,18 @@ class StbReader(base.Reader):
 
   @property
   def options(self) -> dict[str, Any]:
-    """Pictures and keypoint 0."""
+    """Pictures, and the meaning of keypoint 0."""
     return {'pictures': list(self._pictures), 'first_keypoint': self._first}
 
   def keys(self, split: str) -> Sequence[Key]:
-    """The pictures of all labelled frames."""
+    """Returns the pictures of all labelled frames."""
     if split not in SEQUENCES:
       raise UserError(f'unknown split {split!r}; this dataset has {", ".join(SEQUENCES)}')
     return [Key(sequence, picture, frame) for sequence in SEQUENCES[split] for picture in self._pictures
             for frame in range(len(self._load(sequence, picture)))]
 
   def read(self, split: str, key: Key) -> list[base.Example]:
-    """The left hand of a picture."""
+    """Reads the left hand of a picture."""
     name = f'{_FILES[key.picture]}_{key.frame}.png'
     picture = base.read_picture(os.path.join(self._root, 'images', key.sequence, name))
     joints_m = self._load(key.sequence, key.picture)[key.frame]
@@ -99,7 +99,15 @@ class StbReader(base.Reader):
                               base.project(joints_m, intrinsics), intrinsics, group=key.sequence)]
 
   def _load(self, sequence: str, picture: str) -> np.ndarray:
-    """Joints `[frames, 21, 3]` of a sequence in metres, in this package's order and the axes of a picture's camera."""
+    """Returns the joints of a sequence in this package's order and the axes of a picture's camera.
+
+    Args:
+      sequence: its name.
+      picture: of `PICTURES`.
+
+    Returns:
+      `[frames, 21, 3]` metres.
+    """
     with self._lock:
       if (sequence, picture) not in self._labels:
         raw_mm = _read_mat(os.path.join(self._root, 'labels', f'{sequence}_{_FILES[picture][:2]}.mat'))
@@ -109,7 +117,17 @@ class StbReader(base.Reader):
 
 
 def to_camera(joints_mm: np.ndarray, picture: str) -> np.ndarray:
-  """Takes labels `[..., 3]` in millimetres from the frame they are published in to that of a picture's camera."""
+  """Converts labels from their published frame to that of a picture's camera.
+
+    bb_right: P - (baseline, 0, 0);    sk_color: R^T (P - t);    bb_left: P.
+
+  Args:
+    joints_mm: `[..., 3]` millimetres.
+    picture: of `PICTURES`.
+
+  Returns:
+    `[..., 3]` millimetres.
+  """
   if picture == 'bb_right':
     return joints_mm - [_BASELINE_MM, 0., 0.]
   if picture == 'sk_color':
@@ -118,7 +136,15 @@ def to_camera(joints_mm: np.ndarray, picture: str) -> np.ndarray:
 
 
 def to_keypoints(joints: np.ndarray, first_keypoint: str) -> np.ndarray:
-  """Takes `[N, 21, 3]` from the order of STB to that of this package, with the palm or a wrist as keypoint 0."""
+  """Reorders STB's joints to the order of this package, with the palm or an estimated wrist as keypoint 0.
+
+  Args:
+    joints: `[N, 21, 3]` in STB's order.
+    first_keypoint: 'palm' or a key of `WRISTS`.
+
+  Returns:
+    `[N, 21, 3]`.
+  """
   names = skeletons.order_names('stb')
   palm = joints[:, names.index('palm')]
   fingers = [joints[:, names.index(name)] for name in skeletons.KEYPOINT_NAMES[1:]]
@@ -130,12 +156,12 @@ def to_keypoints(joints: np.ndarray, first_keypoint: str) -> np.ndarray:
 
 
 def _read_mat(path: str) -> np.ndarray:
-  """The array handPara `[3, 21, frames]` of a label file; raises a UserError if it is not one."""
+  """Reads the array handPara `[3, 21, frames]` of a label file, mm; raises a UserError if it is missing or wrong."""
   if not os.path.exists(path):
     raise UserError(f'{path}: not found; --input must hold the labels of all sequences')
   try:
     labels = io.loadmat(path, variable_names=['handPara'])['handPara']
-  # A damaged file makes scipy raise errors of many kinds.
+  # scipy raises many kinds of errors for damaged files.
   except Exception as error:
     raise UserError(f'{path}: not a label file of STB ({type(error).__name__}: {error})') from error
   if labels.ndim != 3 or labels.shape[:2] != (3, 21) or not np.issubdtype(labels.dtype, np.number):

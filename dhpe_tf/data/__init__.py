@@ -1,1 +1,1 @@
-"""Records and input pipelines."""
+"""Record sets on disk, image files, augmentation and the input pipeline."""

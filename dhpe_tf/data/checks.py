@@ -1,4 +1,4 @@
-"""Checks of record sets: each gathers over all records of a split and then says what is wrong."""
+"""The interface of a check of a record set: it collects over all records of a split, then reports its findings."""
 import abc
 from typing import Any
 
@@ -8,10 +8,10 @@ _NAMED = 3
 
 
 class Flagged:
-  """Counts the records in which something is wrong.
+  """Counts the records that fail a test and keeps the names of the first few.
 
   Args:
-    allowed_share: of records that may be so without a finding; real datasets have some odd ones.
+    allowed_share: share of records that may fail without a finding, since real datasets contain some odd ones.
   """
 
   def __init__(self, allowed_share: float = 0.):
@@ -19,7 +19,12 @@ class Flagged:
     self._checked, self._bad, self._examples = 0, 0, []
 
   def add(self, names: np.ndarray, bad: np.ndarray) -> None:
-    """Takes note of records by name `[N]` and which of them are bad `[N]`."""
+    """Adds a batch of records.
+
+    Args:
+      names: `[N]` names of the records, for examples in the findings.
+      bad: `[N]` bool, which of them fail.
+    """
     self._checked += len(bad)
     self._bad += int(np.count_nonzero(bad))
     for name in names[np.asarray(bad, bool)][:_NAMED - len(self._examples)]:
@@ -27,38 +32,42 @@ class Flagged:
 
   @property
   def checked(self) -> int:
-    """Number of records looked at."""
+    """Number of records tested."""
     return self._checked
 
   @property
   def share(self) -> float:
-    """Of bad records."""
+    """Share of the tested records that fail, 0..1."""
     return self._bad / max(self._checked, 1)
 
   def findings(self, text: str) -> list[str]:
-    """The text with counts and examples if there are too many, or nothing."""
+    """Returns `text` with counts and examples if more records fail than allowed, or else nothing."""
     if self._bad <= self._allowed * self._checked:
       return []
     return [f'{text}: {self._bad} of {self._checked} records, such as {", ".join(self._examples)}']
 
 
 class Check(abc.ABC):
-  """One aspect of a split.
+  """Tests one aspect of a split: `add` is called with every batch, then `findings` and `numbers`.
 
   Attributes:
-    title: what is checked, in a few words.
+    title: the aspect in a few words.
   """
 
   title: str
 
   @abc.abstractmethod
   def add(self, batch: dict[str, np.ndarray]) -> None:
-    """Gathers what it needs of records: their fields by name, each `[N, ...]`."""
+    """Collects from a batch of records.
+
+    Args:
+      batch: fields by name, each `[N, ...]`.
+    """
 
   @abc.abstractmethod
   def findings(self) -> list[str]:
-    """What is wrong, a line each; nothing if all is well."""
+    """Returns the problems found, one line each; empty if there are none."""
 
   def numbers(self) -> dict[str, Any]:
-    """What was measured, for the report."""
+    """Returns measured numbers by name, for the report."""
     return {}

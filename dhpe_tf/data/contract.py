@@ -1,4 +1,4 @@
-"""Contracts: which tensors travel together, by name, with shape, type and meaning."""
+"""Contracts: the named tensors of a batch or of a method's outputs, with shape, type and meaning."""
 from collections.abc import Mapping
 from typing import NamedTuple, Union
 
@@ -11,8 +11,8 @@ class Entry(NamedTuple):
   """One tensor of a contract.
 
   Attributes:
-    shape: one item an axis: a number, a letter that stands for one size throughout the contract ('B' the batch, 'S' the
-      image side), or None for any size.
+    shape: one item for each axis: a number; a letter, which stands for the same size throughout the contract ('B' the
+      batch, 'S' the image side); or None for any size.
     dtype: its name, such as 'float32'.
     about: meaning, unit and axes.
     optional: whether it may be missing.
@@ -31,10 +31,10 @@ def check(found: Mapping[str, tf.TensorSpec], contract: Contract, what: str, str
   """Compares tensors with a contract.
 
   Args:
-    found: what there is, by name: tensors or their specifications. Sizes that are not known yet (None) fit anything.
-    contract: what there should be.
-    what: names the giver in errors, such as 'the batch of task hand'.
-    strict: whether names that the contract lacks are refused.
+    found: tensors or their specifications by name. Unknown sizes (None) match any size.
+    contract: the entries that are expected.
+    what: names the source of the tensors in errors, such as 'the batch of task hand'.
+    strict: whether names outside the contract are refused.
 
   Raises:
     UserError: a name is missing (or, if `strict`, unknown), or a tensor has another shape or type.
@@ -52,12 +52,19 @@ def check(found: Mapping[str, tf.TensorSpec], contract: Contract, what: str, str
 
 
 def describe(entry: Entry) -> str:
-  """Shape, type and meaning of an entry as one line."""
+  """Returns shape, type and meaning of an entry as one line."""
   return f'{_shape_text(entry.shape)} {entry.dtype}: {entry.about}'
 
 
 def _check_entry(found: tf.TensorSpec, entry: Entry, place: str, sizes: dict[str, int]) -> None:
-  """Compares one tensor; `sizes` holds the sizes of letters that are known so far."""
+  """Compares one tensor with its entry; raises a UserError if type or shape differ.
+
+  Args:
+    found: the tensor or its specification.
+    entry: of the contract.
+    place: names the tensor in errors.
+    sizes: sizes of the contract's letters so far; letters that are met first are added.
+  """
   if tf.as_dtype(found.dtype) != tf.as_dtype(entry.dtype):
     raise UserError(f'{place} is of type {tf.as_dtype(found.dtype).name}, not {entry.dtype}')
   if found.shape.rank is None:
@@ -75,4 +82,5 @@ def _check_entry(found: tf.TensorSpec, entry: Entry, place: str, sizes: dict[str
 
 
 def _shape_text(shape: tuple) -> str:
+  """Returns a shape as text, such as '[B, 21, ?]'."""
   return f'[{", ".join("?" if size is None else str(size) for size in shape)}]'

@@ -1,4 +1,4 @@
-"""Reading photographs safely: the header is judged before a single pixel is decoded."""
+"""Reading photographs safely: the size in the header is checked before any pixel is decoded."""
 import io
 import os
 import warnings
@@ -14,7 +14,7 @@ FORMATS = ('JPEG', 'PNG', 'WEBP', 'BMP', 'GIF')
 EXTENSIONS = ('.jpg', '.jpeg', '.png', '.webp', '.bmp', '.gif')
 
 _EXIF_ORIENTATION = 0x0112
-# Orientations 5 to 8 turn the picture by a quarter, so that its height and width change places.
+# EXIF orientations 5 to 8 turn the picture by 90 degrees, which exchanges height and width.
 _QUARTER_TURNS = (5, 6, 7, 8)
 
 
@@ -23,39 +23,39 @@ def read_image_size(data: bytes, name: str = 'image', max_pixels: int = 50_000_0
 
   Args:
     data: the encoded file.
-    name: what error messages call it (a path).
-    max_pixels: the largest height x width accepted; decoded pictures take 3 bytes a pixel.
+    name: names the image in errors, for example its path.
+    max_pixels: largest height x width accepted; a decoded picture takes 3 bytes a pixel.
 
   Returns:
-    (height, width) in pixels as the picture is to be seen, its EXIF orientation applied.
+    (height, width) in pixels after the EXIF orientation is applied.
 
   Raises:
     UserError: not an image of a known format, or larger than `max_pixels`.
   """
   with _open(data, name, max_pixels) as image:
     width, height = image.size
-    # The base method: that of PNG files would decode the pixels to look for a block behind them.
+    # Calls the base class's method, because that of PNG files decodes the pixels to look for a block after them.
     turned = Image.Image.getexif(image).get(_EXIF_ORIENTATION) in _QUARTER_TURNS
   return (width, height) if turned else (height, width)
 
 
 @gin.configurable(module='image_files')
 def decode_image(data: bytes, name: str = 'image', max_pixels: int = 50_000_000) -> np.ndarray:
-  """Decodes a picture to RGB, upright, after judging its header.
+  """Decodes a picture to upright RGB after checking the size in its header.
 
-  Grey and palette pictures become RGB; transparency is dropped, as TensorFlow's own decoder does; 16-bit grey is scaled
+  Grey and palette pictures become RGB. Transparency is dropped, as TensorFlow's own decoder does. 16-bit grey is scaled
   to 8 bits.
 
   Args:
     data: the encoded file.
-    name: what error messages call it (a path).
-    max_pixels: the largest height x width accepted.
+    name: names the picture in errors, for example its path.
+    max_pixels: largest height x width accepted.
 
   Returns:
     uint8 [H, W, 3].
 
   Raises:
-    UserError: not an image, larger than `max_pixels`, or broken off.
+    UserError: not an image, larger than `max_pixels`, or cut off.
   """
   with _open(data, name, max_pixels) as image:
     try:
@@ -68,22 +68,23 @@ def decode_image(data: bytes, name: str = 'image', max_pixels: int = 50_000_000)
 
 
 def read_image(path: Union[str, 'os.PathLike[str]']) -> np.ndarray:
-  """Reads a picture file; see `decode_image`.
+  """Reads a picture file as upright RGB, uint8 [H, W, 3]; see `decode_image`.
 
   Raises:
-    UserError: the file is missing or unreadable, or not a picture.
+    UserError: the file is missing, unreadable or not a picture.
   """
   return decode_image(read_bytes(path), os.fspath(path))
 
 
 def read_upright(path: Union[str, 'os.PathLike[str]']) -> tuple[bytes, int, int]:
-  """Reads a picture for a record: TensorFlow decodes PNG and JPEG and does not turn pictures upright.
+  """Reads a picture file in a form that TensorFlow decodes upright: its decoder takes PNG and JPEG and ignores EXIF.
 
   Returns:
-    (data, height, width): the bytes of the file if it is such a picture and upright, or else those of a PNG made of it.
+    (data, height, width). `data` holds the bytes of the file if it is an upright PNG or JPEG, or else those of a PNG
+    made from it; the size is in pixels.
 
   Raises:
-    UserError: the file is missing or unreadable, not a picture, or broken off.
+    UserError: the file is missing, unreadable, not a picture or cut off.
   """
   data = read_bytes(path)
   pixels = decode_image(data, os.fspath(path))
@@ -93,12 +94,15 @@ def read_upright(path: Union[str, 'os.PathLike[str]']) -> tuple[bytes, int, int]
 
 
 def encode(picture: np.ndarray, kind: str, **options) -> bytes:
-  """A picture, uint8 [H, W] or [H, W, 3], as the bytes of a file.
+  """Encodes a picture.
 
   Args:
-    picture: in 0..255.
+    picture: uint8 [H, W] or [H, W, 3].
     kind: 'JPEG' or 'PNG'.
-    **options: of Pillow's writer for that kind: `quality` of a JPEG, `compress_level` of a PNG.
+    **options: of Pillow's writer: `quality` of a JPEG, `compress_level` of a PNG.
+
+  Returns:
+    The bytes of the file.
   """
   file = io.BytesIO()
   Image.fromarray(np.ascontiguousarray(picture)).save(file, kind, **options)
@@ -109,7 +113,7 @@ def read_bytes(path: Union[str, 'os.PathLike[str]'], max_bytes: int = 256 * 2**2
   """Reads a whole file of at most `max_bytes`.
 
   Raises:
-    UserError: missing, unreadable, a folder, or too long.
+    UserError: the file is missing, unreadable, a folder or too long.
   """
   try:
     if os.path.getsize(path) > max_bytes:
@@ -121,9 +125,10 @@ def read_bytes(path: Union[str, 'os.PathLike[str]'], max_bytes: int = 256 * 2**2
 
 
 def _open(data: bytes, name: str, max_pixels: int) -> Image.Image:
+  """Opens an encoded picture and checks its size; raises a UserError if it is no picture or too large."""
   try:
     with warnings.catch_warnings():
-      # Pillow's own size warning comes at another limit than ours.
+      # Pillow warns at a size limit of its own; ours is checked below.
       warnings.simplefilter('ignore', Image.DecompressionBombWarning)
       image = Image.open(io.BytesIO(data), formats=FORMATS)
   except Image.DecompressionBombError as error:
@@ -137,9 +142,11 @@ def _open(data: bytes, name: str, max_pixels: int) -> Image.Image:
 
 
 def _too_large(name: str, size: str, max_pixels: int) -> str:
+  """Error text for a picture whose header states too many pixels."""
   return (f'{name}: its header announces {size} pixels, the limit is {max_pixels}; '
           'scale it down, or raise image_files.decode_image.max_pixels.')
 
 
 def _one_line(error: Exception) -> str:
+  """The message of an error on one line, at most 120 characters."""
   return ' '.join(str(error).split())[:120] or type(error).__name__

@@ -1,4 +1,4 @@
-"""From records to batches: reading, mixing, shuffling, resuming; what an instance is, the task says."""
+"""From records to batches: reads, mixes, shuffles and resumes; the task turns a record into an instance."""
 import functools
 import os
 from collections.abc import Callable, Sequence
@@ -17,24 +17,24 @@ Source = tuple[str, str, float]  # root, split, weight in the mixture
 def build_dataset(task: Any, sources: Sequence[Source] = (), batch_size: int = 32, image_size: int = 224,
                   training: bool = True, seed: int = 0, epoch: int = 0, shuffle_buffer: int = 2048,
                   augment: bool = True, skip_batches: int = 0, how_to_make: str = '') -> tf.data.Dataset:
-  """Batches of one epoch; the same ones for the same arguments.
+  """Builds the batches of one epoch; equal arguments give equal batches.
 
   Args:
-    task: a `tasks.task.Task`, which says what a record and an instance are.
-    sources: record sets as (root, split, weight). In training they are mixed without end by their weights; otherwise
-      they follow one another, each once, the last batch smaller.
+    task: a `tasks.task.Task`; it defines records and instances.
+    sources: record sets as (root, split, weight). In training they are mixed at random in proportion to their weights,
+      without end. Otherwise each is read once, one after another, and the last batch may be smaller.
     batch_size: of all replicas together.
     image_size: side of the images, px.
-    training: shuffle, repeat and augment.
+    training: whether to shuffle, repeat and augment.
     seed: of order and augmentation.
-    epoch: each has its own order and augmentation.
+    epoch: each epoch has its own order and augmentation.
     shuffle_buffer: size of the shuffle buffer of each source, in records.
     augment: whether training changes views and colours.
-    skip_batches: leave out so many at the start, without decoding them: where a training that was cut off goes on.
-    how_to_make: the remedy to name when a record set is not there; a general one by default.
+    skip_batches: number of batches to leave out at the start, without decoding them, to resume within an epoch.
+    how_to_make: the remedy named in the error if a record set is missing; a general one by default.
 
   Returns:
-    A dataset of dicts as the task's batch contract says.
+    A dataset of dicts that follow the task's batch contract.
 
   Raises:
     UserError: no source, a record set that is missing or does not fit, a weight that is not above zero, or instances
@@ -58,8 +58,9 @@ def build_dataset(task: Any, sources: Sequence[Source] = (), batch_size: int = 3
     records = functools.reduce(tf.data.Dataset.concatenate, parts)
   changed = training and augment
 
-  @tf.autograph.experimental.do_not_convert  # There is nothing to convert, and finding that out takes seconds an epoch.
+  @tf.autograph.experimental.do_not_convert  # AutoGraph has nothing to convert here and would take seconds.
   def instance(number: tf.Tensor, record: dict) -> dict:
+    """Makes the instance of record `number` of the epoch; its seed is (epoch seed, number)."""
     place = tf.stack([tf.cast(_mix(seed, epoch, 0), tf.int64), number]) if changed else None
     return task.instance(record, image_size, place)
 
@@ -70,20 +71,20 @@ def build_dataset(task: Any, sources: Sequence[Source] = (), batch_size: int = 3
 
 
 def by_batch(dataset: tf.data.Dataset) -> tf.data.Dataset:
-  """Makes tf.distribute split each batch over the workers. By files, workers would see other batches than one does."""
+  """Makes tf.distribute split each batch over the workers; splitting by files would change the batches."""
   options = tf.data.Options()
   options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
   return dataset.with_options(options)
 
 
 def _endless(task: Any, root: str, split: str, seed: int, shuffle_buffer: int) -> tf.data.Dataset:
-  """The parsed records of a split in random order, over and over."""
+  """Returns the parsed records of a split in random order, repeated without end."""
   records = tfrecords.read_serialized(root, split, seed)
   return _parsed(task, root, records.shuffle(shuffle_buffer, seed=seed).repeat())
 
 
 def _parsed(task: Any, root: str, serialized: tf.data.Dataset) -> tf.data.Dataset:
-  """Parsed records of a record set, changed as the task wants."""
+  """Parses serialized records of a record set and applies the task's `after_parsing`."""
   spec = tfrecords.parse_spec(root, task.record.schema)
   change: Callable = task.after_parsing(root)
 
@@ -96,5 +97,5 @@ def _parsed(task: Any, root: str, serialized: tf.data.Dataset) -> tf.data.Datase
 
 
 def _mix(seed: int, epoch: int, source: int) -> int:
-  """One number of three, different for neighbours."""
+  """Combines three numbers into one seed, such that neighbouring numbers give different seeds."""
   return (seed * 1_000_003 + epoch * 7_919 + source * 104_729 + 12_345) % (2**31 - 1)

@@ -1,4 +1,4 @@
-"""What a record may hold: named fields, their types and defaults, as tf.train.Example and as schema.pbtxt."""
+"""The fields of a record, with types and defaults, as tf.train.Example and as schema.pbtxt."""
 from collections.abc import Mapping
 from typing import NamedTuple, Optional
 
@@ -15,9 +15,9 @@ class Field(NamedTuple):
 
   Attributes:
     kind: 'bytes', 'float' or 'int', as in tf.train.Feature.
-    shape: of the values; () for one.
-    default: the value where a record leaves the field out; None makes it required.
-    about: unit, axes, meaning.
+    shape: of the values; () for a single value.
+    default: the value where a record leaves the field out; None if the field is required.
+    about: meaning, unit and axes.
     choices: the texts that a field of kind 'bytes' may hold; empty for any.
   """
 
@@ -33,11 +33,11 @@ _DTYPES = {schema_pb2.BYTES: tf.string, schema_pb2.FLOAT: tf.float32, schema_pb2
 
 
 class RecordSchema:
-  """The one definition of a record that writers, readers and schema.pbtxt share.
+  """The definition of a record that writers, readers and schema.pbtxt share.
 
   Attributes:
-    fields: by name.
-    name_field: the field that tells records apart, for error messages.
+    fields: `Field` by name.
+    name_field: the field that identifies a record in error messages.
   """
 
   def __init__(self, fields: Mapping[str, Field], name_field: str):
@@ -45,7 +45,7 @@ class RecordSchema:
     self.name_field = name_field
 
   def to_proto(self) -> schema_pb2.Schema:
-    """The schema as tensorflow_metadata states it."""
+    """Returns the schema as a tensorflow_metadata message."""
     result = schema_pb2.Schema()
     for name, field in self.fields.items():
       feature = result.feature.add(name=name, type=_SCHEMA_TYPES[field.kind])
@@ -58,21 +58,21 @@ class RecordSchema:
     return result
 
   def to_text(self) -> str:
-    """The schema as the text of schema.pbtxt."""
+    """Returns the schema as the text of schema.pbtxt."""
     return text_format.MessageToString(self.to_proto())
 
   def parse_spec(self, text: str, place: str) -> dict[str, tf.io.FixedLenFeature]:
-    """The specification with which tf.io parses records of a schema on disk.
+    """Returns the specification by which tf.io parses records written under a schema on disk.
 
     Args:
-      text: of schema.pbtxt.
+      text: content of schema.pbtxt.
       place: its path, for errors.
 
     Returns:
-      Features by name; fields that a record may leave out have defaults.
+      Features by name; optional fields have defaults.
 
     Raises:
-      UserError: not a schema, or one that lacks a field that must be there or has one in another type or shape.
+      UserError: `text` is not a schema, lacks a required field, or has a field in another type or shape.
     """
     try:
       found = text_format.Parse(text, schema_pb2.Schema())
@@ -98,14 +98,14 @@ class RecordSchema:
     """Serializes a record.
 
     Args:
-      record: values by field name: bytes or str, numbers, arrays; fields with a default may be left out.
+      record: values by field name: bytes or str, numbers, arrays; fields with a default may be missing.
 
     Returns:
       A serialized tf.train.Example.
 
     Raises:
-      UserError: an unknown or missing field, a wrong shape, NaN or infinity, a text that is not among the choices; the
-        message names record and field.
+      UserError: an unknown or missing field, a wrong shape, NaN or infinity, or a text that is not among the choices.
+        The message names record and field.
     """
     place = _text(record.get(self.name_field, f'(no {self.name_field})'))
     unknown = sorted(set(record) - set(self.fields))
@@ -121,13 +121,13 @@ class RecordSchema:
 
 
 def _default_feature(field: Field) -> tf.io.FixedLenFeature:
-  """How a field is parsed that a record, or the whole set if it is older than the field, may leave out."""
+  """Returns the parse specification of an optional field, which a record or an older record set may lack."""
   dtype = _DTYPES[_SCHEMA_TYPES[field.kind]]
   return tf.io.FixedLenFeature(field.shape, dtype, np.full(field.shape, field.default).tolist())
 
 
 def _feature(value: object, field: Field, place: str) -> tf.train.Feature:
-  """One field as a tf.train.Feature; `place` names it in errors."""
+  """Converts the value of one field to a tf.train.Feature; raises a UserError that begins with `place`."""
   if field.kind == 'bytes':
     if field.choices and _text(value) not in field.choices:
       raise UserError(f"{place} is {_text(value)!r}, not {' or '.join(map(repr, field.choices))}")
@@ -147,5 +147,5 @@ def _feature(value: object, field: Field, place: str) -> tf.train.Feature:
 
 
 def _text(value: object) -> str:
-  """Bytes or str as str."""
+  """Converts bytes or str to str."""
   return value.decode(errors='replace') if isinstance(value, bytes) else str(value)

@@ -1,11 +1,11 @@
 """Record sets on disk, in the layout of TFX.
 
-  ROOT/schema.pbtxt                                  what a record is (tensorflow_metadata)
-  ROOT/dataset.json                                  where the records come from and how they were made
+  ROOT/schema.pbtxt                                  fields of a record (tensorflow_metadata)
+  ROOT/dataset.json                                  origin of the records and how they were made
   ROOT/Split-train/train-00000-of-00004.tfrecord.gz  shards of serialized tf.train.Example
   ROOT/Split-train/statistics.json                   counts, ranges, histograms, sizes of the shards
 
-A split is written aside and renamed when it is whole.
+A split is written to a temporary folder and renamed when it is complete.
 """
 import contextlib
 import glob
@@ -27,11 +27,11 @@ SCHEMA_FILE, DATASET_FILE, STATISTICS_FILE = 'schema.pbtxt', 'dataset.json', 'st
 
 
 class RecordType(NamedTuple):
-  """What a kind of record is.
+  """A kind of record.
 
   Attributes:
     schema: its fields.
-    new_statistics: makes the empty statistics of a split or shard.
+    new_statistics: makes empty statistics for a split or shard.
   """
 
   schema: RecordSchema
@@ -39,7 +39,7 @@ class RecordType(NamedTuple):
 
 
 def split_folder(root: str, split: str) -> str:
-  """Where a split's shards lie."""
+  """Folder of a split's shards."""
   return os.path.join(root, f'Split-{split}')
 
 
@@ -50,12 +50,13 @@ def shard_name(split: str, number: int, shards: int) -> str:
 
 @contextlib.contextmanager
 def whole_record_set(root: str) -> Iterator[str]:
-  """Yields a folder that becomes the record set `root` when the block succeeds, in the place of an earlier one.
+  """Yields a temporary folder that replaces the record set `root` if the block succeeds.
 
-  For splits that only make sense together: of a new train and an old eval the one may hold what the other holds out.
+  For splits that belong together: a new training split beside an old evaluation split could contain hands that the
+  latter holds out.
 
   Raises:
-    UserError: `root` holds what belongs to no record set, or writing fails.
+    UserError: `root` holds files that belong to no record set, or writing fails.
   """
   if os.path.isdir(root):
     strange = [name for name in sorted(os.listdir(root))
@@ -69,21 +70,21 @@ def whole_record_set(root: str) -> Iterator[str]:
 
 def write_split(root: str, split: str, records: Iterable[dict], record_type: RecordType, shards: int = 4,
                 compression_level: int = 1) -> int:
-  """Writes one split; a split of that name that is there already is replaced once the new one is whole.
+  """Writes one split; an existing split of that name is replaced once the new one is complete.
 
   Args:
-    root: the record set's folder; made, with its schema, if need be.
-    split: its name, such as 'train' or 'eval'.
+    root: folder of the record set; it and its schema are made if they are missing.
+    split: name of the split, such as 'train' or 'eval'.
     records: values by field name.
-    record_type: what a record is.
-    shards: number of files, filled in turn.
-    compression_level: of gzip, 0-9; pictures are compressed already, so a low one loses little.
+    record_type: kind of the records.
+    shards: number of files; records go to them in turn.
+    compression_level: of gzip, 0-9; pictures are already compressed, so a low level costs little space.
 
   Returns:
     The number of records.
 
   Raises:
-    UserError: a bad record, no record at all, or a write that fails; nothing is left then.
+    UserError: a bad record, no record at all, or a failed write; nothing is left then.
   """
   gathered = record_type.new_statistics()
   with files.atomic_path(split_folder(root, split)) as folder:
@@ -101,19 +102,19 @@ def write_split(root: str, split: str, records: Iterable[dict], record_type: Rec
 
 def write_shard(path: str, records: Iterable[dict], record_type: RecordType,
                 compression_level: int = 1) -> RecordStatistics:
-  """Writes one shard, in one move.
+  """Writes one shard atomically.
 
   Args:
     path: of the shard; see `shard_name`.
-    records: values by field name; none makes an empty shard.
-    record_type: what a record is.
-    compression_level: of gzip.
+    records: values by field name; an empty iterable makes an empty shard.
+    record_type: kind of the records.
+    compression_level: of gzip, 0-9.
 
   Returns:
-    What it holds.
+    The statistics of its records.
 
   Raises:
-    UserError: a bad record, or a write that fails; no shard is left then.
+    UserError: a bad record, or a failed write; no shard is left then.
   """
   gathered = record_type.new_statistics()
   with files.atomic_path(path) as temporary, _writer(temporary, compression_level) as writer:
@@ -124,17 +125,17 @@ def write_shard(path: str, records: Iterable[dict], record_type: RecordType,
 
 
 def adopt_split(root: str, split: str, folder: str, gathered: RecordStatistics, schema: RecordSchema) -> None:
-  """Makes a folder of whole shards the split's folder; one that is there already is replaced.
+  """Turns a folder of complete shards into the split; an existing split is replaced.
 
   Args:
-    root: the record set's folder.
-    split: its name.
-    folder: holds all shards and nothing else; is moved away.
-    gathered: what they hold together.
+    root: folder of the record set.
+    split: name of the split.
+    folder: holds all shards and nothing else; it is moved.
+    gathered: the statistics of all shards together.
     schema: of the records.
 
   Raises:
-    UserError: no record at all, or a write that fails.
+    UserError: no record at all, or a failed write.
   """
   _write_statistics(folder, gathered, f'{root}: no record for split {split}; nothing was written')
   write_schema(root, schema)
@@ -143,7 +144,13 @@ def adopt_split(root: str, split: str, folder: str, gathered: RecordStatistics, 
 
 
 def _write_statistics(folder: str, gathered: RecordStatistics, if_empty: str) -> None:
-  """Writes statistics.json into a folder that holds the shards and nothing else."""
+  """Writes statistics.json, with the sizes of the shards, into a folder that holds only the shards.
+
+  Args:
+    folder: of the shards.
+    gathered: the statistics of all shards.
+    if_empty: text of the UserError raised if there is no record.
+  """
   if not gathered.count:
     raise UserError(if_empty)
   sizes = {name: os.path.getsize(os.path.join(folder, name)) for name in sorted(os.listdir(folder))}
@@ -151,14 +158,14 @@ def _write_statistics(folder: str, gathered: RecordStatistics, if_empty: str) ->
 
 
 def write_schema(root: str, schema: RecordSchema) -> None:
-  """Writes schema.pbtxt."""
+  """Writes schema.pbtxt into the record set `root`."""
   with files.atomic_path(os.path.join(root, SCHEMA_FILE)) as path, open(path, 'w', encoding='utf-8') as file:
     file.write(schema.to_text())
 
 
 @contextlib.contextmanager
 def _writer(path: str, compression_level: int) -> Iterator[tf.io.TFRecordWriter]:
-  """Opens a shard; what TensorFlow says of a full disk becomes an OSError, which `atomic_path` explains."""
+  """Opens a shard for writing; TensorFlow's errors become OSError, which `atomic_path` turns into a UserError."""
   with _refusals():
     writer = tf.io.TFRecordWriter(path, tf.io.TFRecordOptions('GZIP', compression_level=compression_level))
   try:
@@ -167,12 +174,12 @@ def _writer(path: str, compression_level: int) -> Iterator[tf.io.TFRecordWriter]
     with contextlib.suppress(tf.errors.OpError):
       writer.close()
     raise
-  with _refusals():  # The last records reach the disk only now.
+  with _refusals():  # Closing writes the last records to the disk.
     writer.close()
 
 
 def _write(writer: tf.io.TFRecordWriter, record: dict, schema: RecordSchema) -> None:
-  """Encodes one record and writes it."""
+  """Encodes and writes one record."""
   encoded = schema.encode(record)
   with _refusals():
     writer.write(encoded)
@@ -180,7 +187,7 @@ def _write(writer: tf.io.TFRecordWriter, record: dict, schema: RecordSchema) -> 
 
 @contextlib.contextmanager
 def _refusals() -> Iterator[None]:
-  """Turns TensorFlow's errors of writing into OSError."""
+  """Turns TensorFlow's write errors into OSError."""
   try:
     yield
   except tf.errors.OpError as error:
@@ -188,17 +195,17 @@ def _refusals() -> Iterator[None]:
 
 
 def write_json(path: str, content: dict) -> None:
-  """Writes a JSON file in one move."""
+  """Writes a JSON file atomically."""
   with files.atomic_path(path) as temporary, open(temporary, 'w', encoding='utf-8') as file:
     json.dump(content, file, indent=2)
     file.write('\n')
 
 
 def list_shards(root: str, split: str) -> list[str]:
-  """The shards of a split, in order.
+  """Returns the paths of a split's shards in order, after checking their number and sizes.
 
   Raises:
-    UserError: the record set or the split is not there, or a shard is missing or has not its size.
+    UserError: the record set or the split does not exist, or a shard is missing or has the wrong size.
   """
   if not os.path.isdir(root):
     raise UserError(f'no record set {root}: {_HOW_TO_MAKE}')
@@ -218,13 +225,13 @@ def list_shards(root: str, split: str) -> list[str]:
 
 
 def count(root: str, split: str) -> int:
-  """Number of records of a split, from its statistics."""
+  """Returns the number of records of a split from its statistics."""
   list_shards(root, split)
   return _read_statistics(root, split)['count']
 
 
 def _read_statistics(root: str, split: str) -> dict:
-  """What statistics.json of a split says."""
+  """Reads statistics.json of a split; raises a UserError if it is missing or damaged."""
   path = os.path.join(split_folder(root, split), STATISTICS_FILE)
   try:
     with open(path, encoding='utf-8') as file:
@@ -235,7 +242,7 @@ def _read_statistics(root: str, split: str) -> dict:
 
 
 def parse_spec(root: str, schema: RecordSchema) -> dict[str, tf.io.FixedLenFeature]:
-  """The parse specification of a record set's schema.pbtxt; raises UserError if there is none that fits `schema`."""
+  """Returns the parse specification of a record set; raises a UserError if its schema is missing or does not fit."""
   path = os.path.join(root, SCHEMA_FILE)
   try:
     with open(path, encoding='utf-8') as file:
@@ -245,13 +252,14 @@ def parse_spec(root: str, schema: RecordSchema) -> dict[str, tf.io.FixedLenFeatu
 
 
 def read_serialized(root: str, split: str, seed: Optional[int] = None) -> tf.data.Dataset:
-  """All records of a split, not parsed.
+  """Returns all records of a split, serialized.
 
   Args:
-    root: of the record set.
-    split: its name.
-    seed: None for a fixed order from the first record on. With a seed the shards come in random order, from a random
-      record of the first one on, whose beginning comes last: short epochs, each started afresh, see all in time.
+    root: folder of the record set.
+    split: name of the split.
+    seed: None for a fixed order from the first record. With a seed the shards come in random order. The first shard
+      starts at a random record, and the records before it come last: a training of short epochs, each started anew,
+      then sees all records in time.
 
   Raises:
     UserError: see `list_shards`.
@@ -266,12 +274,12 @@ def read_serialized(root: str, split: str, seed: Optional[int] = None) -> tf.dat
 
 
 def _records(shards: list[str]) -> tf.data.Dataset:
-  """Serialized records of shards, one after another."""
+  """Returns the serialized records of shards, one shard after another."""
   return tf.data.TFRecordDataset(tf.constant(shards, tf.string), compression_type='GZIP')
 
 
 def read(root: str, split: str, schema: RecordSchema) -> tf.data.Dataset:
-  """All records of a split in a fixed order, parsed.
+  """Returns all records of a split, parsed, in a fixed order.
 
   Raises:
     UserError: see `list_shards` and `parse_spec`.

@@ -1,1 +1,1 @@
-"""Running methods over records and writing down what a task measures; knows no task."""
+"""Runs methods on records and writes reports of the task's measures; depends on no task."""

@@ -1,4 +1,4 @@
-"""Running methods over records: predictions, labels, and what they cost."""
+"""Runs methods on records and collects predictions, labels and processor time."""
 import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, Optional
@@ -10,16 +10,17 @@ from tqdm import tqdm
 from dhpe_tf.errors import UserError
 from dhpe_tf.tasks.task import Arrays, Task, Tensors
 
-TRAINING_LIMIT = 4000  # instances whose labels stand for a whole training set
+TRAINING_LIMIT = 4000  # number of instances whose labels represent a training set
 
 
 class Collected(NamedTuple):
-  """What came of N instances.
+  """Predictions and labels of N instances.
 
   Attributes:
-    predictions: by the name of what answered, as `Task.predictions` gives them, each [N, ...].
+    predictions: by the name of the method, as `Task.predictions` gives them, each array [N, ...].
     labels: by name, each [N, ...].
-    processor_ms: processor time that an instance took, without the making of graphs; None where one batch was all.
+    processor_ms: milliseconds of processor time for one instance, without building graphs; None if there was only one
+      batch.
   """
 
   predictions: dict[str, Arrays]
@@ -29,15 +30,18 @@ class Collected(NamedTuple):
 
 def collect(task: Task, answer: Callable[[Tensors], dict[str, Tensors]], batches: Iterable[Tensors], what: str,
             limit: Optional[int] = None, show_progress: bool = True) -> Collected:
-  """Runs methods over batches.
+  """Runs methods on batches.
 
   Args:
-    task: says which labels are wanted and what predictions are.
-    answer: a batch -> outputs by the name of what answered.
+    task: gives the names of the labels and converts outputs to predictions.
+    answer: batch -> outputs by the name of the method.
     batches: of the task.
     what: names the data in progress bar and errors.
-    limit: most instances to take; None for all.
-    show_progress: show a bar.
+    limit: largest number of instances; None for all.
+    show_progress: whether to show a bar.
+
+  Returns:
+    Predictions, labels and processor time.
 
   Raises:
     UserError: there is no instance.
@@ -47,7 +51,7 @@ def collect(task: Task, answer: Callable[[Tensors], dict[str, Tensors]], batches
     for batch in batches:
       before = time.process_time()
       outputs = _wait(answer(batch))
-      # The first call makes the graph.
+      # The first call builds the graph and is not timed.
       if predictions:
         seconds += time.process_time() - before
         timed += len(tf.nest.flatten(batch)[0])
@@ -65,22 +69,23 @@ def collect(task: Task, answer: Callable[[Tensors], dict[str, Tensors]], batches
 
 
 def collect_labels(task: Task, batches: Iterable[Tensors], what: str, limit: int = TRAINING_LIMIT) -> Arrays:
-  """The labels of batches that are not augmented; see `collect`."""
+  """Collects the labels of at most `limit` instances from batches without augmentation; see `collect`."""
   return collect(task, lambda batch: {}, batches, what, limit).labels
 
 
 def measure_slices(task: Task, predictions: Arrays, labels: Arrays,
                    kinds: dict[str, np.ndarray]) -> dict[str, dict[str, dict]]:
-  """Measures each kind of instance on its own by the task's default protocol.
+  """Measures each kind of instance separately by the task's default protocol.
 
   Args:
-    task: measures.
+    task: measures the predictions.
     predictions: of N instances.
-    labels: of the same.
-    kinds: of `Task.slices`.
+    labels: of the same instances.
+    kinds: criterion -> kind [N] of each instance, as `Task.slices` gives them.
 
   Returns:
-    By criterion and kind: 'images', how many there are, and the task's columns by title, None without labels.
+    criterion -> kind -> 'images', the number of instances, and the value of each of the task's columns by its title,
+    None without labels.
   """
   result: dict[str, dict[str, dict]] = {}
   for criterion, names in kinds.items():
@@ -94,17 +99,18 @@ def measure_slices(task: Task, predictions: Arrays, labels: Arrays,
 
 
 def _labels(task: Task, batch: Tensors) -> dict[str, np.ndarray]:
-  """The labels of a batch: those that measuring needs, and what there is of the optional ones."""
+  """Returns the labels of a batch that measuring needs, and the optional entries that are present."""
   names = [name for name, entry in task.batch.items() if name in task.labels or (entry.optional and name in batch)]
   return {name: np.asarray(batch[name]) for name in names}
 
 
 def _joined(parts: Sequence[Arrays], limit: Optional[int]) -> dict[str, np.ndarray]:
+  """Concatenates arrays by name over batches and cuts them at `limit`."""
   return {name: np.concatenate([part[name] for part in parts])[:limit] for name in parts[0]}
 
 
 def _wait(outputs: dict[str, Tensors]) -> dict[str, Tensors]:
-  """Returns the outputs once they are computed."""
+  """Waits until all outputs are computed, then returns them."""
   for tensor in tf.nest.flatten(outputs):
     if tf.is_tensor(tensor):
       tensor.numpy()

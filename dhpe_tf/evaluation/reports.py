@@ -1,4 +1,4 @@
-"""Writing measurements down: JSON for programs, a table for people, plots of curves."""
+"""Reports of an evaluation: JSON for programs, a table for people, plots of curves."""
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -12,17 +12,17 @@ from dhpe_tf.tasks.measured import Measure, Measured
 from dhpe_tf.tasks.task import Task
 from dhpe_tf.visualization import curves as plots
 
-# Curves [T] of other runs: by protocol and name.
+# protocol -> name -> curve [T] of another run.
 Curves = dict[str, dict[str, np.ndarray]]
 
 
 class Report(NamedTuple):
-  """All that was measured in one run; the first answer is the method's.
+  """All measurements of one evaluation; the first answer is the method's.
 
   Attributes:
-    header: what was measured on what.
-    measured: by protocol, the default one first, and by the name of what answered.
-    slices: of `collection.measure_slices` by the name of what answered.
+    header: method, data and number of images.
+    measured: protocol -> name of the answer -> measures and curves; the default protocol comes first.
+    slices: name of the answer -> result of `collection.measure_slices`.
   """
 
   header: dict[str, Any]
@@ -31,13 +31,13 @@ class Report(NamedTuple):
 
 
 def write(path: str, task: Task, report: Report, others: Optional[Curves] = None) -> None:
-  """Writes `path` (JSON) and beside it a table (.md) and a plot of the curves of each protocol (.png).
+  """Writes `path` (JSON), a table beside it (.md) and one plot of curves for each protocol (.png).
 
   Args:
     path: of the JSON file.
-    task: that was measured.
-    report: what was measured.
-    others: see `read_curves`; drawn in the same plots.
+    task: the task that was measured.
+    report: the measurements.
+    others: curves of other runs for the same plots; see `read_curves`.
 
   Raises:
     UserError: a file cannot be written.
@@ -57,10 +57,10 @@ def write(path: str, task: Task, report: Report, others: Optional[Curves] = None
 
 
 def read(path: str) -> dict[str, Any]:
-  """A report's JSON.
+  """Reads the JSON of a report.
 
   Raises:
-    UserError: the file is missing or no report.
+    UserError: the file is missing or is not a report.
   """
   try:
     with open(path, encoding='utf-8') as file:
@@ -73,10 +73,10 @@ def read(path: str) -> dict[str, Any]:
 
 
 def read_curves(paths: Sequence[str]) -> Curves:
-  """The curves of the first answer in the reports of other runs, named by the folder or file they lie in.
+  """Reads the curves of the first answer in the reports of other runs; the file's path names them.
 
   Raises:
-    UserError: a file is missing or no report.
+    UserError: a file is missing or is not a report.
   """
   result: Curves = {}
   for path in paths:
@@ -89,7 +89,7 @@ def read_curves(paths: Sequence[str]) -> Curves:
 
 
 def table(task: Task, report: Report) -> str:
-  """The measurements as Markdown."""
+  """Formats the measurements as Markdown: header, main table, tables by kind of image, and tables by protocol."""
   lines = [f'{name}: {value}  ' for name, value in report.header.items()]
   default = next(iter(report.measured.values()))
   lines += ['', _row('answer', *(column.title for column in task.columns)), _row(*['---'] * (1 + len(task.columns)))]
@@ -103,7 +103,7 @@ def table(task: Task, report: Report) -> str:
 
 
 def _slice_lines(task: Task, name: str, found: dict[str, dict[str, dict]]) -> list[str]:
-  """The table of an answer by kind of instance."""
+  """Table of one answer by kind of image."""
   titles = [column.title for column in task.columns]
   lines = [_row(f'{name}, by kind of image', '', 'images', *titles), _row(*['---'] * (3 + len(titles)))]
   for criterion, results in found.items():
@@ -114,7 +114,7 @@ def _slice_lines(task: Task, name: str, found: dict[str, dict[str, dict]]) -> li
 
 
 def _protocol_lines(task: Task, name: str, answers: Mapping[str, Measured]) -> list[str]:
-  """A protocol's table, and what its numbers mean."""
+  """Table of one protocol with the definitions of its measures and, if known, published numbers."""
   lines = [f'Protocol {name}: {task.describe_protocol(name)}', '', _row('measure', *answers),
            _row(*['---'] * (1 + len(answers)))]
   definitions: dict[str, str] = {}
@@ -131,7 +131,7 @@ def _protocol_lines(task: Task, name: str, answers: Mapping[str, Measured]) -> l
 
 
 def _entry(task: Task, name: str, answers: Mapping[str, Measured]) -> dict[str, Any]:
-  """What the JSON file says of a protocol."""
+  """Entry of one protocol in the JSON file."""
   return {'summary': task.describe_protocol(name),
           'results': {who: {key: value._asdict() for key, value in found.measures.items()}
                       for who, found in answers.items()},
@@ -141,11 +141,12 @@ def _entry(task: Task, name: str, answers: Mapping[str, Measured]) -> dict[str, 
 
 
 def _named_curves(answers: Mapping[str, Measured]) -> dict[str, np.ndarray]:
+  """Curves of all answers by '<answer>, <curve>'."""
   return {f'{who}, {name}': np.asarray(curve) for who, found in answers.items() for name, curve in found.curves.items()}
 
 
 def _plot(path: str, task: Task, protocol: str, lines: dict[str, np.ndarray]) -> None:
-  """Plots curves, with the published areas under the curve where there are any."""
+  """Plots curves and, as dotted lines, published areas under the curve; does nothing without curves."""
   if not lines or task.curve_axes is None:
     return
   published, span = task.published(protocol)
@@ -155,6 +156,7 @@ def _plot(path: str, task: Task, protocol: str, lines: dict[str, np.ndarray]) ->
 
 
 def _measure_text(measure: Optional[Measure]) -> str:
+  """Value and unit of a measure, or '-' if it is missing."""
   if measure is None:
     return '-'
   number = str(measure.value) if isinstance(measure.value, int) else f'{measure.value:.3f}'
@@ -162,8 +164,10 @@ def _measure_text(measure: Optional[Measure]) -> str:
 
 
 def _cell(value: Optional[float], form: str) -> str:
+  """A formatted number, or '-' if it is missing."""
   return '-' if value is None else f'{value:{form}}'
 
 
 def _row(*cells: str) -> str:
+  """A row of a Markdown table."""
   return f'| {" | ".join(cells)} |'

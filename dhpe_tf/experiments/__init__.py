@@ -1,1 +1,1 @@
-"""Many trainings side by side, and tables of what they show."""
+"""Runs many trainings in parallel and tabulates their results."""

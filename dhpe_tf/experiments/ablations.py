@@ -1,4 +1,4 @@
-"""Variants trained with several seeds side by side: means, how far seeds lie apart, and plots."""
+"""Results of variants trained with several seeds: tables of mean and standard deviation, and plots."""
 import glob
 import json
 import os
@@ -15,19 +15,21 @@ from dhpe_tf.tasks.measured import Column
 from dhpe_tf.tasks.task import Task
 from dhpe_tf.visualization import curves
 
-PLAIN = 'model'  # the name of the unrefined answer in a report
+PLAIN = 'model'  # name of the unrefined answer in a report
 _REFINED = re.compile(r'(\d+) steps of refinement')
 
 
 class Run(NamedTuple):
-  """One training that has been measured.
+  """The results of one training.
 
   Attributes:
-    name: of the variant; seed: of the training.
-    results: the measures of the task's default protocol by number of refinement steps, 0 for none: by name each with
+    name: of the variant.
+    seed: of the training.
+    results: number of refinement steps (0 for none) -> measures of the task's default protocol by name, each with
       'value'.
-    curves: its curves [T] by name, likewise.
-    history: scalars of the evaluations while it trained, by name `[E]`, with 'epoch'; empty if there are none.
+    curves: number of refinement steps -> curves [T] by name.
+    history: scalars of the evaluations during the training by name, each `[E]`, and 'epoch' `[E]`; empty if there are
+      none.
   """
 
   name: str
@@ -38,7 +40,18 @@ class Run(NamedTuple):
 
 
 def read(task: Task, name: str, seed: int, report: str, model_dir: str) -> Run:
-  """Takes up a report of `evaluate --refine_steps=...` and the logs of its training."""
+  """Reads a report of `evaluate --refine_steps=...` and the logs of its training.
+
+  Args:
+    task: its default protocol is read.
+    name: of the variant.
+    seed: of the training.
+    report: path of the report's JSON file.
+    model_dir: folder of the training.
+
+  Returns:
+    The results.
+  """
   entry = reports.read(report)['protocols'][task.protocols[0]]
   steps = {PLAIN: 0}
   for answer in entry['results']:
@@ -50,7 +63,7 @@ def read(task: Task, name: str, seed: int, report: str, model_dir: str) -> Run:
 
 
 def _history(model_dir: str) -> dict[str, np.ndarray]:
-  """The scalars that the evaluations of a training wrote for TensorBoard."""
+  """Reads the scalars that the evaluations of a training wrote for TensorBoard; see `Run.history`."""
   with open(os.path.join(model_dir, 'final'), encoding='utf-8') as file:
     final = json.load(file)
   steps_per_epoch = max(final['step'] / max(final['epochs'], 1), 1)
@@ -72,14 +85,14 @@ def write(folder: str, task: Task, runs: Sequence[Run], header: str, scalars: Se
   """Writes `table.md`, `results.json` and the plots into `folder`.
 
   Args:
-    folder: where to write.
-    task: whose columns the table has.
+    folder: of the files.
+    task: its columns make the tables.
     runs: at least one.
-    header: Markdown that stands above the table.
-    scalars: of the evaluations while training, to be plotted against the epoch; empty for all but the loss's terms.
+    header: Markdown text above the table.
+    scalars: scalars of the evaluations during training to plot against the epoch; empty for all but the loss's terms.
 
   Returns:
-    The text of the table.
+    The text of table.md.
 
   Raises:
     UserError: a file cannot be written.
@@ -98,7 +111,7 @@ def write(folder: str, task: Task, runs: Sequence[Run], header: str, scalars: Se
 
 
 def table(columns: Sequence[Column], runs: Sequence[Run]) -> str:
-  """A row for each variant without and with the most steps of refinement: mean over seeds and standard deviation."""
+  """Table with rows for each variant without refinement and with the most steps: mean over seeds and deviation."""
   titles = [column.title for column in columns]
   lines = [_row('variant', 'refinement', 'seeds', *titles), _row(*['---'] * (3 + len(titles)))]
   for name, group in _by_name(runs).items():
@@ -110,9 +123,9 @@ def table(columns: Sequence[Column], runs: Sequence[Run]) -> str:
 
 
 def differences(columns: Sequence[Column], runs: Sequence[Run]) -> str:
-  """As `table`, each figure less that of the first variant with the same seed and refinement.
+  """Table like `table`, of the differences to the first variant with the same seed and refinement.
 
-  What seeds, and starts that variants share, do to all variants alike is gone from these, so they vary less.
+  Differences vary less, because effects of the seed or of a shared start on all variants cancel.
   """
   groups = _by_name(runs)
   first, *others = groups
@@ -131,7 +144,7 @@ def differences(columns: Sequence[Column], runs: Sequence[Run]) -> str:
 
 
 def spread(values: Sequence[float], form: str) -> str:
-  """'mean ± standard deviation', the latter of a sample (n - 1); the value alone for one; '-' where one is missing."""
+  """Formats values as 'mean ± sample standard deviation'; one value alone; '-' if a value is not finite."""
   if not np.isfinite(values).all():
     return '-'
   if len(values) == 1:
@@ -141,7 +154,7 @@ def spread(values: Sequence[float], form: str) -> str:
 
 
 def _by_name(runs: Sequence[Run]) -> dict[str, list[Run]]:
-  """Runs by variant, in the order in which variants first come."""
+  """Groups runs by variant, in the order in which variants first appear."""
   groups: dict[str, list[Run]] = {}
   for run in runs:
     groups.setdefault(run.name, []).append(run)
@@ -149,12 +162,12 @@ def _by_name(runs: Sequence[Run]) -> dict[str, list[Run]]:
 
 
 def _value(column: Column, measures: Mapping[str, dict]) -> float:
-  """A column's value among the measures of a report; NaN where nothing was labelled."""
+  """Value of a column in the measures of a report; NaN if it is missing."""
   return measures[column.measure]['value'] if column.measure in measures else float('nan')
 
 
 def _plot_curves(path: str, task: Task, runs: Sequence[Run]) -> None:
-  """The first curve, mean over seeds: each variant with all its refinement, and the first one without."""
+  """Plots the mean over seeds of the first curve: all variants with most refinement, the first also without."""
   name_of_curve = next(iter(runs[0].curves[0]), None)
   if name_of_curve is None or task.curve_axes is None:
     return
@@ -169,7 +182,7 @@ def _plot_curves(path: str, task: Task, runs: Sequence[Run]) -> None:
 
 
 def _plot_refinement(path: str, columns: Sequence[Column], runs: Sequence[Run]) -> None:
-  """Each column against the steps of refinement."""
+  """Plots each column against the number of refinement steps."""
   panels: dict[str, dict[str, curves.Line]] = {}
   for column in columns:
     for name, group in _by_name(runs).items():
@@ -182,7 +195,7 @@ def _plot_refinement(path: str, columns: Sequence[Column], runs: Sequence[Run]) 
 
 
 def _plot_history(path: str, runs: Sequence[Run], scalars: Sequence[str]) -> None:
-  """Scalars of the held-out data against the epoch."""
+  """Plots held-out scalars against the epoch."""
   logged = {name for run in runs for name in run.history if name != 'epoch' and not name.endswith('_loss')}
   panels: dict[str, dict[str, curves.Line]] = {}
   for scalar in scalars or sorted(logged):
@@ -195,7 +208,7 @@ def _plot_history(path: str, runs: Sequence[Run], scalars: Sequence[str]) -> Non
 
 
 def _common_line(histories: Sequence[Mapping[str, np.ndarray]], scalar: str) -> Optional[curves.Line]:
-  """A scalar against the epoch over the seeds, as far as all of them come; None where it was not logged."""
+  """Line of a scalar over the epochs that all seeds reached; None if a run did not log it."""
   if not all(scalar in history for history in histories):
     return None
   length = min(len(history['epoch']) for history in histories)
@@ -203,9 +216,10 @@ def _common_line(histories: Sequence[Mapping[str, np.ndarray]], scalar: str) -> 
 
 
 def _line(x: np.ndarray, rows: Sequence[Sequence[float]]) -> curves.Line:
-  """Mean over rows, with a band of a standard deviation where there are several."""
+  """Line of the mean over rows, with a band of one sample standard deviation if there are several rows."""
   return curves.Line(x, np.mean(rows, axis=0), np.std(rows, axis=0, ddof=1) if len(rows) > 1 else None)
 
 
 def _row(*cells: str) -> str:
+  """A row of a Markdown table."""
   return f'| {" | ".join(cells)} |'

@@ -1,4 +1,4 @@
-"""Runs trainings as parallel, resumable subprocesses; where one fails the others go on."""
+"""Runs trainings as parallel, resumable subprocesses; one failure does not stop the others."""
 import json
 import os
 import re
@@ -19,13 +19,13 @@ _POLL_SECONDS = 0.2
 
 
 class Job(NamedTuple):
-  """Commands that follow one another.
+  """A sequence of commands.
 
   Attributes:
     name: shown in the progress.
-    folder: gets the log, and notes of what has been done.
-    commands: arguments after `python -m`, one list a command.
-    configuration: whatever else the first command's result depends on; a folder with another one is refused.
+    folder: receives the log and notes of the finished commands.
+    commands: arguments after `python -m`, one tuple for each command.
+    configuration: everything else that determines the first command's result; a folder with another one is refused.
   """
 
   name: str
@@ -35,7 +35,15 @@ class Job(NamedTuple):
 
 
 class _Running(NamedTuple):
-  """A job under way: its process runs the command numbered `number`; `since` is when, by the monotonic clock."""
+  """A job under way.
+
+  Attributes:
+    job: the job.
+    process: runs the command.
+    log: file that receives its output.
+    number: index of the command.
+    since: start of the command by the monotonic clock, seconds.
+  """
 
   job: Job
   process: subprocess.Popen
@@ -45,7 +53,7 @@ class _Running(NamedTuple):
 
 
 def commands_done(job: Job) -> int:
-  """How many of a job's commands have been done before.
+  """Returns how many commands of a job are already finished.
 
   Raises:
     UserError: the folder belongs to a job with another configuration or first command.
@@ -64,16 +72,16 @@ def commands_done(job: Job) -> int:
 
 def run(jobs: Sequence[Job], at_once: int = 1, on_done: Optional[Callable[[Job], str]] = None,
         show_progress: bool = True) -> dict[str, str]:
-  """Runs what has not been done of some jobs; where one fails the others go on.
+  """Runs the unfinished commands of jobs in parallel; one failure does not stop the others.
 
   Args:
-    jobs: in this order.
-    at_once: how many run at a time; several share the cores evenly.
-    on_done: is called with each job that is done, also if it was before; what it returns is shown.
-    show_progress: show a bar.
+    jobs: started in this order.
+    at_once: number of jobs that run at the same time; they share the cores evenly.
+    on_done: called with each finished job, also with those that were finished before; its text is shown.
+    show_progress: whether to show a bar.
 
   Returns:
-    The faults by name of the job that failed; what each printed is in the log of its folder.
+    Error message by name of each failed job; the log in its folder holds the full output.
 
   Raises:
     UserError: a folder belongs to another job.
@@ -81,11 +89,12 @@ def run(jobs: Sequence[Job], at_once: int = 1, on_done: Optional[Callable[[Job],
   waiting = [(job, commands_done(job)) for job in jobs]
   running: list[_Running] = []
   faults: dict[str, str] = {}
-  # On a terminal the bar moves every second; in a log file a line comes every minute.
+  # The bar moves every second on a terminal; a log file gets a line every minute.
   interval = 1. if sys.stderr.isatty() else 60.
   with tqdm(total=len(jobs), unit='training', disable=not show_progress, mininterval=interval, miniters=0) as bar:
 
     def settle(job: Job, text: str) -> None:
+      """Advances the bar by a finished job and writes a line about it."""
       bar.update()
       bar.write(f'{job.name}: {text}')
     try:
@@ -119,11 +128,12 @@ def run(jobs: Sequence[Job], at_once: int = 1, on_done: Optional[Callable[[Job],
 
 
 def _told(on_done: Optional[Callable[[Job], str]], job: Job) -> str:
+  """Text of `on_done` after a comma, or an empty text."""
   return f', {on_done(job)}' if on_done else ''
 
 
 def _start(job: Job, number: int, beside: int) -> _Running:
-  """Starts a command of a job, one of `beside` at a time; its output goes to the job's log."""
+  """Starts command `number` of a job, one of `beside` at the same time; its output goes to the job's log."""
   _note(job, number)
   log = open(os.path.join(job.folder, LOG), 'a', encoding='utf-8')
   environment = dict(os.environ)
@@ -136,12 +146,13 @@ def _start(job: Job, number: int, beside: int) -> _Running:
 
 
 def _note(job: Job, done: int) -> None:
-  """Writes down how many commands of a job have been done."""
+  """Writes the number of finished commands into the job's folder."""
   with atomic_path(os.path.join(job.folder, _RECORD)) as path, open(path, 'w', encoding='utf-8') as file:
     json.dump({'commands': job.commands, 'configuration': job.configuration, 'done': done}, file, indent=1)
 
 
 def _last_output(job: Job, size: int = 4000) -> str:
+  """The last `size` bytes of a job's log as text."""
   with open(os.path.join(job.folder, LOG), 'rb') as file:
     file.seek(0, os.SEEK_END)
     file.seek(max(file.tell() - size, 0))
@@ -149,14 +160,14 @@ def _last_output(job: Job, size: int = 4000) -> str:
 
 
 def _progress(running: _Running) -> str:
-  """Which program runs, and the last percentage that it printed, or the seconds since it began."""
+  """Name of the running program with the last percentage it printed, or else the seconds since its start."""
   percentages = re.findall(r'(\d+)%\|', _last_output(running.job))
   program = running.job.commands[running.number][0].rpartition('.')[2]
   return f'{program} {percentages[-1]}%' if percentages else f'{program} {time.monotonic() - running.since:.0f} s'
 
 
 def _fault(running: _Running) -> str:
-  """Why a command failed, in one line."""
+  """Returns one line that says why a command failed."""
   lines = [line.strip() for line in _last_output(running.job).splitlines() if line.strip()]
   reason = lines[-1].removeprefix('error: ') if lines else 'no output'
   program = running.job.commands[running.number][0]
@@ -164,7 +175,7 @@ def _fault(running: _Running) -> str:
 
 
 def _end(running: Sequence[_Running]) -> None:
-  """Ends what still runs, in good order: a training saves where it stands."""
+  """Terminates the running processes and waits for them; a training first saves a checkpoint."""
   for each in running:
     each.process.terminate()
   for each in running:

@@ -1,1 +1,1 @@
-"""From a picture or a record to a result, by a model in training, an exported one or a fit."""
+"""Predictors: one interface to methods in training, exported models and fits."""

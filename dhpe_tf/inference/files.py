@@ -1,4 +1,4 @@
-"""Files in, files out: which pictures there are, and where their results go."""
+"""Finds the pictures to predict from."""
 import os
 
 from dhpe_tf.data import image_files
@@ -6,10 +6,10 @@ from dhpe_tf.errors import UserError
 
 
 def list_pictures(path: str) -> list[str]:
-  """The picture itself, or those in a folder, by name.
+  """Returns the path itself if it is a file, or the pictures in the folder, sorted by name.
 
   Raises:
-    UserError: nothing is there, or the folder holds no picture.
+    UserError: the path does not exist, or the folder holds no picture.
   """
   if not os.path.exists(path):
     raise UserError(f'{path}: no such file or folder.')

@@ -1,4 +1,4 @@
-"""One interface to whatever answers a task: a method in training, an exported one, a fit, or one behind another."""
+"""One interface to everything that answers a task: a method in training, an exported model, a fit, or two in a row."""
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -18,14 +18,15 @@ _STEPS = 'steps'
 
 
 class Predictor(NamedTuple):
-  """Something ready to answer a task.
+  """A method that is ready to answer a task.
 
   Attributes:
-    task: which.
-    input_specs: what it takes, by the names of the task's batch.
-    answer: inputs -> what the task leaves of the outputs for those who are served.
-    card: what it says of itself (`Task.describe`).
-    refined: (inputs, numbers of steps) -> the answers after each, 0 being the plain one; None without refinement.
+    task: the task that it answers.
+    input_specs: specifications of its inputs, by the names of the task's batch.
+    answer: inputs -> outputs as `Task.served` leaves them.
+    card: description of the model (`Task.describe`).
+    refined: (inputs, numbers of steps) -> the answers after each number of steps of refinement; 0 gives the plain
+      answer. None for methods without refinement.
   """
 
   task: Task
@@ -36,15 +37,19 @@ class Predictor(NamedTuple):
 
 
 def load(path: str, gin_params: Sequence[str] = (), trace: bool = False) -> Predictor:
-  """A predictor from an export, one of its versions, or the folder of a training.
+  """Loads a predictor from an export, one of its versions, or the folder of a training.
 
   Args:
     path: the folder.
-    gin_params: settings of a training to be changed.
-    trace: make the graph now, under the configuration of the training, for when another one is loaded afterwards.
+    gin_params: bindings that override those of the training.
+    trace: whether to build the graph now, while the configuration of the training is loaded; needed if another
+      configuration is loaded before the first answer.
+
+  Returns:
+    The predictor.
 
   Raises:
-    UserError: there is neither, or its files are damaged.
+    UserError: the folder holds neither, or its files are damaged.
   """
   if not os.path.isdir(path):
     raise UserError(f'{path}: no such folder; give an export or the --model_dir of a training.')
@@ -58,7 +63,7 @@ def load(path: str, gin_params: Sequence[str] = (), trace: bool = False) -> Pred
 
 
 def from_configuration() -> Predictor:
-  """The method of the gin configuration that has been loaded, for methods that need no training.
+  """Builds the method of the loaded gin configuration, for methods that need no training.
 
   Raises:
     UserError: the method must be trained first.
@@ -70,7 +75,7 @@ def from_configuration() -> Predictor:
 
 
 def from_method(method: Method) -> Predictor:
-  """Wraps a method."""
+  """Wraps a method as a predictor."""
   task, specs = method.task, method.input_specs
 
   def answer(inputs: Tensors) -> Tensors:
@@ -83,14 +88,14 @@ def from_method(method: Method) -> Predictor:
 
 
 def behind(evidence: Predictor, second: Predictor) -> Predictor:
-  """`second`, given what `evidence` answers instead of its own inputs."""
+  """Returns a predictor that feeds the answers of `evidence` to `second` as its inputs."""
   def answer(inputs: Tensors) -> Tensors:
     return second.answer(second.task.evidence(evidence.answer(inputs), list(second.input_specs)))
   return Predictor(second.task, evidence.input_specs, answer, second.card)
 
 
 def find_export(path: str) -> str:
-  """The newest version's folder if `path` is an export or one of its versions; else empty."""
+  """Returns the folder of an export's newest version, `path` itself if it is a version, or else an empty text."""
   numbered = [os.path.join(path, str(version)) for version in versions.list_versions(path)]
   found = [folder for folder in [path, *numbered] if os.path.isfile(os.path.join(folder, 'saved_model.pb'))]
   return found[-1] if found else ''
@@ -99,8 +104,14 @@ def find_export(path: str) -> str:
 def from_export(folder: str) -> Predictor:
   """Loads a version of an exported model.
 
+  Args:
+    folder: of the version.
+
+  Returns:
+    The predictor.
+
   Raises:
-    UserError: its files are damaged or incomplete, or its task is not known here.
+    UserError: its files are damaged or incomplete, or its task is unknown.
   """
   card = read_card(folder)
   task_class = registry.find(card.get('task_class', registry.DEFAULT))
@@ -108,7 +119,7 @@ def from_export(folder: str) -> Predictor:
     loaded = tf.saved_model.load(folder)
     signature = loaded.signatures['serving_default']
     specs = {exporter.batch_name(name): spec for name, spec in signature.structured_input_signature[1].items()}
-    # Loaded functions keep no reference to their variables' owner; the closures do.
+    # Loaded functions hold no reference to the owner of their variables; the closures below keep `loaded` alive.
     refine = loaded.signatures['refine'] if 'refine' in loaded.signatures else None
     refined = None if refine is None else lambda inputs, steps: [_refine_once(refine, inputs, n) for n in steps]
     task = task_class()
@@ -121,7 +132,7 @@ def from_export(folder: str) -> Predictor:
 
 
 def read_card(folder: str) -> dict[str, Any]:
-  """The model card of an exported version.
+  """Reads the model card of an exported version.
 
   Raises:
     UserError: it is missing or damaged.
@@ -140,11 +151,12 @@ def read_card(folder: str) -> dict[str, Any]:
 
 
 def _served(task: Task, refined: Callable) -> Callable[[Tensors, Sequence[int]], list[Tensors]]:
+  """Applies `Task.served` to each answer of `refined`."""
   return lambda inputs, steps: [task.served(outputs) for outputs in refined(inputs, steps)]
 
 
 def _refine_once(refine: Callable[..., Tensors], inputs: Tensors, steps: int) -> Tensors:
-  """The signature 'refine' with nothing known but the inputs: zeros for all else that it takes."""
+  """Calls the signature 'refine' with the inputs and the number of steps, and zeros for its other arguments."""
   specs = refine.structured_input_signature[1]
   given = {exporter.served_name(name): value for name, value in inputs.items()}
   count = tf.nest.flatten(inputs)[0].shape[0]
@@ -157,8 +169,8 @@ def _refine_once(refine: Callable[..., Tensors], inputs: Tensors, steps: int) ->
 
 
 def _as_graph(function: Callable, specs: Mapping[str, tf.TensorSpec]) -> Callable:
-  """The function as a graph: one for any batch size where all other sizes are known."""
+  """Compiles a function of named inputs to a graph; one graph serves any batch size if all other sizes are known."""
   known = all(None not in spec.shape[1:] for spec in specs.values())
   signature = [{name: tf.TensorSpec([None, *spec.shape[1:]], spec.dtype) for name, spec in specs.items()}]
-  # Nothing in it is Python control flow on tensors.
+  # AutoGraph has nothing to convert.
   return tf.function(function, input_signature=signature if known else None, autograph=False, reduce_retracing=True)

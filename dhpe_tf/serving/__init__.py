@@ -1,1 +1,1 @@
-"""SavedModel signatures and clients."""
+"""Exports methods as SavedModels, and clients and servers for them."""

@@ -1,4 +1,4 @@
-"""Writing a SavedModel that needs none of this package: stock TensorFlow operations, named signatures, a model card."""
+"""Writes a SavedModel that runs without this package: stock TensorFlow operations, named signatures, a model card."""
 import json
 import os
 import time
@@ -15,18 +15,18 @@ from dhpe_tf.tasks.task import Signature, Tensors
 
 CARD = os.path.join('assets.extra', 'model_card.json')
 PARITY_TOLERANCE = 1e-4
-# What a signature calls an input where that is not its name in the batch.
+# Name of an input in a signature, where it differs from the name in the batch.
 _SERVED_NAMES = {'image': 'images'}
-_UNKNOWN_SIZE = 8  # of random inputs, along axes that may have any size
+_UNKNOWN_SIZE = 8  # size of random inputs along axes of unknown size
 
 
 def served_name(name: str) -> str:
-  """What a signature calls an input of a method."""
+  """Returns the name of a method's input in a signature."""
   return _SERVED_NAMES.get(name, name)
 
 
 def batch_name(name: str) -> str:
-  """The reverse of `served_name`."""
+  """Returns the name in the batch of a signature's input; the inverse of `served_name`."""
   return next((inner for inner, served in _SERVED_NAMES.items() if served == name), name)
 
 
@@ -34,25 +34,31 @@ class ServedModel(tf.Module):
   """The functions of the SavedModel.
 
   Attributes:
-    run: inputs by their served names -> named outputs.
+    run: inputs by their served names -> outputs by name.
   """
 
   def __init__(self, method: Method):
+    """Wraps a method.
+
+    Args:
+      method: to be exported.
+    """
     super().__init__()
     self._method = _Hidden(method)
-    # The Keras objects stay out of the file; the functions below need the variables only.
+    # Only the variables are stored: the functions need them, but not the Keras objects.
     self._variables = list(getattr(method, 'variables', ()))
-    # All signatures call this one function, so that the file holds its graph and its constants once.
+    # All signatures call this one function, so the file holds its graph and constants only once.
     self.run = tf.function(self._run, autograph=False)
     self._specs = {served_name(name): tf.TensorSpec([None, *spec.shape[1:]], spec.dtype, served_name(name))
                    for name, spec in method.input_specs.items()}
 
   def _run(self, **inputs: tf.Tensor) -> Tensors:
+    """Answers inputs by served names with the outputs that the task serves."""
     method = self._method.held
     return method.task.served(method.answer({batch_name(name): value for name, value in inputs.items()}))
 
   def signatures(self) -> dict[str, Any]:
-    """The concrete functions by name."""
+    """Builds the concrete functions of all signatures, by name."""
     method = self._method.held
     found = {'serving_default': self.run.get_concrete_function(**self._specs)}
 
@@ -65,33 +71,33 @@ class ServedModel(tf.Module):
 
 
 class _Hidden:
-  """Holds what tf.Module must not look into."""
+  """Holds an object that tf.Module must not track."""
 
   def __init__(self, held: Any):
     self.held = held
 
 
 def _concrete(signature: Signature) -> Any:
-  """The concrete function of a signature, its arguments named as in its specifications."""
+  """Builds the concrete function of a signature; its arguments are named as in the specifications."""
   specs = {name: tf.TensorSpec(spec.shape, spec.dtype, name) for name, spec in signature.specs.items()}
-  # Nothing in it is Python control flow on tensors; converting it would take most of the time of an export.
+  # AutoGraph has nothing to convert, and trying would take most of the time of an export.
   return tf.function(lambda **inputs: signature.function(**inputs), autograph=False).get_concrete_function(**specs)
 
 
 def export(method: Method, export_dir: str, card: dict[str, Any], version: Optional[int] = None) -> str:
-  """Writes `export_dir/<version>/` and checks that it computes what the method does.
+  """Writes `export_dir/<version>/` and checks that it computes the same as the method.
 
   Args:
     method: to be exported.
     export_dir: folder of this model's versions.
-    card: of `model_card.describe`; the signatures and the outcome of the check are added.
+    card: result of `model_card.describe`; the signatures and the result of the check are added.
     version: number of the version; None for the next free one.
 
   Returns:
-    The folder of the version, which appears only when it is whole and checked.
+    The folder of the version, which appears only when it is complete and checked.
 
   Raises:
-    UserError: it cannot be written, that version is there already, or the check failed.
+    UserError: the folder cannot be written, the version exists, or the check failed.
   """
   version = version or next_version(export_dir)
   folder = os.path.join(export_dir, str(version))
@@ -117,7 +123,12 @@ def export(method: Method, export_dir: str, card: dict[str, Any], version: Optio
 
 
 def measure_parity(function: Any, folder: str) -> float:
-  """Largest difference between the SavedModel in `folder` and `function`, over all outputs for two random inputs."""
+  """Returns the largest absolute difference between a SavedModel and `function`, over all outputs.
+
+  Args:
+    function: the concrete function 'serving_default' of the model in memory.
+    folder: of the SavedModel; both get the same two random inputs, uniform in 0..1.
+  """
   random = np.random.RandomState(0)
   inputs = {name: tf.constant(random.uniform(size=[2, *(size or _UNKNOWN_SIZE for size in spec.shape[1:])]), spec.dtype)
             for name, spec in function.structured_input_signature[1].items()}
@@ -127,7 +138,7 @@ def measure_parity(function: Any, folder: str) -> float:
 
 
 def describe_signature(function: Any) -> dict[str, dict]:
-  """Names, types and shapes of a signature's inputs and outputs."""
+  """Returns dtype and shape of a signature's inputs and outputs, by name."""
   def describe(specs):
     return {spec_name: {'dtype': spec.dtype.name, 'shape': spec.shape.as_list()} for spec_name, spec in specs.items()}
   inputs = {spec.name: spec for spec in tf.nest.flatten(function.structured_input_signature)}

@@ -1,9 +1,9 @@
-"""A small server of exported models that speaks TensorFlow Serving's gRPC interface, for trying clients on one machine.
+"""A small server for exported models with TensorFlow Serving's gRPC interface, to try clients on one machine.
 
   python -m dhpe_tf.serving.loopback_server exported/quickstart/1 8500
 
-It runs the model as TensorFlow Serving does (C++ loader and session) but neither batches nor reloads; for more than
-trials run TensorFlow Serving itself. Like native_session it imports nothing of dhpe_tf.
+It runs the model as TensorFlow Serving does (C++ loader and session), but neither batches requests nor reloads
+versions: for production run TensorFlow Serving itself. Like native_session it imports no other module of dhpe_tf.
 """
 import os
 import sys
@@ -31,7 +31,7 @@ class PredictionService:
     self._session = NativeSession(folder)
 
   def predict(self, request, context):
-    """Runs a signature."""
+    """Answers a PredictRequest: runs its signature and returns the wanted outputs, or aborts with a gRPC error."""
     from tensorflow_serving.apis import predict_pb2
     self._check(request.model_spec, context)
     inputs = {name: tf.make_ndarray(tensor) for name, tensor in request.inputs.items()}
@@ -49,7 +49,7 @@ class PredictionService:
     return response
 
   def get_model_metadata(self, request, context):
-    """Tells the signatures."""
+    """Answers a GetModelMetadataRequest with the signatures of the model."""
     from tensorflow_serving.apis import get_model_metadata_pb2
     self._check(request.model_spec, context)
     response = get_model_metadata_pb2.GetModelMetadataResponse()
@@ -59,10 +59,12 @@ class PredictionService:
     return response
 
   def _check(self, spec, context) -> None:
+    """Aborts with NOT_FOUND if the request names another model or version."""
     if spec.name != self._name or (spec.HasField('version') and spec.version.value != self._version):
       context.abort(grpc.StatusCode.NOT_FOUND, f'no model {spec.name}; there is {self._name} version {self._version}')
 
   def _identify(self, spec) -> None:
+    """Writes name and version of the model into a ModelSpec."""
     spec.name = self._name
     spec.version.value = self._version
 
@@ -72,10 +74,10 @@ def serve(folder: str, port: int = 0) -> tuple[grpc.Server, int]:
 
   Args:
     folder: .../<model name>/<version>.
-    port: 0 for any free one.
+    port: 0 for any free port.
 
   Returns:
-    The server, and its port.
+    The server and its port.
   """
   from tensorflow_serving.apis import get_model_metadata_pb2, predict_pb2
 

@@ -1,4 +1,4 @@
-"""The document that travels with an exported model: all that its users must know, for people and programs."""
+"""The model card: a JSON document, exported with the model, that tells users and programs how to use it."""
 import platform
 from typing import Any
 
@@ -12,12 +12,12 @@ def describe(task: Task, name: str, config: str = '') -> dict[str, Any]:
   """Describes an exported model.
 
   Args:
-    task: what it answers; says of itself what its users must know.
+    task: the task that the model answers; its `describe` adds conventions and outputs.
     name: of the model.
-    config: the configuration it was trained with, gin text.
+    config: gin text of the configuration it was trained with.
 
   Returns:
-    What json can write; the exporter adds version, date and signatures.
+    Entries that JSON can hold; the exporter adds version, date and signatures.
   """
   return {'name': name, 'task': task.name, 'task_class': type(task).__name__, **task.describe(),
           'versions': {'dhpe_tf': dhpe_tf.__version__, 'tensorflow': tf.__version__,

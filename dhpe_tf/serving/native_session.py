@@ -1,7 +1,7 @@
-"""A SavedModel through TensorFlow's C++ loader and session, as TensorFlow Serving runs it: no Python in the model.
+"""Runs a SavedModel by TensorFlow's C++ loader and session, as TensorFlow Serving does, without Python in the model.
 
-Calls the C interface of the library inside the tensorflow package. This module imports nothing of dhpe_tf, so that it
-also serves a process that lacks it.
+It calls the C interface of the library in the tensorflow package. It imports no other module of dhpe_tf, so that a
+process without dhpe_tf can use it.
 """
 import ctypes
 import os
@@ -17,10 +17,14 @@ _STRING_BYTES = 24  # sizeof(TF_TString)
 
 
 class _Output(ctypes.Structure):
+  """TF_Output: an operation and the index of one of its outputs."""
+
   _fields_ = [('operation', _POINTER), ('index', ctypes.c_int)]
 
 
 class _Buffer(ctypes.Structure):
+  """TF_Buffer: data and length of a serialized message."""
+
   _fields_ = [('data', _POINTER), ('length', ctypes.c_size_t), ('deallocator', _POINTER)]
 
 
@@ -32,10 +36,13 @@ class NativeSession:
   """
 
   def __init__(self, folder: str):
-    """Loads the graph tagged 'serve'.
+    """Loads the graph with the tag 'serve'.
+
+    Args:
+      folder: of the SavedModel.
 
     Raises:
-      ValueError: the folder holds no SavedModel that this TensorFlow can run, with TensorFlow's reason.
+      ValueError: the folder holds no SavedModel that this TensorFlow can run; the message is TensorFlow's.
     """
     self._library = _load_library()
     status = _POINTER(self._library.TF_NewStatus())
@@ -55,13 +62,13 @@ class NativeSession:
 
     Args:
       signature: its name.
-      inputs: by name; strings as arrays of bytes objects.
+      inputs: arrays by name; strings as arrays of bytes objects.
 
     Returns:
       Its outputs by name.
 
     Raises:
-      ValueError: unknown signature or input, or TensorFlow's own complaint.
+      ValueError: unknown signature or input, or an error reported by TensorFlow.
     """
     if signature not in self.signatures:
       raise ValueError(f'no signature {signature!r}; there are {", ".join(sorted(self.signatures))}')
@@ -83,12 +90,13 @@ class NativeSession:
     return {name: self._to_array(_POINTER(tensor)) for name, tensor in zip(names, results)}
 
   def _endpoints(self, names: list[str]) -> Any:
-    """'operation:index' to the C interface's pairs."""
+    """Converts names 'operation:index' to an array of TF_Output."""
     pairs = [name.split(':') for name in names]
     find = self._library.TF_GraphOperationByName
     return (_Output * len(names))(*(_Output(find(self._graph, name.encode()), int(index)) for name, index in pairs))
 
   def _to_tensor(self, value: np.ndarray, kind: int) -> int:
+    """Copies an array to a new TF_Tensor of type `kind`, a DataType number; returns its address."""
     if kind == _STRING:
       return self._to_string_tensor(np.asarray(value, object))
     value = np.ascontiguousarray(value, tf.dtypes.as_dtype(kind).as_numpy_dtype)
@@ -97,6 +105,7 @@ class NativeSession:
     return tensor
 
   def _to_string_tensor(self, values: np.ndarray) -> int:
+    """Copies an array of bytes objects to a new string tensor; returns its address."""
     tensor = self._allocate(_STRING, values.shape, _STRING_BYTES * values.size)
     start = self._library.TF_TensorData(_POINTER(tensor))
     for number, text in enumerate(values.ravel()):
@@ -106,10 +115,11 @@ class NativeSession:
     return tensor
 
   def _allocate(self, kind: int, shape: tuple[int, ...], size: int) -> int:
+    """Allocates a TF_Tensor of a type, shape and size in bytes; returns its address."""
     return self._library.TF_AllocateTensor(kind, (ctypes.c_int64 * len(shape))(*shape), len(shape), size)
 
   def _to_array(self, tensor: _POINTER) -> np.ndarray:
-    """Copies a tensor of numbers and frees it."""
+    """Copies a numeric tensor to an array and frees the tensor."""
     shape = [self._library.TF_Dim(tensor, axis) for axis in range(self._library.TF_NumDims(tensor))]
     kind = tf.dtypes.as_dtype(self._library.TF_TensorType(tensor)).as_numpy_dtype
     data = ctypes.string_at(self._library.TF_TensorData(tensor), self._library.TF_TensorByteSize(tensor))
@@ -117,7 +127,7 @@ class NativeSession:
     return np.frombuffer(data, kind).reshape(shape)
 
   def _check(self, status: _POINTER) -> None:
-    """Frees a status; raises if it tells of an error."""
+    """Frees a TF_Status; raises a ValueError if it holds an error."""
     failed = self._library.TF_GetCode(status)
     message = self._library.TF_Message(status).decode(errors='replace')
     self._library.TF_DeleteStatus(status)
@@ -126,7 +136,7 @@ class NativeSession:
 
 
 def _load_library() -> ctypes.CDLL:
-  """The C interface with its types declared: pointers would otherwise be cut to 32 bits."""
+  """Loads TensorFlow's C library and declares its types; undeclared pointers would be cut to 32 bits."""
   folder = os.path.dirname(tf.__file__)
   names = [name for name in os.listdir(folder) if name.startswith(('libtensorflow_cc.', 'libtensorflow.'))]
   if not names:

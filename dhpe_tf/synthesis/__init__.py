@@ -1,1 +1,1 @@
-"""Rendered pictures of hands with every label."""
+"""Rendered pictures of hands with all labels."""

@@ -1,4 +1,4 @@
-"""Backgrounds for rendered hands: made up here, or cut from a folder of photographs."""
+"""Backgrounds for rendered hands: generated, or cut from a folder of photographs."""
 import os
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw, ImageFilter
 from dhpe_tf.data import image_files
 from dhpe_tf.errors import UserError
 
-# Around these, skin-like distractors are drawn: what is skin-coloured need not be a hand.
+# Some distractors have colours around these, because skin-coloured objects need not be hands.
 _SKIN_RGB = np.array([[234, 192, 170], [205, 150, 120], [150, 100, 75], [90, 60, 45]])
 
 
@@ -21,13 +21,13 @@ class Backgrounds:
     """Fills the pool.
 
     Args:
-      seed: of made-up pictures and of the choice among photographs.
-      folder: photographs; without one the pictures are made up.
+      seed: of the generated pictures, or of the choice among photographs.
+      folder: photographs; if empty, the pictures are generated.
       pool_size: number of pictures kept.
-      pool_side_px: their height and width.
+      pool_side_px: their height and width, px.
 
     Raises:
-      UserError: the folder is missing or holds no picture that can be read.
+      UserError: the folder is missing or holds no readable picture.
     """
     random = np.random.default_rng(seed)
     if folder:
@@ -36,7 +36,15 @@ class Backgrounds:
       self._pool = [Image.fromarray(make_up(random, pool_side_px)) for _ in range(pool_size)]
 
   def draw(self, random: np.random.Generator, side_px: int) -> np.ndarray:
-    """A random part of a random picture, flipped and recoloured at random: uint8 [side, side, 3]."""
+    """Cuts a random square from a random picture, then flips and recolours it at random.
+
+    Args:
+      random: generator of all draws.
+      side_px: height and width of the result, px.
+
+    Returns:
+      uint8 [side_px, side_px, 3].
+    """
     picture = self._pool[random.integers(len(self._pool))]
     whole = picture.size[0]
     side = int(random.integers(whole // 3, whole + 1))
@@ -46,14 +54,14 @@ class Backgrounds:
       part = part.transpose(Image.FLIP_LEFT_RIGHT)
     if random.uniform() < 0.5:
       part = part.transpose(Image.TRANSPOSE)
-    # One table for each channel: gain and offset, clipped.
+    # One lookup table for each channel: v' = clip(gain v + offset).
     gain, offset = random.uniform(0.6, 1.25) * np.exp(random.normal(0, 0.08, 3)), random.uniform(-30, 30)
     table = np.clip(np.arange(256) * gain[:, None] + offset, 0, 255).astype(np.uint8)
     return np.asarray(part.point(table.ravel().tolist()))
 
 
 def _photographs(folder: str, random: np.random.Generator, count: int, side_px: int) -> list[Image.Image]:
-  """Up to `count` photographs of a folder, their middle squares resampled."""
+  """Reads up to `count` random photographs of a folder; their central squares are resampled to `side_px`."""
   try:
     names = sorted(name for name in os.listdir(folder) if name.lower().endswith(image_files.EXTENSIONS))
   except OSError as error:
@@ -71,7 +79,7 @@ def _photographs(folder: str, random: np.random.Generator, count: int, side_px: 
 
 
 def make_up(random: np.random.Generator, side_px: int) -> np.ndarray:
-  """One made-up picture, uint8 [side, side, 3]: plain or noisy ground, clutter of shapes, edges and light."""
+  """Generates a picture, uint8 [side_px, side_px, 3]: plain or noisy ground, surfaces, clutter, light and grain."""
   palette = _palette(random, 6)
   picture = _ground(random, side_px, palette)
   if random.uniform() < 0.5:
@@ -85,19 +93,20 @@ def make_up(random: np.random.Generator, side_px: int) -> np.ndarray:
 
 
 def _palette(random: np.random.Generator, count: int) -> np.ndarray:
-  """Colours that go together, [count, 3] in 0..255: about two hues, in rooms mostly dull and rather light."""
+  """Draws `count` matching colours [count, 3] in 0..255: about two hues, as in rooms mostly dull and rather light."""
   vivid = random.uniform() < 0.25
   hue = random.choice(random.uniform(0, 1, 2) if vivid else [0.09, 0.58, random.uniform()], count)
   hue = (hue + random.normal(0, 0.04, count)) % 1
   saturation = random.beta(2, 1.5, count) if vivid else random.beta(1.2, 5, count)
   value = random.beta(1.8, 1.2, count)
-  # From hue, saturation, value to red, green, blue: each channel falls off with the distance of its own hue.
+  # HSV to RGB: channel = value (1 - saturation clip(d - 1, 0, 1)), d the distance of the hue from the channel's own hue
+  # in sixths of the colour circle.
   distance = np.abs((hue[:, None] * 6 - np.array([0, 2, 4]) + 3) % 6 - 3)
   return 255 * value[:, None] * (1 - saturation[:, None] * np.clip(distance - 1, 0, 1))
 
 
 def _surfaces(random: np.random.Generator, picture: np.ndarray, palette: np.ndarray) -> np.ndarray:
-  """Large surfaces that meet in straight edges, as walls, tables and doors do; some of them striped or tiled."""
+  """Adds large surfaces with straight edges, like walls, tables and doors; some have stripes or tiles."""
   side = picture.shape[0]
   x, y = np.meshgrid(np.arange(side) / side - 0.5, np.arange(side) / side - 0.5)
   for _ in range(random.integers(1, 4)):
@@ -115,8 +124,8 @@ def _surfaces(random: np.random.Generator, picture: np.ndarray, palette: np.ndar
 
 
 def _ground(random: np.random.Generator, side_px: int, palette: np.ndarray) -> np.ndarray:
-  """A blend of two to four colours by noise of coarse to fine detail, float [side, side, 3]."""
-  strength = random.uniform(0, 1) ** 2  # many walls are plain
+  """Blends two to four colours of the palette by coarse to fine noise; float [side_px, side_px, 3]."""
+  strength = random.uniform(0, 1) ** 2  # squared, so that many grounds are nearly plain
   ground = np.broadcast_to(palette[0].astype(float), (side_px, side_px, 3))
   for colour in palette[1:random.integers(2, 5)]:
     octaves = tuple(range(random.integers(2, 5), random.integers(5, 8)))
@@ -126,7 +135,12 @@ def _ground(random: np.random.Generator, side_px: int, palette: np.ndarray) -> n
 
 
 def _noise(random: np.random.Generator, side_px: int, octaves: Sequence[int]) -> np.ndarray:
-  """Smooth noise in about -1..1, [side, side]; octave k has 2^k cells a side and half the height of the one before."""
+  """Sums octaves of smooth noise, about -1..1, [side_px, side_px].
+
+    noise = (1 / 1.5) sum_i 2^-i resize(u_i),
+
+  where u_i is uniform in [-1, 1] on 2^octave_i x 2^octave_i cells.
+  """
   total, height = np.zeros((side_px, side_px)), 1.
   for octave in octaves:
     cells = Image.fromarray(random.uniform(-1, 1, (2**octave, 2**octave)).astype(np.float32))
@@ -136,7 +150,7 @@ def _noise(random: np.random.Generator, side_px: int, octaves: Sequence[int]) ->
 
 
 def _clutter(random: np.random.Generator, picture: np.ndarray, palette: np.ndarray) -> np.ndarray:
-  """Rectangles, ellipses, bars and lines over the ground, some of them the colour of skin, some out of focus."""
+  """Draws rectangles, ellipses, bars and lines over a picture; some have the colour of skin, some are blurred."""
   image = Image.fromarray(np.clip(picture, 0, 255).astype(np.uint8))
   side = image.size[0]
   draw = ImageDraw.Draw(image)

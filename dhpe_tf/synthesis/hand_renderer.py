@@ -1,6 +1,6 @@
-"""Renders the built-in hand with every label: random pose, shape, skin, view, camera and light.
+"""Renders the built-in hand with all labels, in random pose, shape, skin, view, camera and light.
 
-`compositing` lays what comes out over backgrounds.
+`compositing` places the result on backgrounds.
 """
 import functools
 from typing import NamedTuple, Optional
@@ -16,12 +16,15 @@ from dhpe_tf.rendering import rasterizer, render, shading
 
 
 class Scenes(NamedTuple):
-  """A batch of hands before cameras; right hands.
+  """A batch of right hands before cameras; axes x right, y down, z forward.
 
   Attributes:
-    pose: [B, 45]; shape: [B, 10]; rotation: [B, 4] unit quaternion.
-    vertices_m: [B, V, 3] camera frame; keypoints_m: [B, 21, 3].
-    intrinsics: [B, 3, 3] px.
+    pose: [B, 45] axis-angle about the flat hand, radians.
+    shape: [B, 10] shape coefficients.
+    rotation: [B, 4] unit quaternion (w, x, y, z), hand frame to camera axes.
+    vertices_m: [B, V, 3] in camera axes, metres.
+    keypoints_m: [B, 21, 3] in camera axes, metres.
+    intrinsics: [B, 3, 3] pixels.
   """
 
   pose: tf.Tensor
@@ -33,11 +36,13 @@ class Scenes(NamedTuple):
 
 
 class Pictures(NamedTuple):
-  """What is seen of `Scenes` before the backgrounds come in, NumPy.
+  """Rendered `Scenes` without background, as NumPy arrays.
 
   Attributes:
-    rgb: [B, S, S, 3] 0..1, of the hand alone; alpha: [B, S, S].
-    joints_px: [B, 21, 2]; seen: [B, 21] bool, whether the joint is not behind another part of the hand.
+    rgb: [B, S, S, 3] in 0..1, the hand alone.
+    alpha: [B, S, S] in 0..1, share of each pixel that the hand covers.
+    joints_px: [B, 21, 2] pixels.
+    seen: [B, 21] bool, whether the joint is not behind another part of the hand.
   """
 
   rgb: np.ndarray
@@ -47,19 +52,21 @@ class Pictures(NamedTuple):
 
 
 def sample_views(count: int, seed: int, spread_deg: Optional[float] = None) -> tf.Tensor:
-  """Random turns of the hand before the camera, unit quaternions [count, 4].
+  """Draws random rotations of the hand before the camera, unit quaternions [count, 4].
+
+  With `spread_deg` the rotation is q = q_turn q_tilt q_facing: the palm or the back is turned to the camera, tilted
+  about a random axis of the picture plane, and turned in that plane by a uniform angle.
 
   Args:
-    count: how many.
-    seed: the same turns for the same seed.
-    spread_deg: None for all turns alike. A number for hands that show palm or back to the camera up to a tilt of this
-      standard deviation, with fingers in any direction of the picture.
+    count: number of rotations.
+    seed: equal seeds give equal rotations.
+    spread_deg: standard deviation of the tilt in degrees; None for rotations that are uniform over all of SO(3).
   """
   if spread_deg is None:
     return tf.cast(rotations.random_rotations(count, seed), tf.float32)
   random = np.random.default_rng(seed)
   zero = np.zeros(count)
-  facing = random.choice([-1., 1.], count) * np.pi / 4  # half of the angle about x that turns the hand's back (+y) to z
+  facing = random.choice([-1., 1.], count) * np.pi / 4  # half of +-90 degrees about x: back (+y) to +-z
   tilt, around = np.deg2rad(random.normal(0, spread_deg / 2, count)), random.uniform(0, 2 * np.pi, count)
   turn = random.uniform(0, np.pi, count)
   steps = ((np.cos(turn), zero, zero, np.sin(turn)),
@@ -70,13 +77,15 @@ def sample_views(count: int, seed: int, spread_deg: Optional[float] = None) -> t
 
 @gin.configurable(module='synthesis')
 def sample_upright(count: int, seed: int, turn_deg: float = 40., tilt_deg: float = 45.) -> tf.Tensor:
-  """Rotations [count, 4] of hands held up: fingers upward, seen from any side, turned and tilted within limits.
+  """Draws rotations [count, 4] of upright hands: fingers upward, seen from any side, turned and tilted within limits.
+
+  The rotation is q = q_z(turn) q_x(tilt) q_y(any angle) q_upright.
 
   Args:
-    count: how many.
-    seed: the same rotations for the same seed.
-    turn_deg: largest turn in the picture plane, either way.
-    tilt_deg: largest tilt of the fingers toward the camera or away from it.
+    count: number of rotations.
+    seed: equal seeds give equal rotations.
+    turn_deg: largest turn in the picture plane either way, in degrees.
+    tilt_deg: largest tilt of the fingers toward the camera or away from it, in degrees.
   """
   draws = np.random.default_rng([seed, 2]).uniform(-1, 1, (3, count, 1))
   x, y, z = (np.deg2rad(limit) * draw * axis for limit, draw, axis in zip((tilt_deg, 180, turn_deg), draws, np.eye(3)))
@@ -89,25 +98,25 @@ def sample_upright(count: int, seed: int, turn_deg: float = 40., tilt_deg: float
 
 @gin.configurable(module='synthesis')
 class HandRenderer:
-  """Draws batches of random hands, the same ones for the same seed."""
+  """Renders batches of random hands; equal seeds give equal batches."""
 
   def __init__(self, hand_model: HandModel, image_size: int = 224, batch_size: int = 32, focal: tuple = (0.9, 2.5),
                fill: tuple = (0.4, 0.7), shift: float = 0.12, nearest_m: float = 0.1,
                view_spread_deg: Optional[float] = None, upright: bool = False,
                skin_thickness_m: float = 0.02):
-    """Prepares the graph.
+    """Stores the ranges of the draws and prepares the graph.
 
     Args:
       hand_model: the hand.
-      image_size: height and width in pixels.
-      batch_size: hands drawn together.
-      focal: least and greatest focal length in units of the image side, uniform in the logarithm.
-      fill: least and greatest share of the image side that the box around the keypoints takes.
-      shift: largest distance of that box from the image centre, as a share of the side.
-      nearest_m: least depth of the hand's nearest point; it then fills less of the image.
-      view_spread_deg: see `sample_views`.
-      upright: hands held up (`sample_upright`) instead of those of `sample_views`.
-      skin_thickness_m: a joint is seen if the surface in front of it is nearer to it than this.
+      image_size: height and width, px.
+      batch_size: hands rendered together.
+      focal: smallest and largest focal length in units of the image side; the logarithm is uniform.
+      fill: smallest and largest share of the image side that the box around the keypoints takes.
+      shift: largest distance of that box from the image centre in x and in y, as a share of the side.
+      nearest_m: smallest depth of the hand's nearest point, metres; a hand moved back to it fills less of the image.
+      view_spread_deg: `spread_deg` of `sample_views`.
+      upright: whether rotations come from `sample_upright` instead of `sample_views`.
+      skin_thickness_m: a joint is visible if it lies at most this far behind the surface at its pixel, metres.
     """
     self._layer = mano_layer.ManoLayer(hand_model)
     self._faces = hand_model.closed_faces
@@ -115,15 +124,18 @@ class HandRenderer:
     self._focal, self._fill, self._shift, self._nearest_m = focal, fill, shift, nearest_m
     self._sample_views = sample_upright if upright else functools.partial(sample_views, spread_deg=view_spread_deg)
     self._thickness_m = skin_thickness_m
-    # AutoGraph has nothing to convert here and would take most of the start for finding that out.
+    # AutoGraph has nothing to convert here, and searching for it would take most of the start.
     self._draw = tf.function(self._draw_graph, autograph=False)
 
   def sample(self, seed: int, skins: np.ndarray) -> tuple[Scenes, Pictures]:
-    """A batch of scenes and pictures.
+    """Renders a batch of random hands.
 
     Args:
       seed: 0 .. 2^31 - 1.
-      skins: [N, V, 3] float32 to choose from, linear reflectance (`texture.sample_skin`).
+      skins: [N, V, 3] float32, linear reflectance, to choose from (`texture.sample_skin`).
+
+    Returns:
+      The scenes and their pictures.
     """
     random = np.random.default_rng(seed)
     poses = anatomy.sample_poses(self._batch, seed)
@@ -135,6 +147,19 @@ class HandRenderer:
     return scenes, Pictures(rgb.numpy(), alpha.numpy(), joints_px.numpy(), seen.numpy())
 
   def _draw_graph(self, pose, shape, rotation, draws, albedo, seed):
+    """Graph of `sample`: places the hands, renders them and projects their joints.
+
+    Args:
+      pose: [B, 45].
+      shape: [B, 10].
+      rotation: [B, 4].
+      draws: [B, 4] uniform in 0..1, for focal length, fill and the two coordinates of the shift.
+      albedo: [B, V, 3] linear reflectance.
+      seed: [2] of the lights.
+
+    Returns:
+      Scenes, rgb [B, S, S, 3], alpha [B, S, S], joints_px [B, 21, 2] and seen [B, 21].
+    """
     scenes = self._place(pose, shape, rotation, draws)
     pixels = cameras.project_pinhole(scenes.vertices_m, scenes.intrinsics)
     vertices = tf.concat([pixels, scenes.vertices_m[..., 2:]], axis=-1)
@@ -145,7 +170,13 @@ class HandRenderer:
     return scenes, rgb, alpha[..., 0], joints_px, self._seen(visible, joints_px, scenes.keypoints_m[..., 2])
 
   def _place(self, pose, shape, rotation, draws) -> Scenes:
-    """Puts posed hands before cameras such that they fill the chosen share of the picture."""
+    """Poses hands and places them before cameras so that they fill the drawn share of the picture.
+
+    Four fixed-point steps find the place (X, Y, Z) of the root. Each projects the keypoints to a box with centre c
+    (relative to the principal point) and longer side g, in pixels, and with the wanted centre c* and side g* sets
+
+      Z' = max(Z g / g*, Z_least),    (X, Y)' = (X, Y) - c Z / f + c* Z' / f.
+    """
     hand = self._layer(pose, shape)
     matrix = rotations.quaternion_to_matrix(rotation)
     root = hand['keypoints'][:, skeletons.ROOT, None]
@@ -155,7 +186,7 @@ class HandRenderer:
     wanted_side_px = self._size * (self._fill[0] + (self._fill[1] - self._fill[0]) * draws[:, 1])
     wanted_center_px = (2 * draws[:, 2:4] - 1) * self._shift * self._size
     least_m = self._nearest_m - tf.reduce_min(vertices[..., 2], axis=1)
-    # From far away nearer and nearer, where perspective changes the size more and more.
+    # Starts far away, where perspective hardly changes the size.
     place = tf.stack([tf.zeros_like(least_m), tf.zeros_like(least_m), least_m + 1], axis=-1)
     for _ in range(4):
       points = keypoints + place[:, None]
@@ -171,12 +202,12 @@ class HandRenderer:
     return Scenes(pose, shape, rotation, vertices + place, keypoints + place, intrinsics)
 
   def _seen(self, visible: rasterizer.Visible, joints_px, joint_depth_m) -> tf.Tensor:
-    """Whether each joint [B, 21] lies just behind the surface that is seen at its pixel."""
+    """Whether each joint [B, 21] lies in the picture and close behind the surface that is visible at its pixel."""
     depth = rasterizer.to_image(visible, visible.depth[:, None])[..., 0]
     samples = tf.shape(depth)[1] // self._size
     at = tf.cast(tf.floor(joints_px * tf.cast(samples, tf.float32)), tf.int32)
     inside = tf.reduce_all((at >= 0) & (at < self._size * samples), axis=-1)
     at = tf.where(inside[..., None], at, 0)
     surface_m = tf.gather_nd(depth, at[..., ::-1], batch_dims=1)
-    # Where no surface is seen (depth 0) a joint at the rim of the hand is.
+    # Depth 0 means that no surface is visible there: the joint then lies at the rim of the hand.
     return inside & ((surface_m == 0) | (joint_depth_m - surface_m < self._thickness_m))

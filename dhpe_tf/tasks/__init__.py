@@ -1,1 +1,1 @@
-"""Tasks: what goes in and what comes out, however it is learnt (tasks/task.py is the interface)."""
+"""Tasks: their inputs, outputs, measures and pictures, independent of the method; tasks/task.py is the interface."""

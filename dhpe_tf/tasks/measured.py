@@ -1,4 +1,4 @@
-"""Numbers and curves of an evaluation, each with its unit and definition."""
+"""Measures and curves of an evaluation, each measure with unit and definition."""
 from collections.abc import Mapping
 from typing import NamedTuple, Optional
 
@@ -14,11 +14,11 @@ class Measure(NamedTuple):
 
 
 class Measured(NamedTuple):
-  """All that a protocol says of one set of predictions.
+  """All measures and curves of one set of predictions under a protocol.
 
   Attributes:
     measures: by name.
-    curves: by name the values `[T]` over the task's curve axis, in 0..1.
+    curves: name -> values `[T]` in 0..1 at the positions of the task's curve axis.
   """
 
   measures: Mapping[str, Measure]
@@ -26,12 +26,12 @@ class Measured(NamedTuple):
 
 
 class Column(NamedTuple):
-  """A measure that stands in the tables people read first.
+  """A measure of the default protocol that appears in short tables.
 
   Attributes:
-    title: with its unit.
-    measure: its name among the default protocol's.
-    form: how to print it, such as '.1f'.
+    title: heading of the column, with the unit.
+    measure: name of the measure.
+    form: format of the number, such as '.1f'.
   """
 
   title: str
@@ -39,12 +39,18 @@ class Column(NamedTuple):
   form: str
 
   def of(self, measures: Mapping[str, Measure]) -> Optional[float]:
-    """The value, or None where nothing was labelled."""
+    """Returns the measure's value, or None if it is missing."""
     return measures[self.measure].value if self.measure in measures else None
 
 
 class Published(NamedTuple):
-  """A number of a paper to set beside one's own: the area under the curve over `Protocol.published_range`."""
+  """A published area under the curve, for comparison; `Task.published` gives its range.
+
+  Attributes:
+    method: authors and year.
+    auc: the area, 0..1.
+    note: a remark, for example on how it was read off.
+  """
 
   method: str
   auc: float

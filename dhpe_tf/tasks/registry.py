@@ -1,21 +1,21 @@
-"""Finding a task by the name of its class; light, so that --help needs no TensorFlow."""
+"""Finds a task by the name of its class; imports no TensorFlow itself, so that --help is fast."""
 import importlib
 from types import ModuleType
 from typing import Any
 
 from dhpe_tf.errors import UserError
 
-# Class -> package with the modules `task`, which holds it, and `task_flags`, which defines its flags.
+# Class -> package with the modules `task` (the class) and `task_flags` (its flags).
 _SHIPPED = {'HandTask': 'dhpe_tf.tasks.hand'}
-# What exported models answer whose cards are older than the naming of tasks.
+# Task of exported models whose cards name none, because they are older.
 DEFAULT = 'HandTask'
 
 
 def find(name: str) -> Any:
-  """The class of a task: a shipped one, or one that an imported module has registered with gin.
+  """Returns the class of a task: a shipped one, or one that an imported module has registered with gin.
 
   Raises:
-    UserError: there is none.
+    UserError: there is no such class.
   """
   if name in _SHIPPED:
     return getattr(importlib.import_module(f'{_SHIPPED[name]}.task'), name)
@@ -27,5 +27,5 @@ def find(name: str) -> Any:
 
 
 def flag_modules() -> dict[str, ModuleType]:
-  """By class the modules that define the flags of the shipped tasks."""
+  """Returns the modules that define the flags of the shipped tasks, by class name."""
   return {name: importlib.import_module(f'{package}.task_flags') for name, package in _SHIPPED.items()}

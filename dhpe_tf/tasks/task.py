@@ -1,17 +1,17 @@
-"""The interface of a task: what goes in, what comes out, how it is measured, drawn and served.
+"""The interface of a task: inputs, outputs, measures, pictures and serving.
 
-Training, evaluation, inference, serving and the tools for records know tasks by this interface only, so that a new task
-needs a class and no change to them. A method (methods/method.py) answers a task; several methods share one.
+Training, evaluation, inference, serving and the tools for records use tasks through this interface only, so a new task
+needs a class and no change to them. A method (methods/method.py) answers a task; a task can have several methods.
 
-The way through a task, with what it is asked for at each step:
+The steps of a task and the members that serve them:
 
-  record         `record`, `after_parsing`     fields and statistics of what lies on disk
+  record         `record`, `after_parsing`     fields and statistics of a record on disk
     -> instance  `instance`, `batch`           one row of a batch, by the names of the batch contract
-    -> outputs   `outputs`, `served`           what a method may answer, by the names of the output contract
+    -> outputs   `outputs`, `served`           a method's answer, by the names of the output contract
     -> numbers   `predictions`, `measure`      measures and curves by protocol
     -> pictures  `draw_instance`, `draw_outputs`
-  file           `read_request`, `inputs`      what predict is given
-    -> result    `result`, `write_result`      what it leaves
+  file           `read_request`, `inputs`      input of predict
+    -> result    `result`, `write_result`      output of predict
 """
 import abc
 import json
@@ -37,7 +37,7 @@ Arrays = Mapping[str, np.ndarray]
 
 
 class Signature(NamedTuple):
-  """A function of a SavedModel, and the specifications of its arguments by name."""
+  """A function of a SavedModel and the specifications of its arguments by name."""
 
   function: Callable[..., Tensors]
   specs: dict[str, tf.TensorSpec]
@@ -51,17 +51,17 @@ class Surface(NamedTuple):
 
 
 class Task(abc.ABC):
-  """What a method answers.
+  """A problem that methods answer.
 
   Attributes:
-    name: short, for reports and model cards.
+    name: short name for reports and model cards.
     record: fields and statistics of a record.
-    batch: what a batch holds.
-    outputs: what a method may answer; entries that are not optional must be there.
-    labels: names of the batch that measuring needs, beside the entries that are optional there.
-    protocols: names of the ways to measure, the default one first.
-    columns: the measures of the default protocol that stand in short tables.
-    curve_axes: what the curves of all protocols are drawn over; None where there are no curves.
+    batch: contract of a batch.
+    outputs: contract of a method's outputs; entries that are not optional are required.
+    labels: names of the batch that measuring needs, in addition to the optional entries of the batch.
+    protocols: names of the protocols, the default one first.
+    columns: the measures of the default protocol that appear in short tables.
+    curve_axes: axes of the curves of all protocols; None if there are no curves.
   """
 
   name: ClassVar[str]
@@ -76,7 +76,7 @@ class Task(abc.ABC):
   # Records and instances.
 
   def after_parsing(self, root: str) -> Optional[Callable[[Tensors], Tensors]]:
-    """What to change in each parsed record of the record set `root`; None for nothing."""
+    """Returns a function that changes each parsed record of the record set `root`, or None for no change."""
     del root
     return None
 
@@ -87,14 +87,14 @@ class Task(abc.ABC):
     Args:
       record: tensors by field name.
       image_size: side of the image in pixels, for tasks that have one.
-      seed: `[2]` int64, of which all that is random is a function; None for no augmentation.
+      seed: `[2]` int64 that determines all random choices; None for no augmentation.
     """
 
   def record_checks(self, about: Optional[dict], options: Any) -> list[Check]:
-    """Checks of a record set for `data_tools.validate`.
+    """Returns checks of a record set for `data_tools.validate`.
 
     Args:
-      about: the content of dataset.json, None where there is none.
+      about: content of dataset.json, or None if there is none.
       options: parsed flags of `define_flags('validate', ...)`.
     """
     del about, options
@@ -103,7 +103,7 @@ class Task(abc.ABC):
   # Measures.
 
   def predictions(self, outputs: Tensors, batch: Tensors) -> Arrays:
-    """The outputs for a batch as the arrays `[B, ...]` that `measure` compares."""
+    """Converts the outputs for a batch to the arrays `[B, ...]` that `measure` compares."""
     del batch
     return {name: np.asarray(value) for name, value in outputs.items()}
 
@@ -114,46 +114,49 @@ class Task(abc.ABC):
     Args:
       protocol: one of `protocols`.
       predictions: of N instances, see `predictions`.
-      labels: of the same instances: `labels` and what there is of the batch's optional entries.
+      labels: of the same instances: the names in `labels`, and the optional entries of the batch that are present.
       options: parsed flags of `define_flags('evaluate', ...)`; None for their defaults.
 
     Returns:
       Measures and curves; none where nothing is labelled.
 
     Raises:
-      UserError: an unknown protocol, or one that these data cannot be measured by.
+      UserError: an unknown protocol, or one that these data do not allow.
     """
 
   def describe_protocol(self, protocol: str) -> str:
-    """Where a protocol comes from and what it leaves out, in a sentence."""
+    """Returns the origin of a protocol and its departures from that, in a sentence."""
     del protocol
     return ''
 
   def published(self, protocol: str) -> tuple[Sequence[Published], Optional[tuple[float, float]]]:
-    """Published areas under the curve, and the range of x that they cover."""
+    """Returns published areas under the curve and the range of x that they cover, or () and None."""
     del protocol
     return (), None
 
   def slices(self, labels: Arrays, training: Arrays) -> dict[str, np.ndarray]:
-    """Sorts instances by kind: by criterion the kind `[N]` of each, '' where the labels do not tell.
+    """Sorts instances by kind.
 
     Args:
       labels: of N instances.
-      training: of the instances that the method has seen; empty where they are not known.
+      training: labels of the instances that the method has seen; empty if unknown.
+
+    Returns:
+      criterion -> kind `[N]` of each instance, '' where the labels do not determine it.
     """
     del labels, training
     return {}
 
   def slice_definitions(self) -> dict[str, str]:
-    """What the criteria of `slices` mean, a sentence each."""
+    """Returns the definition of each criterion of `slices`, a sentence each."""
     return {}
 
   def constant_answers(self, training: Arrays, count: int) -> dict[str, Arrays]:
-    """Predictions that ignore the input, such as the mean of the labels, to compare a method with.
+    """Returns predictions that ignore the input, such as the mean of the labels, for comparison.
 
     Args:
       training: labels of training instances.
-      count: how many instances to answer.
+      count: number of instances to answer.
     """
     del training, count
     return {}
@@ -162,40 +165,40 @@ class Task(abc.ABC):
 
   @abc.abstractmethod
   def draw_instance(self, instance: Arrays) -> np.ndarray:
-    """One instance of a batch with its labels drawn, uint8 `[H, W, 3]`; all instances of one size."""
+    """Draws one instance of a batch with its labels, uint8 `[H, W, 3]`; all instances have one size."""
 
   def caption(self, instance: Arrays) -> str:
-    """A few words above an instance in a sheet."""
+    """Returns a few words to print above an instance in a sheet."""
     del instance
     return ''
 
   @abc.abstractmethod
   def draw_outputs(self, inputs: Arrays, outputs: Arrays, card: Mapping[str, Any]) -> np.ndarray:
-    """The answer for one instance drawn, uint8 `[H, W, 3]`.
+    """Draws the answer for one instance, uint8 `[H, W, 3]`.
 
     Args:
-      inputs: what the method saw of the instance.
-      outputs: its answer.
+      inputs: the method's inputs for the instance.
+      outputs: its outputs.
       card: of `describe`.
     """
 
   def surface(self, outputs: Tensors, card: Mapping[str, Any]) -> Optional[Surface]:
-    """The meshes among a batch of outputs, or None."""
+    """Returns the meshes in a batch of outputs, or None."""
     del outputs, card
     return None
 
   # Files in, files out.
 
   def define_flags(self, command: str, values: flags.FlagValues) -> None:
-    """Defines this task's own flags of 'predict', 'evaluate' or 'validate'."""
+    """Defines this task's flags for 'predict', 'evaluate' or 'validate'."""
     del command, values
 
   def check_options(self, options: Any) -> None:
-    """Refuses flags of 'predict' that do not fit together, before anything is loaded; raises UserError."""
+    """Checks the flags of 'predict' before anything is loaded; raises a UserError if they do not fit together."""
     del options
 
   def read_request(self, path: str, options: Any) -> Any:
-    """Reads an input file of `predict`; a picture, RGB uint8 `[H, W, 3]`, by default.
+    """Reads an input file of `predict`; by default a picture, RGB uint8 `[H, W, 3]`.
 
     Args:
       path: the file.
@@ -208,14 +211,14 @@ class Task(abc.ABC):
     return image_files.read_image(path)
 
   def inputs(self, request: Any, specs: Mapping[str, tf.TensorSpec]) -> Tensors:
-    """What a method is given for a request, a batch of one; by default the whole picture as 'image'.
+    """Makes a method's inputs for a request, a batch of one; by default the whole picture as 'image'.
 
     Args:
       request: of `read_request`.
-      specs: the inputs that the method takes.
+      specs: specifications of the inputs that the method takes.
 
     Raises:
-      UserError: the request holds nothing from which an input could be made.
+      UserError: an input cannot be made from the request.
     """
     unknown = sorted(set(specs) - {'image'})
     if unknown:
@@ -224,7 +227,11 @@ class Task(abc.ABC):
     return {'image': tf.image.resize(request[None], size, antialias=True) / 255.}
 
   def evidence(self, outputs: Tensors, names: Sequence[str]) -> Tensors:
-    """Inputs of one method made from the outputs of another.
+    """Makes the inputs of one method from the outputs of another.
+
+    Args:
+      outputs: of the other method.
+      names: of the inputs.
 
     Raises:
       UserError: the outputs do not give one of `names`.
@@ -235,12 +242,12 @@ class Task(abc.ABC):
     return {name: outputs[name] for name in names}
 
   def result(self, request: Any, outputs: Tensors, card: Mapping[str, Any]) -> Any:
-    """What `write_result` writes: by default the outputs for the first instance, by name."""
+    """Returns the content for `write_result`: by default the outputs for the first instance, by name."""
     del request, card
     return {name: np.asarray(value[0]) for name, value in outputs.items()}
 
   def write_result(self, request: Any, result: Any, stem: str, card: Mapping[str, Any]) -> list[str]:
-    """Writes `<stem>.json` and a picture, `<stem>_overlay.png`; returns what was written.
+    """Writes `<stem>.json` and the picture `<stem>_overlay.png`; returns their paths.
 
     Raises:
       UserError: a file cannot be written.
@@ -253,27 +260,27 @@ class Task(abc.ABC):
   # Serving.
 
   def describe(self) -> dict[str, Any]:
-    """What the users of an exported model must know of the task, as JSON can hold it; travels in the model card."""
+    """Returns what users of an exported model must know, in a form that JSON can hold, for the model card."""
     return {}
 
   def served(self, outputs: Tensors) -> Tensors:
-    """Those outputs of a method that an exported model gives."""
+    """Selects the outputs of a method that an exported model gives."""
     return {name: outputs[name] for name in self.outputs if name in outputs}
 
   def encoded_signature(self, answer: Callable[[Tensors], Tensors],
                         specs: Mapping[str, tf.TensorSpec]) -> Optional[Signature]:
-    """The signature `predict_encoded` of an exported model, from encoded pictures to results; None for none.
+    """Builds the signature `predict_encoded` of an exported model, from encoded pictures to results, or returns None.
 
     Args:
-      answer: from a method's inputs to what `served` leaves of its outputs.
-      specs: the inputs that the method takes.
+      answer: a method's inputs -> outputs selected by `served`.
+      specs: specifications of the inputs that the method takes.
     """
     del answer, specs
     return None
 
 
 def write_json(path: str, content: Any) -> None:
-  """Writes a JSON file in one move.
+  """Writes a JSON file atomically.
 
   Raises:
     UserError: it cannot be written.
@@ -283,5 +290,5 @@ def write_json(path: str, content: Any) -> None:
 
 
 def stem_of(path: str) -> str:
-  """File name of a path without folder and ending."""
+  """Returns the file name of a path without folder and ending."""
   return os.path.splitext(os.path.basename(path))[0]

@@ -1,1 +1,1 @@
-"""The trainer, which knows no method."""
+"""The training loop with its settings, checkpoints, schedules and callbacks; it depends on no method."""

@@ -1,9 +1,12 @@
-"""Moving averages of the weights: the trained model is the average over the last steps, which is less noisy than any.
+"""Moving averages of the weights; the trained model is the average, which is less noisy than the last weights.
 
-On Python up to 3.11 tensorflow-addons' MovingAverage keeps them, around Keras's legacy optimizers, the only ones it
-takes. Later Pythons have no tensorflow-addons; there, and with weight decay, which the legacy optimizers lack, it is
-`use_ema` of Keras's own optimizers. Both compute average <- decay average + (1 - decay) weight after each step, from
-the first weights on.
+On Python up to 3.11, tensorflow-addons' MovingAverage keeps them; it wraps Keras's legacy optimizers, the only ones it
+accepts. Later Pythons have no tensorflow-addons, and the legacy optimizers have no weight decay; in these two cases
+`use_ema` of Keras's own optimizers keeps them. Both compute
+
+  average <- decay average + (1 - decay) weight
+
+after each step, starting from the first weights.
 """
 import contextlib
 import importlib.util
@@ -21,43 +24,51 @@ def has_addons() -> bool:
 
 def addons_optimizer(name: str, decay: float, learning_rate: Any,
                      clip_norm: Optional[float]) -> tf.keras.optimizers.legacy.Optimizer:
-  """An optimizer with averages by tensorflow-addons.
+  """Builds an optimizer whose averages are kept by tensorflow-addons.
 
   Args:
     name: 'adam', 'sgd' (momentum 0.9) or 'rmsprop'.
-    decay: share of the average kept in each step.
-    learning_rate: number or schedule.
+    decay: share of the average that each step keeps.
+    learning_rate: a number or a schedule.
     clip_norm: largest global norm of the gradient, or None.
+
+  Returns:
+    The optimizer.
   """
   with warnings.catch_warnings():
-    # It announces that its development has ended and which TensorFlow it was made for.
+    # The package warns on import that its development has ended and which TensorFlow it supports.
     warnings.simplefilter('ignore')
     import tensorflow_addons as addons
   legacy = tf.keras.optimizers.legacy
   inner = {'adam': legacy.Adam, 'sgd': lambda rate: legacy.SGD(rate, momentum=0.9), 'rmsprop': legacy.RMSprop}[name]
-  # The limit goes to the wrapper: it is the one whose apply_gradients is called.
+  # The wrapper gets the limit, because its apply_gradients is the one that is called.
   limit = {'global_clipnorm': clip_norm} if clip_norm else {}
   return addons.optimizers.MovingAverage(inner(learning_rate), average_decay=decay, **limit)
 
 
 def create_state(optimizer: tf.keras.optimizers.Optimizer, variables: Sequence[tf.Variable]) -> None:
-  """Makes an optimizer's variables now and not in the first step, so that a checkpoint can fill them."""
+  """Creates an optimizer's variables before its first step, so that a checkpoint can restore them."""
   inner = _inner(optimizer)
   if hasattr(inner, 'build'):
     optimizer.build(variables)
-  elif hasattr(inner, '_create_all_weights'):  # the legacy optimizers offer no public way
+  elif hasattr(inner, '_create_all_weights'):  # legacy optimizers have no public method for this
     inner._create_all_weights(variables)
 
 
 class Averages:
-  """A model's weights and their averages, which can change places; nothing where an optimizer keeps no averages.
+  """Pairs of weights and averages that can be exchanged; empty for an optimizer without averages.
 
   Attributes:
-    pairs: (weight, average) of each averaged variable.
+    pairs: (weight, average) for each averaged variable.
   """
 
   def __init__(self, optimizer: tf.keras.optimizers.Optimizer, variables: Sequence[tf.Variable]):
-    """Finds the averages of an optimizer whose state has been made for `variables`."""
+    """Finds the averages of an optimizer.
+
+    Args:
+      optimizer: its state has been created by `create_state`.
+      variables: the weights that it updates.
+    """
     inner = _inner(optimizer)
     if getattr(inner, 'use_ema', False):
       self.pairs = list(zip(variables, inner._model_variables_moving_average))
@@ -67,7 +78,7 @@ class Averages:
       self.pairs = []
 
   def swap(self) -> None:
-    """Exchanges weights and averages."""
+    """Exchanges weights and averages in place."""
     for variable, average in self.pairs:
       value = tf.identity(variable.read_value())
       variable.assign(average.read_value())
@@ -75,7 +86,7 @@ class Averages:
 
   @contextlib.contextmanager
   def in_use(self) -> Iterator[None]:
-    """The model has its averaged weights within."""
+    """Context in which the model holds its averaged weights."""
     self.swap()
     try:
       yield
@@ -84,5 +95,5 @@ class Averages:
 
 
 def _inner(optimizer: tf.keras.optimizers.Optimizer) -> tf.keras.optimizers.Optimizer:
-  """What a LossScaleOptimizer wraps; any other optimizer itself."""
+  """Returns the optimizer inside a LossScaleOptimizer, or the optimizer itself."""
   return getattr(optimizer, 'inner_optimizer', optimizer)

@@ -1,4 +1,4 @@
-"""What is written to TensorBoard while training."""
+"""Callbacks that write scalars, curves, pictures and meshes to TensorBoard during a training."""
 import os
 import time
 from collections.abc import Sequence
@@ -18,17 +18,19 @@ from dhpe_tf.visualization import curves
 @gin.configurable(module='train')
 def pictures(model: method.Method, experiment: Experiment, settings: TrainSettings, log_dir: str,
              count: int = 4) -> Optional[tf.keras.callbacks.Callback]:
-  """Shows the answers for the first held-out instances after every evaluation; for `train.callbacks`.
+  """Builds the callback that draws the answers for the first held-out instances after every evaluation.
+
+  For `train.callbacks`.
 
   Args:
     model: the method in training.
-    experiment: gives the instances.
+    experiment: source of the instances.
     settings: of the training.
     log_dir: TensorBoard's folder.
-    count: instances shown.
+    count: number of instances.
 
   Returns:
-    The callback; None where nothing is evaluated.
+    The callback; None if the training has no evaluations.
   """
   if settings.eval_steps == 0:
     return None
@@ -39,17 +41,19 @@ def pictures(model: method.Method, experiment: Experiment, settings: TrainSettin
 @gin.configurable(module='train')
 def held_out_measures(model: method.Method, experiment: Experiment, settings: TrainSettings, log_dir: str,
                       count: int = 256) -> Optional[tf.keras.callbacks.Callback]:
-  """Measures held-out instances by the task's default protocol after every evaluation; for `train.callbacks`.
+  """Builds the callback that measures the first held-out instances by the task's default protocol.
+
+  For `train.callbacks`; it runs after every evaluation.
 
   Args:
     model: the method in training.
-    experiment: gives the instances.
+    experiment: source of the instances.
     settings: of the training.
     log_dir: TensorBoard's folder.
-    count: instances measured, the first ones.
+    count: smallest number of instances; whole batches are taken until it is reached.
 
   Returns:
-    The callback; None where nothing is evaluated.
+    The callback; None if the training has no evaluations.
   """
   if settings.eval_steps == 0:
     return None
@@ -63,9 +67,15 @@ def held_out_measures(model: method.Method, experiment: Experiment, settings: Tr
 
 
 class Scalars(tf.keras.callbacks.Callback):
-  """Writes the step's scalars, the learning rate and images per second, and at the end of an epoch the evaluation's."""
+  """Writes the scalars of the steps, the learning rate and images per second, and the scalars of evaluations."""
 
   def __init__(self, log_dir: str, every_steps: int = 20):
+    """Opens the event files.
+
+    Args:
+      log_dir: TensorBoard's folder.
+      every_steps: steps between two points of the training's curves.
+    """
     super().__init__()
     self._train = tf.summary.create_file_writer(os.path.join(log_dir, 'train'))
     self._eval = tf.summary.create_file_writer(os.path.join(log_dir, 'eval'))
@@ -74,7 +84,12 @@ class Scalars(tf.keras.callbacks.Callback):
     self._since = time.monotonic()
 
   def on_train_batch_end(self, batch: int, logs: dict) -> None:
-    """Called with the global step; `logs` holds the step's scalars and 'images', the size of the batch."""
+    """Writes the scalars of every `every_steps`-th step.
+
+    Args:
+      batch: the global step.
+      logs: scalars of the step, and 'images', the size of the batch.
+    """
     self._images += logs['images']
     if batch % self._every_steps:
       return
@@ -84,26 +99,32 @@ class Scalars(tf.keras.callbacks.Callback):
     self._write(self._train, batch, {**logs, **speed, 'learning_rate': self._learning_rate()})
 
   def on_test_begin(self, logs: dict) -> None:
-    """Writes out what is there, so that a killed run keeps it."""
+    """Writes buffered points to the disk, so that a killed run keeps them."""
     self._train.flush()
 
   def on_test_end(self, logs: dict) -> None:
-    """Called after an evaluation; `logs` holds its scalars and 'step'."""
+    """Writes the scalars of an evaluation.
+
+    Args:
+      logs: the scalars, and 'step', the global step.
+    """
     self._write(self._eval, logs['step'], {name: value for name, value in logs.items() if name != 'step'})
-    # The time spent in the evaluation is no time of training.
+    # Time spent in the evaluation does not count as training.
     self._images, self._since = 0, time.monotonic()
 
   def on_train_end(self, logs: dict) -> None:
-    """Closes the files."""
+    """Closes the event files."""
     self._train.close()
     self._eval.close()
 
   def _learning_rate(self) -> float:
+    """The optimizer's learning rate at its current step."""
     rate = self.model.optimizer.learning_rate
     return float(tf.convert_to_tensor(rate(self.model.optimizer.iterations) if callable(rate) else rate))
 
   @staticmethod
   def _write(writer: tf.summary.SummaryWriter, step: int, values: dict) -> None:
+    """Writes scalars at a step and flushes the file."""
     with writer.as_default(step):
       for name, value in values.items():
         tf.summary.scalar(name, value)
@@ -111,14 +132,14 @@ class Scalars(tf.keras.callbacks.Callback):
 
 
 class HeldOutMeasures(tf.keras.callbacks.Callback):
-  """Writes the task's measures and curves on a few held-out batches after every evaluation."""
+  """Writes measures and curves of a few held-out batches after every evaluation."""
 
   def __init__(self, log_dir: str, task: Task, batches: Sequence[dict]):
-    """Prepares the writer.
+    """Opens the event file and collects the labels of the batches.
 
     Args:
       log_dir: TensorBoard's folder.
-      task: measures.
+      task: measures the predictions.
       batches: of the task.
     """
     super().__init__()
@@ -129,7 +150,7 @@ class HeldOutMeasures(tf.keras.callbacks.Callback):
                     if name in batches[0]}
 
   def on_test_end(self, logs: dict) -> None:
-    """Called after an evaluation; `logs` holds 'step'."""
+    """Measures the batches and writes the result at step `logs['step']`."""
     measured = self._task.measure(self._task.protocols[0], self._predictions(), self._labels)
     with self._writer.as_default(logs['step']):
       for column in self._task.columns:
@@ -142,7 +163,7 @@ class HeldOutMeasures(tf.keras.callbacks.Callback):
     self._writer.flush()
 
   def _predictions(self) -> dict[str, np.ndarray]:
-    """The model's predictions for all batches."""
+    """The task's predictions for all batches together, by name."""
     parts = []
     for batch in self._batches:
       outputs = self.model.answer(method.inputs_of(batch, self.model.input_specs))
@@ -151,14 +172,14 @@ class HeldOutMeasures(tf.keras.callbacks.Callback):
 
 
 class Pictures(tf.keras.callbacks.Callback):
-  """Writes pictures and 3D meshes of the answers for a few held-out instances after every evaluation."""
+  """Draws the answers for a few held-out instances, as pictures and 3D meshes, after every evaluation."""
 
   def __init__(self, log_dir: str, task: Task, batch: dict):
-    """Prepares the writer.
+    """Opens the event file.
 
     Args:
       log_dir: TensorBoard's folder.
-      task: draws.
+      task: draws the answers.
       batch: the instances.
     """
     super().__init__()
@@ -166,7 +187,7 @@ class Pictures(tf.keras.callbacks.Callback):
     self._task, self._batch, self._card = task, batch, task.describe()
 
   def on_test_end(self, logs: dict) -> None:
-    """Called after an evaluation; `logs` holds 'step'."""
+    """Draws the current answers and writes them at step `logs['step']`."""
     from tensorboard.plugins.mesh import summary_v2 as mesh_summary
 
     outputs = self.model.answer(method.inputs_of(self._batch, self.model.input_specs))
@@ -180,7 +201,7 @@ class Pictures(tf.keras.callbacks.Callback):
     self._writer.flush()
 
   def _draw(self, number: int, outputs: dict) -> np.ndarray:
-    """The picture of one instance."""
+    """Draws instance `number` of the batch and its answer, uint8 [H, W, 3]."""
     inputs = {name: np.asarray(value[number]) for name, value in self._batch.items()}
     answer = {name: np.asarray(value[number]) for name, value in outputs.items() if not isinstance(value, list)}
     return self._task.draw_outputs(inputs, answer, self._card)

@@ -1,4 +1,4 @@
-"""Checkpoints in a model_dir: written whole, found again after any end, refused where they do not fit."""
+"""Checkpoints in a model_dir: written atomically, found again after any end, refused if they do not fit."""
 import json
 import os
 import time
@@ -11,18 +11,22 @@ from dhpe_tf.files import atomic_path, remove
 
 ARCHITECTURE = 'architecture.json'
 FOLDER = 'checkpoints'
-_METRIC_WEIGHTS = ('total', 'count')  # what a Keras mean calls its own
+_METRIC_WEIGHTS = ('total', 'count')  # names of the variables of a Keras mean
 
 
 def describe_architecture(model: tf.keras.Model) -> list[list]:
-  """The weights' names (last part), shapes and types in order: what a checkpoint must agree with."""
-  # Only the last part: Keras numbers layers through a process, so full names differ between two builds.
+  """Lists name (last part), shape and type of the model's weights in order; a checkpoint must agree with this list."""
+  # Only the last part of the name: Keras numbers layers across a process, so full names differ between two builds.
   return [[weight.name.split('/')[-1].split(':')[0], weight.shape.as_list(), weight.dtype.name]
           for weight in model.weights]
 
 
 def check_architecture(model_dir: str, model: tf.keras.Model) -> None:
-  """Raises UserError if `model_dir` holds a model whose weights differ from `model`'s in number, shape or type."""
+  """Compares a model with the architecture noted in a training's folder, if there is one.
+
+  Raises:
+    UserError: the weights differ in number, name, shape or type, or the note cannot be read.
+  """
   path = os.path.join(model_dir, ARCHITECTURE)
   if not os.path.exists(path):
     return
@@ -31,7 +35,7 @@ def check_architecture(model_dir: str, model: tf.keras.Model) -> None:
       there = json.load(file)
   except (OSError, ValueError) as error:
     raise UserError(f'{path}: cannot be read ({error}); choose another --model_dir.') from error
-  # Earlier versions counted the sums of running means among the weights of some methods.
+  # Earlier versions also listed the variables of running means for some methods.
   there = [weight for weight in there if weight[0] not in _METRIC_WEIGHTS]
   here = describe_architecture(model)
   if there == here:
@@ -45,14 +49,25 @@ def check_architecture(model_dir: str, model: tf.keras.Model) -> None:
 
 
 class Checkpoints:
-  """Saves and restores everything a training needs to go on as if it had never stopped.
+  """Saves and restores everything that a training needs to resume as if it had never stopped.
 
   Attributes:
-    progress: the trackable variables saved beside model and optimizer.
+    model_dir: folder of the training.
+    progress: the position in the training, saved beside model and optimizer.
   """
 
   def __init__(self, model_dir: str, model: tf.keras.Model, progress: tf.Module, *, keep: int = 2, every_steps: int = 0,
                every_minutes: float = 5.):
+    """Prepares the checkpoint managers.
+
+    Args:
+      model_dir: folder of the training.
+      model: compiled, with the optimizer's state created.
+      progress: variables that hold the position in the training.
+      keep: number of checkpoints to keep.
+      every_steps: steps between checkpoints; 0 to use `every_minutes`.
+      every_minutes: minutes between checkpoints.
+    """
     self.model_dir = model_dir
     self.progress = progress
     self._model = model
@@ -63,12 +78,16 @@ class Checkpoints:
     checkpoint = tf.train.Checkpoint(model=model, optimizer=model.optimizer, progress=progress,
                                      random=_random_states(model), layers=layers_by_name(model))
     self._manager = tf.train.CheckpointManager(checkpoint, folder, max_to_keep=keep)
-    # All workers read what the first one wrote; the others only write aside, as tf.distribute demands.
+    # All workers restore the first worker's checkpoints. The others write theirs to a separate folder, because
+    # tf.distribute requires every worker to save.
     self._reader = self._manager if not worker_suffix() else tf.train.CheckpointManager(
         checkpoint, os.path.join(model_dir, FOLDER), max_to_keep=keep)
 
   def restore(self) -> Optional[str]:
-    """Restores the latest checkpoint and returns its path, or None if there is none.
+    """Restores the latest checkpoint.
+
+    Returns:
+      Its path, or None if there is none.
 
     Raises:
       UserError: the model has another architecture, or the files are damaged.
@@ -86,13 +105,13 @@ class Checkpoints:
     return latest
 
   def due(self, step: int) -> bool:
-    """Whether a checkpoint is to be written after global step `step` (counted from 1)."""
+    """Whether to write a checkpoint after global step `step`, counted from 1."""
     if self._every_steps:
       return step % self._every_steps == 0
     return time.monotonic() - self._saved_at >= 60. * self._every_minutes
 
   def save(self, step: int) -> None:
-    """Writes checkpoint number `step`.
+    """Writes the checkpoint of global step `step`.
 
     Raises:
       UserError: it cannot be written.
@@ -110,16 +129,16 @@ class Checkpoints:
     self._saved_at = time.monotonic()
 
   def close(self) -> None:
-    """Removes what this worker wrote aside."""
+    """Removes the separate folder that workers other than the first write."""
     if worker_suffix():
       remove(self._manager.directory)
 
 
 def restore_weights(model_dir: str, model: tf.keras.Model) -> str:
-  """Restores a trained model's weights, without the optimizer; returns the checkpoint's path.
+  """Restores the weights of a trained model without its optimizer; returns the checkpoint's path.
 
   Raises:
-    UserError: `model_dir` is missing or holds no checkpoint, or one that does not fit `model`.
+    UserError: `model_dir` is missing, holds no checkpoint, or holds one that does not fit `model`.
   """
   found = latest(model_dir)
   check_architecture(model_dir, model)
@@ -132,10 +151,10 @@ def restore_weights(model_dir: str, model: tf.keras.Model) -> str:
 
 
 def latest(model_dir: str) -> str:
-  """Path of the latest checkpoint in the folder of a training.
+  """Returns the path of the latest checkpoint in a training's folder.
 
   Raises:
-    UserError: there is no such folder, or no checkpoint in it.
+    UserError: the folder does not exist or holds no checkpoint.
   """
   if not os.path.isdir(model_dir):
     raise UserError(f'{model_dir}: no such folder; give the --model_dir of a training.')
@@ -145,31 +164,31 @@ def latest(model_dir: str) -> str:
 
 
 def has_checkpoint(model_dir: str) -> bool:
-  """Whether a training in this folder has something to go on from."""
+  """Whether a training in this folder can be resumed."""
   return tf.train.latest_checkpoint(os.path.join(model_dir, FOLDER)) is not None
 
 
 def layers_by_name(model: tf.keras.Model) -> dict[str, tf.keras.layers.Layer]:
-  """A model's layers by name, for those who take over a part: Keras itself saves them by their number only."""
+  """Returns a model's layers by name, to restore single layers elsewhere; Keras itself saves them by number."""
   return {layer.name: layer for layer in model.layers}
 
 
 def worker_suffix() -> str:
-  """Empty for the first worker (and without workers), '_worker<index>' for the others."""
+  """Returns '_worker<index>' for workers other than the first, and an empty text for the first or without workers."""
   task = json.loads(os.environ.get('TF_CONFIG') or '{}').get('task', {})
   first = not task or task.get('type') == 'chief' or (task.get('type') == 'worker' and task.get('index', 0) == 0)
   return '' if first else f'_worker{task["index"]}'
 
 
 def _random_states(model: tf.keras.Model) -> list[tf.random.Generator]:
-  """The generators of dropout and the like, which Keras 2 leaves out of checkpoints."""
+  """Returns the random generators of dropout and similar layers, which Keras 2 leaves out of checkpoints."""
   generators = (getattr(layer, '_random_generator', None) for layer in model.submodules)
   states = (getattr(generator, '_generator', None) for generator in generators)
   return [state for state in states if isinstance(state, tf.random.Generator)]
 
 
 def _remove_unfinished(folder: str) -> None:
-  """Removes what a killed or failed save left: TensorFlow writes beside and renames at the end."""
+  """Removes the temporary files of a killed or failed save from a checkpoint folder."""
   for name in os.listdir(folder) if os.path.isdir(folder) else ():
     if name.endswith('_temp') or '.tempstate' in name:
       remove(os.path.join(folder, name))

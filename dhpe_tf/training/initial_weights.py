@@ -1,4 +1,4 @@
-"""Starting a training from what another has learnt: the paper trains its 2D part first, then all (3.1, 3.3)."""
+"""Starts a training from the weights of another: the paper trains its 2D part first, then the whole (3.1, 3.3)."""
 import os
 
 import tensorflow as tf
@@ -8,20 +8,20 @@ from dhpe_tf.training import checkpoints
 
 
 def take_over(model_dir: str, model: tf.keras.Model) -> str:
-  """Sets a model's weights to those of another training where the two have the same layers.
+  """Copies the latest weights of another training into those layers of a model that both have.
 
-  Layers are the model's own, such as 'backbone' or 'mesh_regressor', and match by name; one that is missing there or
-  has other sizes keeps the weights it has.
+  Layers are the model's direct ones, such as 'backbone' or 'mesh_regressor', and match by name. A layer that the other
+  training lacks, or has in other sizes, keeps its weights.
 
   Args:
-    model_dir: folder of the other training; its latest checkpoint counts.
-    model: to be changed.
+    model_dir: folder of the other training.
+    model: the model to change.
 
   Returns:
-    What was taken over and what was not, for people.
+    A line of text that names the copied layers and the others.
 
   Raises:
-    UserError: there is no such training, or nothing of it fits.
+    UserError: there is no such training, or none of its layers fits.
   """
   latest = checkpoints.latest(model_dir)
   weighty = {name: layer for name, layer in checkpoints.layers_by_name(model).items() if layer.weights}
@@ -35,11 +35,11 @@ def take_over(model_dir: str, model: tf.keras.Model) -> str:
 
 
 def _restore(checkpoint: str, name: str, layer: tf.keras.layers.Layer) -> bool:
-  """Restores one layer as a whole or leaves it as it is; returns whether it was restored."""
+  """Restores one layer completely or leaves it unchanged; returns whether it was restored."""
   before = layer.get_weights()
   try:
     status = tf.train.Checkpoint(layers={name: layer}).restore(checkpoint)
-    # The rest of the model and the optimizer stay unread.
+    # The checkpoint also holds the optimizer and the other layers, which are not restored here.
     status.expect_partial().assert_existing_objects_matched()
     return True
   except (AssertionError, ValueError):

@@ -1,4 +1,4 @@
-"""Where a training stands: the part of its state that is neither model nor optimizer, and how it is shown."""
+"""The position in a training, saved in checkpoints, and the progress bar."""
 import math
 from typing import Any
 
@@ -7,13 +7,13 @@ from tqdm import tqdm
 
 
 class Progress(tf.Module):
-  """Position in the training; saved in every checkpoint.
+  """Position in the training, saved in every checkpoint.
 
   Attributes:
-    epoch: epochs finished.
-    step: steps done in the current epoch; together with `epoch` the position in the input.
-    best: lowest monitored value so far.
-    wait: evaluations since then.
+    epoch: number of finished epochs.
+    step: number of finished steps in the current epoch; with `epoch` it gives the position in the data.
+    best: lowest value of the monitored scalar so far.
+    wait: number of evaluations since `best`.
   """
 
   def __init__(self):
@@ -24,7 +24,7 @@ class Progress(tf.Module):
     self.wait = tf.Variable(0, trainable=False, dtype=tf.int64)
 
   def judge(self, value: float) -> None:
-    """Notes an evaluation's monitored value, smaller being better."""
+    """Updates `best` and `wait` with the monitored value of an evaluation; smaller is better."""
     better = value < float(self.best)
     if better:
       self.best.assign(value)
@@ -34,31 +34,32 @@ class Progress(tf.Module):
 class Bar:
   """A progress bar over all steps of the training, with the time left.
 
-  On a terminal it redraws itself; in a log file a line comes every half minute.
+  It redraws itself on a terminal and writes a line every half minute into a log file.
   """
 
   def __init__(self, total_steps: int, first_step: int, shown: bool = True):
+    """Starts the bar at step `first_step` of `total_steps`; hidden unless `shown`."""
     self._bar = tqdm(total=total_steps, initial=first_step, unit='step', dynamic_ncols=True, disable=not shown)
     if not self._bar.disable and not self._bar.fp.isatty():
       self._bar.mininterval = 30.
 
   def advance(self, logs: dict[str, Any]) -> None:
-    """Goes on by one step."""
+    """Advances the bar by one step and shows the step's loss."""
     self._bar.set_postfix_str(format_logs({'loss': logs['loss']}), refresh=False)
     self._bar.update()
 
   def note(self, text: str) -> None:
-    """Writes a line above the bar."""
+    """Writes a line of text above the bar."""
     if not self._bar.disable:
       self._bar.write(text)
 
   def close(self) -> None:
-    """Leaves the bar as it stands."""
+    """Stops updating the bar and leaves it visible."""
     self._bar.close()
 
 
 def format_logs(logs: dict[str, float]) -> str:
-  """'loss 0.123, val_loss 0.2, ...', without the single terms of the loss, which TensorBoard shows."""
+  """Formats scalars as 'loss 0.123, val_loss 0.2, ...', without the single terms of the loss."""
   names = [name for name in logs if name in ('loss', 'val_loss') or not name.endswith('_loss')]
   names.sort(key=lambda name: (name != 'loss', name != 'val_loss', name))
   return ', '.join(f'{name} {logs[name]:.4g}' for name in names)

@@ -1,4 +1,4 @@
-"""What a training needs to know; every field is set in gin as `train.<field>`."""
+"""Settings of a training; gin sets every field as `train.<field>`."""
 import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Optional
@@ -13,30 +13,30 @@ from dhpe_tf.training.schedules import build_optimizer
 @gin.configurable('train', module='dhpe_tf')
 @dataclasses.dataclass(frozen=True)
 class TrainSettings:
-  """Settings of a training, whatever is learnt; what is learnt says the `Experiment`.
+  """Settings of a training of any method; the `Experiment` holds task, method and data.
 
   Attributes:
-    build_optimizer: total_steps -> optimizer; unused if the method compiles the model itself.
+    build_optimizer: total_steps -> optimizer; unused if the method has compiled itself.
     epochs: passes over the data, or stretches of `steps_per_epoch`.
-    steps_per_epoch: batches in an epoch; None for all that the dataset holds.
+    steps_per_epoch: batches in an epoch; None for all batches of the dataset.
     eval_steps: batches in an evaluation; None for all; 0 for no evaluation.
     eval_every: epochs between evaluations.
     strategy: see `strategies.build_strategy`.
     tpu: name of the TPU for strategy 'tpu'.
     precision: 'float32', 'mixed_bfloat16' or 'mixed_float16'.
-    jit_compile: compile the whole step with XLA.
-    checkpoint_steps: steps between checkpoints; 0 to go by the clock.
-    checkpoint_minutes: minutes between checkpoints, for checkpoint_steps 0.
-    initial_weights: folder of another training; its latest weights start this one, layer by layer, where names and
-      sizes agree. Once this training has a checkpoint of its own it goes on from there.
-    keep_checkpoints: older ones are deleted.
+    jit_compile: whether to compile the whole step with XLA.
+    checkpoint_steps: steps between checkpoints; 0 to use `checkpoint_minutes`.
+    checkpoint_minutes: minutes between checkpoints.
+    initial_weights: folder of another training whose latest weights start this one, for layers that agree in name and
+      size. Ignored once this training has a checkpoint of its own.
+    keep_checkpoints: number of checkpoints to keep; older ones are deleted.
     log_steps: steps between points in TensorBoard.
-    callbacks: functions (model, experiment, settings, log_dir) -> tf.keras.callbacks.Callback, or None to do without;
-      its batch number is the global step.
-    patience: stop after so many evaluations without a better `monitor`; 0 for never.
-    monitor: the evaluation's scalar to be minimised.
+    callbacks: functions (model, experiment, settings, log_dir) -> tf.keras.callbacks.Callback, or None for no callback.
+      A callback's batch number is the global step.
+    patience: evaluations without a lower `monitor` after which the training stops; 0 for no limit.
+    monitor: the scalar of the evaluation to be minimised.
     seed: of initial weights, data order and augmentation.
-    allow_dead_bindings: go on although some gin settings reached nothing.
+    allow_dead_bindings: whether to continue although some gin settings have no effect.
   """
 
   build_optimizer: Callable[[int], tf.keras.optimizers.Optimizer] = build_optimizer

@@ -1,4 +1,4 @@
-"""tf.distribute strategies by name."""
+"""Builds tf.distribute strategies by name."""
 import json
 import os
 
@@ -10,19 +10,22 @@ NAMES = ('auto', 'one', 'mirrored', 'multi_worker', 'tpu')
 
 
 def build_strategy(name: str = 'auto', tpu: str = '') -> tf.distribute.Strategy:
-  """Builds the strategy under which model and optimizer live.
+  """Builds the strategy under which model and optimizer are created.
 
   Args:
-    name: 'one' device; 'mirrored' over all GPUs, or over all logical CPUs where there is no GPU; 'multi_worker' as
-      the environment variable TF_CONFIG says; 'tpu'; 'auto' chooses multi_worker if TF_CONFIG is set, mirrored if there
-      are several GPUs, and one otherwise.
+    name: 'one' device; 'mirrored' over all GPUs, or over all logical CPUs if there is no GPU; 'multi_worker' as the
+      environment variable TF_CONFIG defines it; 'tpu'; or 'auto': multi_worker if TF_CONFIG is set, mirrored if there
+      are several GPUs, one otherwise.
     tpu: name or address of the TPU; empty for the one attached to this machine.
 
+  Returns:
+    The strategy.
+
   Raises:
-    UserError: unknown name, or what it needs is not there.
+    UserError: unknown name, or the devices or workers are not available.
   """
   if name == 'auto':
-    # Asking for devices would start TensorFlow, and workers must be joined before that.
+    # TF_CONFIG is read first: listing devices starts TensorFlow, and workers must be joined before that.
     name = 'multi_worker' if os.environ.get('TF_CONFIG') else 'mirrored' if _several_gpus() else 'one'
   if name == 'one':
     return tf.distribute.get_strategy()
@@ -37,10 +40,12 @@ def build_strategy(name: str = 'auto', tpu: str = '') -> tf.distribute.Strategy:
 
 
 def _several_gpus() -> bool:
+  """Whether TensorFlow sees more than one GPU."""
   return len(tf.config.list_logical_devices('GPU')) > 1
 
 
 def _multi_worker_strategy() -> tf.distribute.Strategy:
+  """Joins the workers of TF_CONFIG; raises a UserError if it is missing or wrong, or a worker cannot be joined."""
   example = '{"cluster": {"worker": ["host1:2222", "host2:2222"]}, "task": {"type": "worker", "index": 0}}'
   text = os.environ.get('TF_CONFIG')
   if not text:
@@ -60,6 +65,7 @@ def _multi_worker_strategy() -> tf.distribute.Strategy:
 
 
 def _tpu_strategy(tpu: str) -> tf.distribute.Strategy:
+  """Connects to a TPU; raises a UserError if there is none."""
   try:
     resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu or 'local')
     tf.config.experimental_connect_to_cluster(resolver)

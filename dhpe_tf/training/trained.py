@@ -1,4 +1,4 @@
-"""Taking up a trained method from its model_dir, for evaluation, export and prediction."""
+"""Loads a trained method from its model_dir, for evaluation, export and prediction."""
 from collections.abc import Iterable
 
 from dhpe_tf import experiment
@@ -11,7 +11,10 @@ def load_trained(model_dir: str, gin_params: Iterable[str] = ()) -> tuple[experi
 
   Args:
     model_dir: folder of a training.
-    gin_params: settings changed against the training.
+    gin_params: bindings that override the saved ones.
+
+  Returns:
+    The experiment and its method.
 
   Raises:
     UserError: there is no training, or its files do not fit together.

@@ -1,4 +1,4 @@
-"""The training loop: any Keras model with a `train_step`, under any strategy, killed and taken up at any point."""
+"""The training loop: trains any Keras model with a `train_step`, under any strategy, and resumes after any stop."""
 import json
 import math
 import os
@@ -24,23 +24,23 @@ LOGS = 'logs'
 
 
 class Trainer:
-  """Trains the method of an experiment as `settings` say and keeps all of it in `model_dir`.
+  """Trains the method of an experiment and keeps everything in `model_dir`.
 
-  The data are a function of (seed, epoch) and the position in them is part of every checkpoint, so a training that was
-  killed and started again ends with the weights that an unbroken one ends with.
+  The data are a function of (seed, epoch), and every checkpoint holds the position in them: a training that was killed
+  and resumed ends with the same weights as an uninterrupted one.
 
   Attributes:
     model: the model in training.
   """
 
   def __init__(self, experiment: Experiment, settings: TrainSettings, model_dir: str, show_progress: bool = True):
-    """Builds model and optimizer and takes up the latest checkpoint in `model_dir`.
+    """Builds model and optimizer and restores the latest checkpoint in `model_dir`, if there is one.
 
     Args:
-      experiment: what is learnt from what.
-      settings: how.
-      model_dir: the training's folder.
-      show_progress: show a bar.
+      experiment: task, method and data.
+      settings: of the training.
+      model_dir: folder of the training.
+      show_progress: whether to show a bar.
 
     Raises:
       UserError: unknown settings, a method that learns nothing, or a `model_dir` of another architecture.
@@ -49,17 +49,17 @@ class Trainer:
     self._settings = settings
     self._model_dir = model_dir
     self._stop = False
-    # First of all: workers must be joined before TensorFlow has run anything.
+    # Comes first: workers must be joined before TensorFlow has run anything.
     self._strategy = build_strategy(settings.strategy, settings.tpu)
     tf.keras.utils.set_random_seed(settings.seed)
-    # Random layers then keep their state in variables, which checkpoints hold.
+    # Makes random layers keep their state in variables, which checkpoints save.
     tf.keras.backend.experimental.enable_tf_random_generator()
     tf.keras.mixed_precision.set_global_policy(settings.precision)
     with self._strategy.scope():
       self.model = _build(experiment)
     self._steps_per_epoch = _count_steps(experiment, settings)
     self._total_steps = settings.epochs * self._steps_per_epoch
-    # Before the optimizer is built, which may take copies of the weights.
+    # Before the optimizer is built, because it may copy the weights.
     self._origin = self._take_over_weights()
     with self._strategy.scope():
       if getattr(self.model, 'optimizer', None) is None:
@@ -70,12 +70,12 @@ class Trainer:
     several = 'MultiWorker' in type(self._strategy).__name__
     self._checkpoints = Checkpoints(
         model_dir, self.model, self._progress, keep=settings.keep_checkpoints,
-        # Workers must save together, which their clocks do not allow.
+        # Workers must save at the same step, so their clocks cannot decide.
         every_steps=settings.checkpoint_steps or (self._steps_per_epoch if several else 0),
         every_minutes=settings.checkpoint_minutes)
     self._restored = self._checkpoints.restore()
     if self._restored:
-      # Checkpoints are written with the averaged weights in the model's place.
+      # Checkpoints hold the averaged weights in the model's variables.
       self._averages.swap()
     self._eval_data = None if settings.eval_steps == 0 else self._distribute_eval()
     self._train_function = self._compile(self.model.train_step)
@@ -84,17 +84,17 @@ class Trainer:
     self._callbacks = self._build_callbacks()
 
   def stop(self) -> None:
-    """Asks the training to end after the current step, with a checkpoint; may be called from a signal handler."""
+    """Requests that the training end after the current step, with a checkpoint; safe in a signal handler."""
     self._stop = True
 
   def run(self, after_first_step: Optional[Callable[[], None]] = None) -> dict[str, float]:
-    """Trains to the end, or until `stop` is called.
+    """Trains to the configured end, or until `stop` is called.
 
     Args:
-      after_first_step: called once, when everything the settings ask for has been built and used.
+      after_first_step: called once after the first step, when everything that the settings ask for has been used.
 
     Returns:
-      The scalars of the last epoch, those of its evaluation with the prefix 'val_'.
+      The scalars of the last epoch; those of its evaluation have the prefix 'val_'.
 
     Raises:
       UserError: the loss is not a number, the data end early, or a file cannot be written.
@@ -119,15 +119,16 @@ class Trainer:
     return logs
 
   def _take_over_weights(self) -> str:
-    """Starts from another training's weights if that is asked for and there is nothing to go on from."""
+    """Copies the weights of `initial_weights` unless there is a checkpoint; returns a text about it or ''."""
     if not self._settings.initial_weights or has_checkpoint(self._model_dir):
       return ''
     return initial_weights.take_over(self._settings.initial_weights, self.model)
 
   def _run_epoch(self, after_first_step: Optional[Callable[[], None]]) -> dict[str, float]:
+    """Trains to the end of the epoch or until a stop; returns the scalars of the last step and of the evaluation."""
     epoch = int(self._progress.epoch)
     self.model.reset_metrics()
-    # A method may train otherwise from some epoch on.
+    # The method's train_step may change at this epoch.
     if hasattr(self.model, 'begin_epoch') and self.model.begin_epoch(epoch):
       self._train_function = self._compile(self.model.train_step)
     self._callbacks.on_epoch_begin(epoch)
@@ -150,6 +151,7 @@ class Trainer:
     return self._end_epoch(epoch, logs)
 
   def _end_epoch(self, epoch: int, logs: dict[str, float]) -> dict[str, float]:
+    """Evaluates if it is time, advances the epoch and reports it; returns the scalars with those of the evaluation."""
     if self._eval_data is not None and ((epoch + 1) % self._settings.eval_every == 0
                                         or epoch + 1 == self._settings.epochs):
       with self._averages.in_use():
@@ -161,7 +163,7 @@ class Trainer:
     return logs
 
   def _batches(self, epoch: int) -> Iterator[Any]:
-    """Yields what is left of the epoch's global batches, spread over the replicas."""
+    """Yields the remaining global batches of the epoch, distributed over the replicas."""
     done = int(self._progress.step)
     count = self._steps_per_epoch - done
     if not count:
@@ -176,10 +178,12 @@ class Trainer:
                     'lower train.steps_per_epoch or make more records.')
 
   def _save(self, step: int) -> None:
+    """Saves a checkpoint with the averaged weights in the model."""
     with self._averages.in_use():
       self._checkpoints.save(step)
 
   def _evaluate(self) -> dict[str, float]:
+    """Evaluates on the held-out batches; returns the scalars with the prefix 'val_'."""
     self._callbacks.on_test_begin()
     self.model.reset_metrics()
     logs = {}
@@ -195,12 +199,13 @@ class Trainer:
     return {f'val_{name}': value for name, value in logs.items()}
 
   def _report_step(self, step: int, batch: Any, logs: dict[str, float]) -> None:
+    """Passes a step's scalars and its number of images to callbacks and bar."""
     parts = self._strategy.experimental_local_results(tf.nest.flatten(batch)[0])
     self._callbacks.on_train_batch_end(step, {**logs, 'images': sum(part.shape[0] for part in parts)})
     self._bar.advance(logs)
 
   def _stop_at_nan(self, step: int, batch: Any, before: Any) -> None:
-    """Saves the batch whose loss is not a number, and the one before, which may have spoilt the weights."""
+    """Saves the batch with a non-finite loss and the one before, whose step may be the cause; raises a UserError."""
     path = os.path.join(self._model_dir, f'nan_batch_step_{step}.npz')
     arrays = {**self._to_arrays('batch', batch), **({} if before is None else self._to_arrays('before', before))}
     with atomic_path(path) as temporary:
@@ -209,16 +214,18 @@ class Trainer:
                     'Look at their labels, lower the learning rate, or set build_optimizer.clip_norm.')
 
   def _to_arrays(self, prefix: str, batch: Any) -> dict[str, np.ndarray]:
+    """Converts a distributed batch to NumPy arrays by name, each name with `prefix`."""
     items = batch.items() if isinstance(batch, dict) else enumerate(tf.nest.flatten(batch))
     return {f'{prefix}/{name}': _storable(np.concatenate(
         [part.numpy() for part in self._strategy.experimental_local_results(value)])) for name, value in items}
 
   def _mark_final(self, logs: dict[str, float]) -> None:
+    """Writes the file `final` with step, epochs and scalars."""
     with atomic_path(os.path.join(self._model_dir, FINAL)) as path, open(path, 'w', encoding='utf-8') as file:
       json.dump({'step': self._global_step(), 'epochs': int(self._progress.epoch), **logs}, file, indent=2)
 
   def _compile(self, step: Callable) -> Callable:
-    """Makes `step` run on all replicas, its scalars averaged over them."""
+    """Returns `step` as a function of a distributed batch; its scalars are averaged over the replicas."""
     inner = tf.function(step, jit_compile=True) if self._settings.jit_compile else step
 
     @tf.function
@@ -228,20 +235,23 @@ class Trainer:
     return function
 
   def _distribute(self, dataset: tf.data.Dataset) -> Any:
+    """Distributes a dataset over the replicas, each batch split among them."""
     return self._strategy.experimental_distribute_dataset(by_batch(dataset))
 
   def _distribute_eval(self) -> Any:
+    """Distributes the held-out batches; under several replicas, batches smaller than the first are left out."""
     dataset = self._experiment.eval_data()
     if self._settings.eval_steps:
       dataset = dataset.take(self._settings.eval_steps)
     if self._strategy.num_replicas_in_sync > 1:
-      # A smaller last batch could leave a replica without any image.
+      # A smaller last batch could leave a replica without images.
       size = next((tf.nest.flatten(batch)[0].shape[0] for batch in dataset), 0)
       dataset = dataset.filter(lambda batch: tf.equal(tf.shape(tf.nest.flatten(batch)[0])[0], size))
     return self._distribute(dataset)
 
   def _build_callbacks(self) -> tf.keras.callbacks.CallbackList:
-    # A curve of its own for each worker: two writers of one would show each point twice.
+    """Builds the scalars' callback and those of the settings."""
+    # Each worker writes its own curve; two writers of one curve would show each point twice.
     log_dir = os.path.join(self._model_dir, LOGS) + worker_suffix()
     callbacks = [Scalars(log_dir, self._settings.log_steps)]
     built = [build(self.model, self._experiment, self._settings, log_dir) for build in self._settings.callbacks]
@@ -249,14 +259,16 @@ class Trainer:
     return tf.keras.callbacks.CallbackList(callbacks, add_history=False, model=self.model)
 
   def _global_step(self) -> int:
+    """Number of finished steps since the start of the training."""
     return int(self._progress.epoch) * self._steps_per_epoch + int(self._progress.step)
 
   def _out_of_patience(self) -> bool:
+    """Whether too many evaluations have passed without a better value."""
     return 0 < self._settings.patience <= int(self._progress.wait)
 
 
 def _build(experiment: Experiment) -> tf.keras.Model:
-  """The method of an experiment, which must be one that learns."""
+  """Builds the method of an experiment; raises a UserError if it has nothing to train."""
   built = experiment.build_method()
   if not isinstance(built, tf.keras.Model):
     raise UserError(f'{type(built).__name__} has nothing to train; evaluate it by python -m dhpe_tf.evaluate '
@@ -265,6 +277,7 @@ def _build(experiment: Experiment) -> tf.keras.Model:
 
 
 def _count_steps(experiment: Experiment, settings: TrainSettings) -> int:
+  """Returns the steps of an epoch from the settings or the dataset; raises a UserError if neither gives them."""
   if settings.steps_per_epoch:
     return settings.steps_per_epoch
   count = int(experiment.train_data(settings.seed, 0).cardinality())
@@ -274,12 +287,12 @@ def _count_steps(experiment: Experiment, settings: TrainSettings) -> int:
 
 
 def _without_strings(batch: Any) -> Any:
-  """A dict batch without its strings (names, for people), which accelerators cannot hold."""
+  """Drops string tensors from a dict batch; accelerators cannot hold them."""
   if not isinstance(batch, dict):
     return batch
   return {name: value for name, value in batch.items() if value.dtype != tf.string}
 
 
 def _storable(array: np.ndarray) -> np.ndarray:
-  """Strings as fixed-length bytes, so that the file can be read without pickle."""
+  """Converts strings to fixed-length bytes, so that the .npz file can be read without pickle."""
   return array.astype(np.bytes_) if array.dtype == object else array

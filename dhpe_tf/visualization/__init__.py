@@ -1,1 +1,1 @@
-"""Pictures and mesh files."""
+"""Plots, pictures of results, and mesh files."""

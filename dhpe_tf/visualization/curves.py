@@ -1,4 +1,4 @@
-"""Plots of measurements."""
+"""Plots of curves and of lines with bands."""
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Optional
 
@@ -6,11 +6,17 @@ import numpy as np
 
 from dhpe_tf.files import PathLike, atomic_path
 
-_NAME_HEIGHT = 0.023  # of a level's name, in shares of keypoints
+_NAME_HEIGHT = 0.023  # height of a level's name, in units of the y axis
 
 
 class Line(NamedTuple):
-  """A line to plot: x `[N]`, y `[N]`, and half the height of a band about it `[N]`, or None."""
+  """A line to plot.
+
+  Attributes:
+    x: `[N]`.
+    y: `[N]`.
+    spread: `[N]` half the height of a band around the line, or None.
+  """
 
   x: np.ndarray
   y: np.ndarray
@@ -18,7 +24,13 @@ class Line(NamedTuple):
 
 
 class Axes(NamedTuple):
-  """What curves are drawn over: x `[T]`, its label, and the label of their heights in 0..1."""
+  """The axes of a plot of curves.
+
+  Attributes:
+    x: `[T]` positions at which the curves are given.
+    x_label: label of the x axis, with the unit.
+    y_label: label of the y axis, which runs from 0 to 1.
+  """
 
   x: np.ndarray
   x_label: str
@@ -28,16 +40,16 @@ class Axes(NamedTuple):
 def plot_curves(path: PathLike, axes: Axes, curves: Mapping[str, np.ndarray], title: str = '',
                 levels: Optional[Mapping[str, float]] = None,
                 levels_range: Optional[tuple[float, float]] = None) -> None:
-  """Plots curves such as the share of keypoints within a distance against the distance.
+  """Plots curves to a file, for example the share of keypoints within a distance against the distance.
 
   Args:
     path: PNG file.
-    axes: what they are drawn over.
-    curves: by name, each [T] in 0..1; names that end alike after the last ', ' share a color.
+    axes: of the plot.
+    curves: by name, each [T] in 0..1; curves whose names share the part after the last ', ' share a color.
     title: of the plot.
-    levels: mean heights of other curves over a range, by name, drawn as thin lines: of curves that are
-      known by the area under them alone.
-    levels_range: the range.
+    levels: mean heights by name, drawn as thin lines over `levels_range`; for published curves of which only the area
+      is known.
+    levels_range: range of x that the levels cover, or None for no levels.
 
   Raises:
     UserError: the file cannot be written.
@@ -48,7 +60,7 @@ def plot_curves(path: PathLike, axes: Axes, curves: Mapping[str, np.ndarray], ti
 
 
 def draw_curves(axes: Axes, curves: Mapping[str, np.ndarray], title: str = '') -> np.ndarray:
-  """The plot of `plot_curves` as a picture, uint8 [H, W, 3]."""
+  """Draws the plot of `plot_curves` as a picture, uint8 [H, W, 3]."""
   from matplotlib.backends.backend_agg import FigureCanvasAgg
 
   canvas = FigureCanvasAgg(_curves_figure(axes, curves, title, {}, None))
@@ -58,10 +70,10 @@ def draw_curves(axes: Axes, curves: Mapping[str, np.ndarray], title: str = '') -
 
 def _curves_figure(axes: Axes, curves: Mapping[str, np.ndarray], title: str, levels: Mapping[str, float],
                    levels_range: Optional[tuple[float, float]]) -> Any:
-  """The figure of `plot_curves`."""
+  """Builds the matplotlib figure of `plot_curves`."""
   from matplotlib.figure import Figure
 
-  # Figure without pyplot: no window system and no global state.
+  # A Figure without pyplot needs no window system and keeps no global state.
   figure = Figure(figsize=(6.4, 5.2), dpi=130, layout='constrained')
   plot = figure.add_subplot()
   kinds = list(dict.fromkeys(name.rpartition(', ')[2] for name in curves))
@@ -79,7 +91,7 @@ def _curves_figure(axes: Axes, curves: Mapping[str, np.ndarray], title: str, lev
 
 
 def _draw_levels(plot: Any, levels: Mapping[str, float], span: tuple[float, float]) -> None:
-  """Thin lines over a range, named on their left, the names from top to bottom without overlap."""
+  """Draws thin lines over the range `span`, with their names on the left, from top to bottom without overlap."""
   below = np.inf
   for name, height in sorted(levels.items(), key=lambda entry: -entry[1]):
     below = min(height, 1 - _NAME_HEIGHT / 2, below - _NAME_HEIGHT)
@@ -88,13 +100,13 @@ def _draw_levels(plot: Any, levels: Mapping[str, float], span: tuple[float, floa
 
 
 def plot_lines(path: PathLike, panels: Mapping[str, Mapping[str, Line]], x_label: str, columns: int = 3) -> None:
-  """Plots panels side by side with one legend; a line keeps its color in all of them.
+  """Plots panels side by side with one legend; a line keeps its color in all panels.
 
   Args:
     path: PNG file.
-    panels: by title, each its lines by name.
-    x_label: of all panels.
-    columns: of the legend.
+    panels: title -> lines by name.
+    x_label: label of the x axis of all panels.
+    columns: columns of the legend.
 
   Raises:
     UserError: the file cannot be written.

@@ -1,8 +1,8 @@
 """Hands as glTF 2.0: a skinned mesh with its skeleton, posed or animated, in one binary file (.glb).
 
 Any viewer or engine that reads glTF can bend the fingers further: the file holds the rest mesh, the joints as a tree of
-nodes, and the skinning weights. Pose-dependent shapes of a model have no place in the format; those of the first pose
-are baked into the rest mesh, so that the first pose is exact.
+nodes, and the skinning weights. glTF has no pose-dependent shapes; those of the first pose are baked into the rest
+mesh, so the first pose is exact and later ones are approximate.
 """
 import json
 import struct
@@ -29,16 +29,17 @@ def write_gltf(path: PathLike, hand_model: HandModel, poses: Optional[np.ndarray
                colors: Optional[np.ndarray] = None, fps: float = 30.0) -> None:
   """Writes a hand with skin and joints as a binary glTF file.
 
-  A vertex keeps its four strongest influences, which every viewer supports.
+  Each vertex keeps its four strongest influences, the number that every viewer supports.
 
   Args:
     path: the file, .glb.
     hand_model: the hand.
-    poses: [45] or [T, 45] axis-angle about the flat hand; the first is shown, several make an animation. None: flat.
-    shape: [10]; None: the mean shape.
-    camera: [8] = quaternion (w, x, y, z), scale, translation, as ManoLayer takes it, in camera axes; glTF's y up and
-      z toward the viewer come of half a turn about x. None: upright, at the origin, in metres.
-    colors: [V, 3] red, green, blue of each vertex, 0 to 1, or None.
+    poses: [45] or [T, 45] axis-angle about the flat hand, radians. The first is shown; several make an animation. None
+      for the flat hand.
+    shape: [10]; None for the mean shape.
+    camera: [8] = quaternion (w, x, y, z), scale, translation, as ManoLayer takes it, in camera axes. A half turn about
+      x leads to glTF's axes (y up, z toward the viewer). None for upright, at the origin, in metres.
+    colors: [V, 3] red, green, blue of each vertex, 0..1, or None.
     fps: poses a second of the animation.
 
   Raises:
@@ -64,7 +65,7 @@ def write_gltf(path: PathLike, hand_model: HandModel, poses: Optional[np.ndarray
 
 
 class _Buffer:
-  """The binary part: arrays one after the other, each with its view and its accessor."""
+  """The binary part of the file: arrays one after another, each with its buffer view and accessor."""
 
   def __init__(self):
     self.views: list[dict] = []
@@ -72,7 +73,12 @@ class _Buffer:
     self.data = b''
 
   def add(self, array: np.ndarray, bounds: bool = False) -> int:
-    """Appends an array and returns the number of its accessor."""
+    """Appends an array and returns the number of its accessor.
+
+    Args:
+      array: [N], [N, 3], [N, 4] or [N, 4, 4].
+      bounds: whether the accessor states the least and greatest values.
+    """
     array = np.ascontiguousarray(array)
     accessor = {'bufferView': len(self.views), 'componentType': _TYPES[array.dtype.str[1:]], 'count': len(array),
                 'type': _SHAPES[array.shape[1:]]}
@@ -81,20 +87,28 @@ class _Buffer:
       accessor.update(min=flat.min(0).tolist(), max=flat.max(0).tolist())
     self.views.append({'buffer': 0, 'byteOffset': len(self.data), 'byteLength': array.nbytes})
     self.accessors.append(accessor)
-    # Views begin at multiples of four bytes, the largest component.
+    # Views begin at multiples of four bytes, the size of the largest component type.
     self.data += array.tobytes() + b'\0' * (-array.nbytes % 4)
     return len(self.accessors) - 1
 
 
 def _rest(model: HandModel, pose: np.ndarray, shape: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-  """Rest vertices with shape and the pose's correctives, and rest joints."""
+  """Returns rest vertices [V, 3], with shape and the pose's correctives, and rest joints [16, 3], in metres."""
+  # Vertices T_mean + B_S(shape) + B_P(pose) and joints J (T_mean + B_S(shape)), as MANO defines them.
   shaped = model.v_template + model.shapedirs @ shape
   features = rotations.rotation_offsets(tf.constant(pose.reshape(15, 3), tf.float64)).numpy().reshape(NUM_FEATURES)
   return shaped + model.posedirs @ features, model.joint_regressor @ shaped
 
 
 def _nodes(model: HandModel, joints: np.ndarray, turns: np.ndarray, camera: np.ndarray) -> list[dict]:
-  """Node 0 carries the camera, 1 to 16 are the joints, 17 is the mesh."""
+  """Returns the nodes: 0 carries the camera, 1 to 16 are the joints, 17 is the mesh.
+
+  Args:
+    model: the hand.
+    joints: [16, 3] rest joints, metres.
+    turns: [15, 4] quaternions (w, x, y, z) of the finger joints.
+    camera: [8], see `write_gltf`.
+  """
   half_turn = np.array([0.0, 1, 0, 0])
   turn = rotations.quaternion_multiply(half_turn, camera[:4] / np.linalg.norm(camera[:4])).numpy()
   nodes = [{'name': f'{model.side} hand', 'children': [1], 'rotation': _xyzw(turn), 'scale': [float(camera[4])] * 3,
@@ -112,15 +126,16 @@ def _nodes(model: HandModel, joints: np.ndarray, turns: np.ndarray, camera: np.n
 
 
 def _xyzw(quaternion: np.ndarray) -> list:
-  """A quaternion in glTF's order."""
+  """Reorders a quaternion (w, x, y, z) to glTF's (x, y, z, w)."""
   return [float(x) for x in quaternion[[1, 2, 3, 0]]]
 
 
 def _mesh(buffer: _Buffer, model: HandModel, vertices: np.ndarray, colors: Optional[np.ndarray]) -> dict:
+  """Returns the mesh with positions, normals, joints, weights and, if given, colors of its vertices."""
   strongest = np.argsort(-model.weights, axis=1)[:, :4]
   weights = np.take_along_axis(model.weights, strongest, axis=1).astype(np.float32)
   weights /= weights.sum(1, keepdims=True)
-  # The format wants joint 0 where there is no influence.
+  # glTF requires joint 0 where the weight is 0.
   strongest[weights == 0] = 0
   normals = meshes.vertex_normals(vertices[None], model.closed_faces)[0].numpy()
   attributes = {'POSITION': buffer.add(vertices.astype('<f4'), bounds=True),
@@ -133,17 +148,23 @@ def _mesh(buffer: _Buffer, model: HandModel, vertices: np.ndarray, colors: Optio
 
 
 def _inverse_bind(joints: np.ndarray) -> np.ndarray:
-  """Rest joints to the origin, [16, 4, 4], columns first as glTF wants them."""
+  """Matrices [16, 4, 4] that move each rest joint to the origin; stored by columns, as glTF requires."""
   matrices = np.tile(np.eye(4), [16, 1, 1])
   matrices[:, 3, :3] = -joints
   return matrices.astype('<f4')
 
 
 def _animation(buffer: _Buffer, turns: np.ndarray, fps: float) -> dict:
-  """One rotation channel for each finger joint; `turns` [T, 15, 4]."""
+  """Returns an animation with a rotation channel for each finger joint.
+
+  Args:
+    buffer: receives times and rotations.
+    turns: [T, 15, 4] quaternions (w, x, y, z).
+    fps: poses a second.
+  """
   turns = turns.copy()
   for t in range(1, len(turns)):
-    # q and -q are one rotation; the nearer of the two keeps the interpolation short.
+    # q and -q are the same rotation; choosing the one nearer to the last frame keeps the interpolation short.
     turns[t] *= np.where(np.sum(turns[t] * turns[t - 1], axis=-1, keepdims=True) < 0, -1, 1)
   times = buffer.add((np.arange(len(turns)) / fps).astype('<f4'), bounds=True)
   samplers = [{'input': times, 'output': buffer.add(turns[:, k, [1, 2, 3, 0]].astype('<f4'))} for k in range(15)]
@@ -152,6 +173,7 @@ def _animation(buffer: _Buffer, turns: np.ndarray, fps: float) -> dict:
 
 
 def _write(path: PathLike, document: dict[str, Any], buffer: _Buffer) -> None:
+  """Writes header, JSON chunk and binary chunk of the .glb file."""
   document.update(buffers=[{'byteLength': len(buffer.data)}], bufferViews=buffer.views, accessors=buffer.accessors)
   text = json.dumps(document, separators=(',', ':')).encode()
   text += b' ' * (-len(text) % 4)

@@ -1,4 +1,4 @@
-"""Sheets of many hands: to look at a hand model's shapes, poses and skins."""
+"""Pictures of many hands, to inspect the shapes, poses and skins of a hand model."""
 import numpy as np
 import tensorflow as tf
 
@@ -10,20 +10,20 @@ from dhpe_tf.rendering import crop_view, render, shading, texture
 from dhpe_tf.visualization import overlay, pictures
 
 _HALF_TURN = (0.0, 0.0, 1.0, 0.0)  # about y: from the back of the hand to the palm
-# Crop units a metre: a large hand just fits its tile.
+# Crop units per metre; a large hand just fits its tile.
 _SCALE = 8.0
 
 
 def draw_hands(model: HandModel, poses: np.ndarray, shapes: np.ndarray, seed: int = 0, tile: int = 160,
                columns: int = 5) -> np.ndarray:
-  """Draws hands in rows, each upright from the back and from the palm, all at one scale, each with a skin of its own.
+  """Draws hands in rows, each upright from the back and from the palm, at one scale and with a skin of its own.
 
   Args:
     model: the hand.
-    poses: [N, 45] axis-angle about the flat hand.
+    poses: [N, 45] axis-angle about the flat hand, radians.
     shapes: [N, 10].
     seed: of the skins.
-    tile: side of one view in pixels.
+    tile: side of one view, px.
     columns: hands in a row.
 
   Returns:

@@ -1,4 +1,4 @@
-"""Writing meshes as files that other programs open."""
+"""Writing meshes as OBJ and PLY files."""
 import os
 from typing import Optional, Union
 
@@ -13,17 +13,17 @@ PathLike = Union[str, 'os.PathLike[str]']
 def write_obj(path: PathLike, vertices_m: np.ndarray, faces: np.ndarray, comment: str = '') -> None:
   """Writes a Wavefront OBJ file.
 
-  Camera axes (y down, z forward) become those of mesh viewers (y up, z toward the viewer) by half a turn about x, so
-  the hand stands upright there; a comment in the file says so.
+  Camera axes (y down, z forward) become the axes of mesh viewers (y up, z toward the viewer) by a half turn about x,
+  (x, y, z) -> (x, -y, -z), so that the hand stands upright there. A comment in the file says so.
 
   Args:
     path: the file.
     vertices_m: [V, 3] metres, camera axes.
     faces: [F, 3] vertex numbers from 0, counter-clockwise seen from outside.
-    comment: a line for the head of the file.
+    comment: text for the head of the file.
 
   Raises:
-    UserError: vertices that are not finite, faces out of range, or the file cannot be written.
+    UserError: vertices are not finite, faces are out of range, or the file cannot be written.
   """
   vertices_m, faces = np.asarray(vertices_m), np.asarray(faces)
   _check(path, vertices_m, faces)
@@ -43,11 +43,11 @@ def write_ply(path: PathLike, vertices_m: np.ndarray, faces: np.ndarray, colors:
     path: the file.
     vertices_m: [V, 3] metres, camera axes.
     faces: [F, 3] vertex numbers from 0, counter-clockwise seen from outside.
-    colors: [V, 3] red, green, blue of each vertex, 0 to 1, or None.
-    comment: a line for the head of the file.
+    colors: [V, 3] red, green, blue of each vertex, 0..1, or None.
+    comment: text for the head of the file.
 
   Raises:
-    UserError: vertices that are not finite, faces out of range, or the file cannot be written.
+    UserError: vertices are not finite, faces are out of range, or the file cannot be written.
   """
   vertices_m, faces = np.asarray(vertices_m), np.asarray(faces)
   _check(path, vertices_m, faces)
@@ -70,6 +70,7 @@ def write_ply(path: PathLike, vertices_m: np.ndarray, faces: np.ndarray, colors:
 
 
 def _check(path: PathLike, vertices: np.ndarray, faces: np.ndarray) -> None:
+  """Raises a UserError if vertices are not finite or faces name vertices that do not exist."""
   if not np.isfinite(vertices).all():
     raise UserError(f'{path}: the mesh holds numbers that are not finite; the model that made it is damaged.')
   if faces.size and not 0 <= faces.min() <= faces.max() < len(vertices):

@@ -1,4 +1,4 @@
-"""Pictures of results: the mesh laid over a photograph, the skeleton, the mesh from the side."""
+"""Pictures of results: the mesh over a photograph, the skeleton, and the mesh from the side."""
 from typing import Optional
 
 import numpy as np
@@ -12,13 +12,13 @@ from dhpe_tf.visualization.pictures import to_bytes
 FINGER_COLORS = ((230, 60, 60), (240, 170, 30), (70, 190, 70), (50, 150, 240), (170, 90, 230))
 MESH_COLOR = (0.22, 0.46, 0.7)  # linear reflectance
 BACKGROUND = 0.94
-# Edges are drawn at this multiple of the size and averaged down.
+# Pictures are drawn at this multiple of their size and averaged down, for smooth edges.
 _SUPERSAMPLING = 3
 PANEL_PX = 224  # side of a panel where there is no picture
 
 
 def draw_mesh(image: np.ndarray, vertices_crop: np.ndarray, faces: np.ndarray, opacity: float = 0.85) -> np.ndarray:
-  """Lays a shaded mesh over a crop.
+  """Draws a shaded mesh over a crop.
 
   Args:
     image: [S, S, 3] in 0..1.
@@ -39,7 +39,7 @@ def draw_mesh(image: np.ndarray, vertices_crop: np.ndarray, faces: np.ndarray, o
 
 
 def draw_skeleton(image: np.ndarray, joints_crop: np.ndarray, valid: Optional[np.ndarray] = None) -> np.ndarray:
-  """Draws the 21 keypoints and the bones between them, a colour a finger.
+  """Draws the 21 keypoints and the bones between them, one colour for each finger.
 
   Args:
     image: [S, S, 3] in 0..1.
@@ -70,13 +70,13 @@ def draw_skeleton(image: np.ndarray, joints_crop: np.ndarray, valid: Optional[np
 
 
 def draw_turned(vertices_crop: np.ndarray, faces: np.ndarray, size: int, angle: float = np.pi / 2) -> np.ndarray:
-  """Draws the mesh alone, turned about the vertical axis and filling the picture.
+  """Draws the mesh alone, turned about the vertical axis and scaled to the picture.
 
   Args:
     vertices_crop: [V, 3] in crop space.
     faces: [F, 3].
-    size: side of the picture in pixels.
-    angle: radians.
+    size: side of the picture, px.
+    angle: of the turn, radians.
 
   Returns:
     [size, size, 3] float32 in 0..1.
@@ -90,12 +90,12 @@ def draw_turned(vertices_crop: np.ndarray, faces: np.ndarray, size: int, angle: 
 
 def draw_panels(image: np.ndarray, vertices_crop: Optional[np.ndarray], joints_crop: np.ndarray,
                 faces: np.ndarray) -> np.ndarray:
-  """Four pictures side by side: the crop, with the mesh, with the skeleton, and the mesh turned by 90 degrees.
+  """Draws four panels side by side: the crop, with the mesh, with the skeleton, and the mesh turned by 90 degrees.
 
   Args:
     image: [S, S, 3] in 0..1.
-    vertices_crop: [V, 3]; None draws the crop and the skeleton only.
-    joints_crop: [21, 2].
+    vertices_crop: [V, 3] in crop space; None for the crop and the skeleton only.
+    joints_crop: [21, 2] in crop space.
     faces: [F, 3].
 
   Returns:
@@ -109,11 +109,11 @@ def draw_panels(image: np.ndarray, vertices_crop: Optional[np.ndarray], joints_c
 
 
 def draw_labels(image: np.ndarray, joints_crop: np.ndarray, valid: np.ndarray, mask: np.ndarray) -> np.ndarray:
-  """A crop with its labels: the skeleton, and the outline of the mask in white.
+  """Draws labels over a crop: the skeleton, and the outline of the mask in white.
 
   Args:
     image: [S, S, 3] in 0..1.
-    joints_crop: [21, 2].
+    joints_crop: [21, 2] in crop space.
     valid: [21], 0 where a joint has no label.
     mask: [S, S] in 0..1.
 
@@ -126,10 +126,11 @@ def draw_labels(image: np.ndarray, joints_crop: np.ndarray, valid: np.ndarray, m
 
 
 def blank(size: int) -> np.ndarray:
-  """An empty picture [size, size, 3], for results without one."""
+  """An empty picture [size, size, 3] in 0..1, for results without a photograph."""
   return np.full([size, size, 3], BACKGROUND, np.float32)
 
 
 def _dot(pen: ImageDraw.ImageDraw, center: np.ndarray, radius: float, color: tuple[int, int, int]) -> None:
+  """Draws a filled circle."""
   x, y = center
   pen.ellipse([x - radius, y - radius, x + radius, y + radius], fill=color)

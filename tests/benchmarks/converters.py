@@ -1,10 +1,10 @@
-"""Records a second of the RHD converter, masks included, on pictures of RHD's size; the target is 300 on 2 cores.
+"""Measures the RHD converter in records a second, masks included, at RHD's picture size; target: 300 on 2 cores.
 
   python -m tests.benchmarks.converters --pictures=2000 --workers=2
 
-The pictures are made up: noise that takes more bytes than a rendered picture of RHD, and masks of drawn hands. Time
-runs from the first file read to the last shard written. Processor time is steady on a busy machine: so many records a
-second and core there are to be had on one that is not.
+The pictures are noise that takes more bytes than RHD's rendered pictures, and the masks are drawn hands. The clock runs
+from the first file read to the last shard written. Processor time is the steadier number on a busy machine; it gives
+the rate of one core on an idle machine.
 """
 import os
 import pickle
@@ -27,7 +27,7 @@ _DRAWN = 10
 
 
 def main(argv: list[str]) -> None:
-  """Measures."""
+  """Converts generated pictures with one process and with --workers, and prints the rates."""
   del argv
   from data_tools import shard_jobs
   with tempfile.TemporaryDirectory() as root:
@@ -47,14 +47,14 @@ def main(argv: list[str]) -> None:
 
 
 def write(root: str, count: int) -> float:
-  """Writes a training split; returns the mean size of a picture in bytes."""
+  """Writes a training split of `count` pictures in RHD's layout; returns the mean size of a picture in bytes."""
   rhd_files.write(root, (('training', _DRAWN),))
   folder = os.path.join(root, 'RHD_published_v2', 'training')
   path = os.path.join(folder, 'anno_training.pickle')
   annotations = restricted_pickle.load(path)
   random, sizes = np.random.default_rng(0), []
   for i in range(count):
-    # Smooth noise: about as hard to compress as a rendered scene.
+    # Smooth noise is about as hard to compress as a rendered scene.
     noise = Image.fromarray(random.integers(0, 256, [128, 128, 3], np.uint8)).resize((320, 320), Image.BICUBIC)
     picture = os.path.join(folder, 'color', f'{i:05d}.png')
     noise.save(picture, compress_level=1)

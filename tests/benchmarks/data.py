@@ -1,9 +1,9 @@
 """Times the making of records and the input pipeline: `python -m tests.benchmarks.data`.
 
-Synthetic hands are made by data_tools/make_synthetic.py in a process of its own, written records included; two runs of
-different length tell the start from the steady rate. The pipeline and a training step of gin/quickstart.gin are timed
-on records as the quickstart makes them. Beside each rate by the clock stands the processor time an image: on a busy
-machine it is the steadier number, and 2 cores give at most 2000 ms of it a second.
+data_tools/make_synthetic.py makes synthetic hands in its own process, writing included; two runs of different length
+separate its start from its steady rate. The pipeline and a training step of gin/quickstart.gin are timed on records
+like those of the quickstart. Each rate by the clock is printed with the processor time of an image, which is the
+steadier number on a busy machine; 2 cores give at most 2000 ms of it a second.
 """
 import os
 import resource
@@ -24,14 +24,14 @@ _QUICKSTART_SIZE_PX = 160
 
 
 def _timed(call: Callable[[], None]) -> tuple[float, float]:
-  """Seconds of the clock and of all processors that a call takes in this process."""
+  """Calls a function; returns its wall-clock seconds and the processor seconds of this process."""
   wall, processor = time.perf_counter(), time.process_time()
   call()
   return time.perf_counter() - wall, time.process_time() - processor
 
 
 def _make(folder: str, count: int, size: int) -> tuple[float, float]:
-  """Makes a record set; returns seconds of the clock and of all processors."""
+  """Makes a record set in a subprocess; returns its wall-clock seconds and processor seconds."""
   before, wall = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
   subprocess.run([sys.executable, '-m', 'data_tools.make_synthetic', f'--output={folder}', f'--train={count}',
                   '--eval=0', f'--image_size={size}'], check=True, capture_output=True)
@@ -40,11 +40,12 @@ def _make(folder: str, count: int, size: int) -> tuple[float, float]:
 
 
 def _print(what: str, rate: float, milliseconds: float, target: str = '') -> None:
+  """Prints a row: name, images a second, milliseconds of processor time an image, target."""
   print(f'{what:<44}{rate:>10.0f}{milliseconds:>14.2f}   {target}', flush=True)
 
 
 def print_synthesis(folder: str) -> None:
-  """Rates of make_synthetic at 224x224."""
+  """Prints the rates of make_synthetic at 224 x 224."""
   few = 64
   short, long = (_make(folder, count, 224) for count in (few, _COUNT.value))
   wall, processor = (after - before for before, after in zip(short, long))
@@ -56,7 +57,7 @@ def print_synthesis(folder: str) -> None:
 
 
 def print_pipeline(root: str) -> None:
-  """Rates of input pipeline and training of the quickstart, and their ratio."""
+  """Prints the rates of the quickstart's input pipeline and training on the records `root`, and their ratio."""
   from dhpe_tf import configuration
   from dhpe_tf.experiment import Experiment
   from dhpe_tf.training.settings import TrainSettings
@@ -69,13 +70,13 @@ def print_pipeline(root: str) -> None:
   def read():
     for _ in range(_BATCHES.value):
       next(batches)
-  for _ in range(8):  # fills the buffers and lets tf.data find its number of threads
+  for _ in range(8):  # fills the buffers and lets tf.data tune its threads
     next(batches)
   pipeline = _timed(read)
   model = experiment.build_method()
   model.compile(optimizer=TrainSettings().build_optimizer(1000))
   step = model.make_train_function()
-  # The same batch again and again, so that the pipeline costs nothing here.
+  # Repeats one batch, so that the pipeline costs nothing here.
   repeated = iter([batch] * (_BATCHES.value + 3))
   for _ in range(3):
     step(repeated)
@@ -87,7 +88,12 @@ def print_pipeline(root: str) -> None:
 
 
 def print_appearance(size: int = 128, count: int = 512) -> None:
-  """Changes of colour: ours against keras-cv's layers for the same."""
+  """Prints the rates of our colour changes and of keras-cv's layers for the same changes.
+
+  Args:
+    size: side of the image, px.
+    count: number of images.
+  """
   import keras_cv
   import tensorflow as tf
 
@@ -110,7 +116,7 @@ def print_appearance(size: int = 128, count: int = 512) -> None:
 
 
 def main(_):
-  """Prints the table."""
+  """Prints the rates of record making, pipeline, training and colour changes."""
   print(f'{"":<44}{"images / s":>10}{"processor ms":>14}')
   with tempfile.TemporaryDirectory() as folder:
     print_synthesis(os.path.join(folder, 'large'))

@@ -1,9 +1,9 @@
-"""The peer process of the renderer's benchmark; runs in an environment with deodr, and without dhpe_tf.
+"""The DEODR process of the renderer's benchmark; it runs in an environment with deodr and without dhpe_tf.
 
-Reads a JSON request a line, {"file": npz of vertices [N, V, 3] and faces, "size": int, "what": "hard", "antialiased" or
-"both" (forward + backward), "batch": int, "calls": int, "clock": "wall" or "cpu"}, and answers with the milliseconds of
-each call, as a JSON list. DEODR draws one image at a time; finding the silhouette edges of each view is part of its
-work, as it is of ours.
+It reads one JSON request a line, {"file": npz of vertices [N, V, 3] and faces, "size": int, "what": "hard",
+"antialiased" or "both" (forward + backward), "batch": int, "calls": int, "clock": "wall" or "cpu"}, and answers with
+the milliseconds of each call as a JSON list. DEODR draws one image at a time. Finding the silhouette edges of each view
+is part of its time, as it is of ours.
 """
 import json
 import sys
@@ -14,6 +14,7 @@ import numpy as np
 
 
 def _scene(faces, vertices, mesh, size, edges):
+  """Builds the DEODR scene of one view, vertices [V, 3] (pixels, depth); with silhouette edges if `edges`."""
   count = len(vertices)
   points = np.ascontiguousarray(vertices[:, :2] - .5)
   return deodr.Scene2D(
@@ -24,6 +25,7 @@ def _scene(faces, vertices, mesh, size, edges):
 
 
 def _draw(faces, views, mesh, size, what):
+  """Draws each view, and its gradient if `what` is 'both'."""
   for view in views:
     scene = _scene(faces, view, mesh, size, what != 'hard')
     image, _ = scene.render(sigma=0 if what == 'hard' else 1)
@@ -32,6 +34,7 @@ def _draw(faces, views, mesh, size, what):
 
 
 def main():
+  """Answers requests until the input ends."""
   answers, sys.stdout = sys.stdout, sys.stderr
   print(json.dumps('ready'), file=answers, flush=True)
   loaded = {}

@@ -1,8 +1,8 @@
 """Times the hand layer against smplx: `python -m tests.benchmarks.hand_layer`.
 
-Both load one generated MANO-format file and compute vertices and joints from pose, shape, global rotation and
-translation (ours also scale); backward adds the gradients to all of them. Prints medians and their ratio, with the
-target ratio.
+Both load the same generated file in MANO's format and compute vertices and joints from pose, shape, global rotation and
+translation (ours also from a scale); backward adds the gradients by all of them. Prints medians in milliseconds, their
+ratios and the target ratios.
 """
 import os
 import statistics
@@ -27,14 +27,15 @@ _CLOCK = flags.DEFINE_enum('clock', 'wall', ['wall', 'cpu'],
                            'What is measured; the processor time of one thread is steady on a busy machine.')
 
 PACKAGES = ['torch==2.13.0', 'smplx==0.1.28', 'numpy', 'scipy']
-# Target ratios to smplx (backward, XLA) -> by batch size.
+# (backward, XLA) -> batch size -> target ratio of our time to that of smplx.
 TARGETS = {(False, False): {1: 1.5, 32: 1.2, 256: 0.8}, (True, False): {1: 1.25, 32: 1.25, 256: 1.25},
            (False, True): {1: 0.75, 32: 0.75, 256: 0.75}, (True, True): {1: 0.4, 32: 0.4, 256: 0.4}}
-# Calls in a turn, so that a turn takes some tens of milliseconds.
+# Batch size -> calls in a turn, so that a turn takes some tens of milliseconds.
 CALLS = {1: 40, 32: 15, 256: 4}
 
 
 def _make_call(layer, batch, backward, xla):
+  """Returns a function that runs the layer once and returns the milliseconds."""
   inputs = [tf.constant(x, tf.float32) for x in random_inputs(batch, spread=0.3)]
 
   def forward(*arguments):
@@ -64,7 +65,7 @@ def _make_call(layer, batch, backward, xla):
 
 
 def main(_):
-  """Prints the table."""
+  """Prints times and ratios of our layer and smplx for each batch size, forward and forward + backward."""
   if _THREADS.value:
     tf.config.threading.set_intra_op_parallelism_threads(_THREADS.value)
     tf.config.threading.set_inter_op_parallelism_threads(_THREADS.value)

@@ -1,6 +1,6 @@
-"""Peers that cannot live beside our packages: each in a virtual environment of its own, in a process of its own.
+"""Runs packages that cannot be installed beside ours, each in its own virtual environment and process.
 
-Ours and the peer's calls take turns within one run, so that whatever else the machine does falls on both.
+Calls of ours and of a peer alternate within one run, so that other load on the machine affects both.
 """
 import importlib.util
 import json
@@ -13,7 +13,7 @@ from absl import logging
 
 
 def environment(folder: str, packages: list[str]) -> str:
-  """The Python of a virtual environment in `folder` with `packages`, made if it is not there."""
+  """Returns the Python of a virtual environment in `folder` with `packages`, which is made if it is missing."""
   python = os.path.join(folder, 'bin', 'python')
   marker = os.path.join(folder, '.packages')
   wanted = '\n'.join(packages)
@@ -32,13 +32,13 @@ def environment(folder: str, packages: list[str]) -> str:
 
 
 def here_or_in(folder: str, modules: list[str], packages: list[str]) -> str:
-  """This Python if it has the modules, as the extra [benchmark] installs them, or else that of `environment`."""
+  """Returns this Python if it has the modules (the extra [benchmark] installs them), or else that of `environment`."""
   found = all(importlib.util.find_spec(name) for name in modules)
   return sys.executable if found else environment(folder, packages)
 
 
 class Peer:
-  """A process that answers JSON requests, one a line."""
+  """A subprocess that answers JSON requests, one a line."""
 
   def __init__(self, python: str, script: str, arguments: Optional[list[str]] = None):
     self._process = subprocess.Popen([python, script, *(arguments or [])], stdin=subprocess.PIPE,
@@ -46,17 +46,18 @@ class Peer:
     self._answer()
 
   def ask(self, **request: Any) -> Any:
-    """Sends a request and waits for the answer."""
+    """Sends a request and returns its answer."""
     self._process.stdin.write(json.dumps(request) + '\n')
     self._process.stdin.flush()
     return self._answer()
 
   def close(self) -> None:
-    """Ends the process."""
+    """Closes the process's input and waits for its end."""
     self._process.stdin.close()
     self._process.wait(timeout=30)
 
   def _answer(self) -> Any:
+    """Reads one answer; raises a RuntimeError if the process has ended."""
     line = self._process.stdout.readline()
     if not line:
       raise RuntimeError(f'the peer process ended with status {self._process.wait()}')

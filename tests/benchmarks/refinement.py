@@ -1,8 +1,9 @@
-"""Times the test-time refinement: `python -m tests.benchmarks.refinement`, in Markdown.
+"""Times the test-time refinement: `python -m tests.benchmarks.refinement` prints a Markdown table.
 
-A step's cost is the difference between many steps and none, over their number, for untrained networks (which cost what
-trained ones do) on pictures of noise; no instance may stop early. The light model is that of gin/quickstart.gin, the
-large one that of gin/rhd.gin with the paper's ResNet-50. The paper reports 5 ms a step, on a GPU.
+The time of a step is the difference between many steps and none, divided by their number. Networks are untrained (they
+take the same time as trained ones), pictures are noise, and no instance may stop early. The light model is that of
+gin/quickstart.gin, the large one that of gin/rhd.gin with the paper's ResNet-50. The paper reports 5 ms a step on a
+GPU.
 """
 import os
 import statistics
@@ -21,7 +22,7 @@ _BATCHES = flags.DEFINE_list('batches', ['1', '16'], 'Batch sizes; the first is 
 _NETS = flags.DEFINE_list('nets', ['none', 'light', 'resnet50'], 'Feature nets to time.')
 
 PAPER_MS = 5.0
-# Milliseconds a step at batch 1 on two cores, and an image's share of a step in a batch of 16 to one alone.
+# Targets: milliseconds a step at batch 1 on two cores; and the time of an image in a batch of 16 relative to one alone.
 TARGETS_MS = {'none': 5.0, 'light': 30.0}
 TARGET_SHARE = 0.5
 _FILES = {'none': 'models/light.gin', 'light': 'models/light.gin', 'resnet50': 'models/paper.gin'}
@@ -29,13 +30,17 @@ _NAMES = {'none': 'no feature term', 'light': 'light net (EfficientNet-Lite0, 12
 
 
 def make_call(net: str):
-  """A function (batch, steps) that refines so often and waits for the result; `net` is a key of `_FILES`."""
+  """Returns a function (batch, steps) that refines noise images and waits for the result.
+
+  Args:
+    net: key of `_FILES`.
+  """
   from dhpe_tf import configuration
   from dhpe_tf.methods.dhpe import model as dhpe_model
   from dhpe_tf.tasks.hand.task import HandTask
   from dhpe_tf.methods.dhpe.refinement import at_test_time
   weight = 0.0 if net == 'none' else 1.0
-  # The trained weights of the trunk make no difference to the time; patience keeps all instances going.
+  # The time does not depend on the trunk's weights; the large patience keeps all instances running.
   configuration.load([_FILES[net]], ['backbone.weights = None', f'refinement.Consistency.feature = {weight}',
                                      'descend.patience = 1000000'])
   model = dhpe_model.build_model(HandTask())
@@ -51,7 +56,7 @@ def make_call(net: str):
 
 
 def milliseconds_a_step(call, batch: int) -> float:
-  """The median time of a step, by the chosen clock."""
+  """Returns the median time of a step in milliseconds, by --clock."""
   clock = time.process_time if _CLOCK.value == 'cpu' else time.perf_counter
 
   def timed(steps: int) -> float:
@@ -64,7 +69,7 @@ def milliseconds_a_step(call, batch: int) -> float:
 
 
 def main(_):
-  """Prints the table."""
+  """Prints the time of a step for each network and batch size, with targets."""
   if _THREADS.value:
     tf.config.threading.set_intra_op_parallelism_threads(_THREADS.value)
     tf.config.threading.set_inter_op_parallelism_threads(_THREADS.value)

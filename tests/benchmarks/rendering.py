@@ -1,9 +1,10 @@
 """Times and judges the renderer: `python -m tests.benchmarks.rendering` prints Markdown tables for the README.
 
-The first table holds targets and what this run gave. Costs are ratios of medians, ours to a peer's an image, the two
-taking turns, on the same random poses of the built-in hand: g224 is a hand of 100 px in 224x224, g64 one of 50 px in
-64x64. Peers: DEODR (C++, in a virtual environment and process of its own), tensorflow-graphics' compiled rasterizer
-op and its splat. The second table compares the silhouettes. --only picks parts: hard, exact_area, soft, quality.
+The first table lists targets and the results of this run. Costs are ratios of median times an image, ours divided by a
+peer's; both draw the same random poses of the built-in hand, in alternation. g224 is a hand of 100 px in 224 x 224, g64
+one of 50 px in 64 x 64. Peers are DEODR (C++, in its own virtual environment and process) and tensorflow-graphics'
+compiled rasterizer op and its splat. The second table compares the silhouettes. --only selects parts: hard, exact_area,
+soft, quality.
 """
 import math
 import os
@@ -32,12 +33,12 @@ _THREADS = flags.DEFINE_integer('threads', 0, 'Threads of ours (the peers have o
 _STARTS = flags.DEFINE_integer('starts', 50, 'Wrong poses to recover from.')
 _MEMORY = flags.DEFINE_string('memory_of', '', 'Internal: METHOD:SETTING:BATCH whose peak memory to print.')
 
-# What stands for a ratio to the op that tensorflow-graphics' sources could not be compiled to.
+# Printed in place of a ratio if tensorflow-graphics' op could not be compiled.
 _NO_OP = 'not available: no compiler, or no sources in the wheel'
 
 
 class Row(NamedTuple):
-  """A line of the table of targets; met if `measured` is not above `target`."""
+  """A row of the table of targets; the target is met if `measured` is at most `target`."""
 
   what: str
   target: float
@@ -46,6 +47,7 @@ class Row(NamedTuple):
 
 
 def _print_row(row):
+  """Prints a row of the table of targets."""
   if math.isnan(row.measured):
     measured, verdict = _NO_OP, ''
   else:
@@ -54,7 +56,7 @@ def _print_row(row):
 
 
 def _hard(timer):
-  """Rows of the hard pass."""
+  """Yields the rows of the hard pass."""
   count, size, faces = 2, (224, 224), rendering_views.faces()
   views = rendering_views.hand_views('g224', count).astype(np.float32)
   mask = rasterizer.rasterize(views, faces, size).foreground_mask.numpy()[..., 0] > 0
@@ -68,7 +70,7 @@ def _hard(timer):
 
 
 def _exact_area(timer):
-  """Rows of the exact-area silhouette."""
+  """Yields the rows of the exact-area silhouette."""
   for setting in rendering_views.SETTINGS:
     for batch in (1, 8, 32):
       times = timer.medians(('exact_area', 'DEODR both'), setting, batch)
@@ -86,7 +88,7 @@ def _exact_area(timer):
 
 
 def _soft(timer):
-  """Rows of SoftRas."""
+  """Yields the rows of SoftRas."""
   faces = rendering_views.faces()
   view = rendering_views.hand_views('g64', 1)
   error = np.abs(soft_silhouette(view, faces, (64, 64)).numpy()[0]
@@ -102,7 +104,7 @@ def _soft(timer):
 
 
 def _print_quality(timer):
-  """The comparison of the silhouettes."""
+  """Prints the comparison of the silhouettes."""
   starts = _STARTS.value
   print('\nError is that of a boundary pixel against 256 samples; IoU that of (> 0.5) with the hard mask; jumps are '
         'pixels an image that change by > 0.1 in one of 50 steps over 1 px; differences are trials in which gradient '
@@ -125,7 +127,7 @@ def _print_quality(timer):
 
 
 def main(_):
-  """Prints the tables."""
+  """Prints the table of targets and the comparison of the silhouettes."""
   if _MEMORY.value:
     what, setting, batch = _MEMORY.value.split(':')
     print(rendering_costs.measure_memory(what, setting, int(batch)))

@@ -1,4 +1,4 @@
-"""What rendering costs: times of ours and of the peers, taking turns, and the memory of ours."""
+"""Costs of rendering: times of ours and of the peers in alternation, and our memory."""
 import os
 import statistics
 import subprocess
@@ -15,12 +15,18 @@ from dhpe_tf.rendering.silhouette import silhouette
 from tests.benchmarks import peers, rendering_views, tfg_op
 
 PACKAGES = ['deodr==0.2.3', 'numpy>=2', 'scipy', 'typing_extensions', 'trimesh', 'pillow']
-# Calls in one turn, by batch size.
+# Batch size -> calls in a turn.
 _CALLS = {1: 10, 8: 3, 32: 1}
 
 
 def make_call(what: str, setting: str, batch: int) -> Callable[[], list[np.ndarray]]:
-  """A function that renders the batch once and waits for the result: what is 'hard' or a silhouette's method."""
+  """Returns a function that renders a batch once and waits for the result.
+
+  Args:
+    what: 'hard', or a method of `silhouette`, which is run forward and backward.
+    setting: key of `rendering_views.SETTINGS`.
+    batch: number of images.
+  """
   size = (rendering_views.SETTINGS[setting][0],) * 2
   views = tf.constant(rendering_views.hand_views(setting, batch), tf.float32)
   faces = rendering_views.faces()
@@ -43,12 +49,12 @@ def make_call(what: str, setting: str, batch: int) -> Callable[[], list[np.ndarr
 
 
 class Timer:
-  """Times calls in turns; results are kept, and medians are ms an image.
+  """Times calls in alternation and caches the results; medians are milliseconds an image.
 
   Args:
-    folder: for DEODR's virtual environment and the compiled op; made if it is not there.
+    folder: of DEODR's virtual environment and the compiled op; made if it is missing.
     clock: 'wall' or 'cpu' (of all threads).
-    rounds: turns.
+    rounds: number of turns.
   """
 
   def __init__(self, folder: str, clock: str, rounds: int):
@@ -59,17 +65,24 @@ class Timer:
                             os.path.join(os.path.dirname(__file__), 'deodr_peer.py'))
 
   def close(self) -> None:
-    """Ends the peer's process."""
+    """Ends the peer's process and removes temporary files."""
     self._peer.close()
     self._views.cleanup()
 
   def medians(self, names: tuple[str, ...], setting: str, batch: int) -> dict[str, float]:
-    """ms an image of each: 'hard', a silhouette's method, 'DEODR hard' or 'DEODR both', 'op' (nan if there is none)."""
+    """Returns the milliseconds an image of each name.
+
+    Args:
+      names: 'hard', a method of `silhouette`, 'DEODR hard' or 'DEODR both', 'op' (NaN if it is not available).
+      setting: key of `rendering_views.SETTINGS`.
+      batch: number of images.
+    """
     if (names, setting, batch) not in self._medians:
       self._medians[names, setting, batch] = self._measure(names, setting, batch)
     return self._medians[names, setting, batch]
 
   def _measure(self, names, setting, batch):
+    """Runs the turns of all names in alternation; returns their medians."""
     turns = {name: self._turn(name, setting, batch) for name in names}
     times = {name: [] for name in names}
     for _ in range(self._rounds):
@@ -78,7 +91,7 @@ class Timer:
     return {name: statistics.median(values) / batch for name, values in times.items()}
 
   def _turn(self, name, setting, batch):
-    """A function that makes some calls and returns the ms of each; a first one is not counted."""
+    """Returns a function that makes some calls and returns the milliseconds of each; the first call is not counted."""
     size = rendering_views.SETTINGS[setting][0]
     if name.startswith('DEODR'):
       return lambda: self._peer.ask(file=self._file(setting), size=size, what=name.split()[1], batch=batch,
@@ -102,6 +115,7 @@ class Timer:
     return turn
 
   def _file(self, setting):
+    """Writes the views of a setting to a file for the peer; returns its path."""
     path = os.path.join(self._views.name, f'{setting}.npz')
     if not os.path.exists(path):
       np.savez(path, vertices=rendering_views.hand_views(setting, 32), faces=rendering_views.faces())
@@ -109,14 +123,14 @@ class Timer:
 
 
 def peak_memory(method: str, setting: str, batch: int, returned: bool) -> float:
-  """Peak memory of forward + backward in a process of its own, MB (Linux only).
+  """Returns the peak memory of forward and backward in a subprocess, MB (Linux only).
 
   Args:
-    method: of the silhouette.
-    setting: of `rendering_views`.
-    batch: images.
-    returned: whether glibc is told to return freed blocks at once. It then counts what is in use at one time; if not,
-      also what the allocator keeps for later.
+    method: of `silhouette`.
+    setting: key of `rendering_views.SETTINGS`.
+    batch: number of images.
+    returned: whether glibc returns freed blocks at once; the result is then the memory in use. Otherwise it includes
+      blocks that the allocator keeps.
   """
   environment = dict(os.environ, **({'MALLOC_MMAP_THRESHOLD_': '1000000'} if returned else {}))
   run = subprocess.run([sys.executable, '-m', 'tests.benchmarks.rendering', f'--memory_of={method}:{setting}:{batch}'],
@@ -125,18 +139,18 @@ def peak_memory(method: str, setting: str, batch: int, returned: bool) -> float:
 
 
 def measure_memory(what: str, setting: str, batch: int) -> float:
-  """By how much repeated calls raise this process' memory at its peak, MB."""
+  """Returns the rise of this process's peak memory by repeated calls, MB."""
   make_call(what, 'g64', 1)()
   call = make_call(what, setting, batch)
   before = _memory('VmRSS')
   with open('/proc/self/clear_refs', 'w', encoding='utf-8') as file:
-    file.write('5')  # forgets the peak so far
+    file.write('5')  # resets the peak
   for _ in range(5):
     call()
   return _memory('VmHWM') - before
 
 
 def _memory(name):
-  """A figure of the process' status, MB."""
+  """Returns a value of /proc/self/status, MB."""
   with open('/proc/self/status', encoding='utf-8') as file:
     return next(int(line.split()[1]) / 1024 for line in file if line.startswith(name))

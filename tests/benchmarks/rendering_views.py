@@ -1,4 +1,4 @@
-"""Hands to render in the benchmarks: the built-in hand in random poses and views, of a chosen size in pixels."""
+"""Views for the benchmarks: the built-in hand in random poses and rotations, at a chosen size in pixels."""
 import numpy as np
 
 from dhpe_tf.hand import mano_layer
@@ -9,18 +9,18 @@ SETTINGS = {'g224': (224, 100), 'g64': (64, 50)}
 
 
 def faces():
-  """The hand's faces with its wrist closed: [F, 3]."""
+  """The hand's faces [F, 3] with the wrist closed."""
   return load_hand_model().closed_faces
 
 
 def hand_views(setting: str, count: int, seed: int = 0) -> np.ndarray:
-  """Vertices [count, V, 3], float64, (x, y) in pixels and depth."""
+  """Returns vertices [count, V, 3], float64: (x, y) in pixels, and depth in the same unit."""
   size, extent = SETTINGS[setting]
   return project(*poses_and_cameras(count, seed), size, extent)
 
 
 def poses_and_cameras(count, seed):
-  """Random poses [count, 45] and rotations [count, 4]."""
+  """Draws random poses [count, 45] in radians and rotations [count, 4]."""
   random = np.random.default_rng(seed)
   model = load_hand_model()
   poses = model.hands_mean + .5 * random.normal(size=(count, 45)) @ model.hands_components
@@ -28,7 +28,17 @@ def poses_and_cameras(count, seed):
 
 
 def project(poses, rotations, size, extent):
-  """Vertices in pixels: the box of each hand is centred, but for a part of a pixel, and its larger side is `extent`."""
+  """Returns vertices in pixels; each hand's box is centred up to half a pixel, and its larger side is `extent`.
+
+  Args:
+    poses: [N, 45] radians.
+    rotations: [N, 4] quaternions.
+    size: side of the image, px.
+    extent: larger side of the hand's box, px.
+
+  Returns:
+    [N, V, 3].
+  """
   count = len(poses)
   layer = mano_layer.ManoLayer(dtype='float64')
   camera = np.concatenate([rotations, np.ones((count, 1)), np.zeros((count, 3))], axis=1)

@@ -1,7 +1,7 @@
-"""What new instances cost a training step: `python -m tests.benchmarks.selfsup`.
+"""Measures the cost of new instances in a training step: `python -m tests.benchmarks.selfsup`.
 
-A step of a configuration, plain and with offspring, in processor time (steadier than the clock on a busy machine). The
-pictures are noise with a trace of a hand in it; all seeds count as plausible, so that all the work is done.
+A step of a configuration is timed without and with offspring, in processor time (steadier than the clock on a busy
+machine). Pictures are noise with a faint hand; all parents count as plausible, so that all the work is done.
 """
 import time
 from collections.abc import Callable
@@ -15,7 +15,7 @@ _STEPS = flags.DEFINE_integer('steps', 10, 'Steps timed.', lower_bound=1)
 
 
 def _milliseconds(call: Callable) -> float:
-  """Processor time of a call, the median of several."""
+  """Returns the median processor time of a call in milliseconds, after one call that is not counted."""
   call()
   times = []
   for _ in range(_STEPS.value):
@@ -26,7 +26,7 @@ def _milliseconds(call: Callable) -> float:
 
 
 def main(argv: list[str]) -> None:
-  """Prints the table."""
+  """Prints the times of both steps and of the parts of the second."""
   del argv
   import tensorflow as tf
 
@@ -51,7 +51,7 @@ def main(argv: list[str]) -> None:
   images = batch['image'][:_SEEDS.value]
   predict = tf.function(lambda: model(images, training=False))
   results, parents = predict(), {name: value[:_SEEDS.value] for name, value in batch.items()}
-  # As constants of a function TensorFlow would work some of it out beforehand.
+  # Passed as arguments: TensorFlow would compute a part in advance if they were constants.
   breed = tf.function(model.offspring.breed, autograph=False)
   seed = tf.constant([1, 0], tf.int64)
   born = len(breed(parents, results, seed)['mask'])

@@ -1,4 +1,4 @@
-"""How good a differentiable silhouette is: accuracy, smoothness, gradient, and how far fitting with it gets."""
+"""Quality of differentiable silhouettes: accuracy, smoothness, gradient, and recovery of poses."""
 import functools
 
 import numpy as np
@@ -13,7 +13,13 @@ from tests.rendering.fitting import HandFitting
 
 @functools.cache
 def accuracy(method: str, setting: str, count: int) -> tuple[float, float]:
-  """(mean error of the boundary pixels against 256 samples, median IoU of (> 0.5) with the hard mask)."""
+  """Returns the mean error of boundary pixels against 256 samples, and the median IoU with the hard mask.
+
+  Args:
+    method: of `silhouette`; pixels above 0.5 count for the IoU.
+    setting: key of `rendering_views.SETTINGS`.
+    count: number of images.
+  """
   faces, views = rendering_views.faces(), rendering_views.hand_views(setting, count, seed=1)
   size = (rendering_views.SETTINGS[setting][0],) * 2
   errors, overlaps = [], []
@@ -28,7 +34,7 @@ def accuracy(method: str, setting: str, count: int) -> tuple[float, float]:
 
 
 def jumps(method: str, setting: str, count: int, steps: int = 50, threshold: float = .1) -> float:
-  """Pixels an image that change by more than `threshold` in one of `steps` steps of a motion over 1 px."""
+  """Returns the pixels an image that change by more than `threshold` in one of `steps` steps of a motion over 1 px."""
   faces, views = rendering_views.faces(), rendering_views.hand_views(setting, count, seed=2)
   draw = _graph(method, faces, (rendering_views.SETTINGS[setting][0],) * 2)
   before, total = draw(views).numpy(), 0
@@ -40,9 +46,20 @@ def jumps(method: str, setting: str, count: int, steps: int = 50, threshold: flo
 
 
 def difference_failures(method: str, setting: str, count: int, step: float = 1e-3) -> tuple[float, float]:
-  """Parts of random trials in which gradient and central difference differ by > 10%: moving vertices; moving the pose.
+  """Returns the shares of random trials in which gradient and central difference differ by more than 10 %.
 
-  The step is in pixels of the fastest vertex. A trial's function is a random weighting of the pixels.
+  With a random weighting W of the pixels and a direction d of the vertices, the trial compares
+
+    <dL/dv, d>  and  (L(v + h d) - L(v - h d)) / (2 h),    L(v) = sum W silhouette(v).
+
+  Args:
+    method: of `silhouette`.
+    setting: key of `rendering_views.SETTINGS`.
+    count: number of trials.
+    step: h, in pixels of the fastest vertex.
+
+  Returns:
+    The shares for moving vertices and for a moving pose.
   """
   size, extent = rendering_views.SETTINGS[setting]
   faces, random = rendering_views.faces(), np.random.default_rng(3)
@@ -65,7 +82,15 @@ def difference_failures(method: str, setting: str, count: int, step: float = 1e-
 
 
 def recovery(method: str, starts: int) -> tuple[float, float, float, float]:
-  """60 steps on the 64 px mask: IoU (median, worst decile) and vertex error in px (median at the start, at the end)."""
+  """Fits poses to a 64 px mask by 60 steps.
+
+  Args:
+    method: of `silhouette`.
+    starts: number of wrong poses to start from.
+
+  Returns:
+    IoU: median and worst tenth; median vertex error in pixels at the start and at the end.
+  """
   problem = HandFitting(starts)
   fitted = problem.descend(functools.partial(silhouette, method=method), steps=60, rate=.04)
   target = problem.vertices_px(problem.target).numpy()
@@ -76,7 +101,7 @@ def recovery(method: str, starts: int) -> tuple[float, float, float, float]:
 
 
 def _graph(method, faces, size, gradient=False):
-  """The silhouette as a function of float64 vertices (computed in float32 where the method has no more)."""
+  """Returns the silhouette as a graph of float64 vertices, and with `gradient` also its weighted gradient."""
   if not gradient:
     return tf.function(lambda v: silhouette(v, faces, size, method=method))
 

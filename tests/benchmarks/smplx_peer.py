@@ -1,7 +1,8 @@
-"""The peer process of the hand layer's benchmark; runs in an environment with torch and smplx, and without dhpe_tf.
+"""The smplx process of the hand layer's benchmark; it runs in an environment with torch and smplx, without dhpe_tf.
 
-Reads a JSON request a line, {"batch": int, "backward": bool, "calls": int}, and answers with the milliseconds of each
-call, as a JSON list. Arguments: the MANO file; the number of threads, 0 for torch's choice; the clock, wall or cpu.
+It reads one JSON request a line, {"batch": int, "backward": bool, "calls": int}, and answers with the milliseconds of
+each call as a JSON list. Arguments: the MANO file; the number of threads, 0 for torch's default; the clock, wall or
+cpu.
 """
 import json
 import sys
@@ -13,6 +14,7 @@ import torch
 
 
 def _inputs(batch):
+  """Random inputs of smplx by name, each [batch, n], with gradient."""
   random = np.random.default_rng(0)
   sizes = {'hand_pose': (45, 0.3), 'betas': (10, 1), 'global_orient': (3, 1), 'transl': (3, 1)}
   return {name: torch.tensor(random.normal(scale=scale, size=[batch, size]), dtype=torch.float32, requires_grad=True)
@@ -20,6 +22,7 @@ def _inputs(batch):
 
 
 def _make_call(path, batch, backward):
+  """Returns a function that runs smplx once: forward, or forward and backward."""
   layer = smplx.MANO(path, is_rhand=True, use_pca=False, flat_hand_mean=True, batch_size=batch)
   inputs = _inputs(batch)
 
@@ -41,11 +44,12 @@ def _make_call(path, batch, backward):
 
 
 def main():
+  """Answers requests until the input ends."""
   calls = {}
   clock = time.process_time if sys.argv[3] == 'cpu' else time.perf_counter
   if int(sys.argv[2]):
     torch.set_num_threads(int(sys.argv[2]))
-  # smplx prints notices: they must not mix with the answers.
+  # smplx prints notices, which must not mix with the answers.
   answers, sys.stdout = sys.stdout, sys.stderr
   print(json.dumps('ready'), file=answers, flush=True)
   for line in sys.stdin:

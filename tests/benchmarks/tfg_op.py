@@ -1,6 +1,6 @@
 """The C++ rasterizer op of tensorflow-graphics as a peer, compiled from the sources in its wheel.
 
-The wheel's own rasterizer_op.so loads on no TensorFlow since 2.9.
+The wheel's own rasterizer_op.so does not load on TensorFlow 2.9 and later.
 """
 import importlib.util
 import os
@@ -12,7 +12,7 @@ import tensorflow as tf
 
 
 def _library(folder: str) -> Optional[str]:
-  """The compiled op, made in `folder` if it is not there; None without the wheel, its sources or a compiler."""
+  """Returns the compiled op, made in `folder` if it is missing; None without the wheel, its sources or a compiler."""
   package = importlib.util.find_spec('tensorflow_graphics')
   if package is None:
     return None
@@ -32,16 +32,22 @@ def _library(folder: str) -> Optional[str]:
 
 
 def hard_pass(folder: str, views: np.ndarray, faces: np.ndarray, size: int) -> Optional[Callable[[], list[np.ndarray]]]:
-  """A function that draws the views [B, V, 3] (pixels, depth) to size x size; None if the op cannot be had.
+  """Returns a function that draws the masks of all views, bool [B, size, size]; None if the op is not available.
 
-  It gives the masks, bool [B, size, size]. The op draws one image at a time.
+  The op draws one image at a time.
+
+  Args:
+    folder: of the compiled op.
+    views: [B, V, 3] (pixels, depth).
+    faces: [F, 3].
+    size: side of the images, px.
   """
   library = _library(folder)
   if library is None:
     return None
   op = tf.load_op_library(library).rasterize_triangles
   low, high = views[..., 2:].min(), views[..., 2:].max()
-  # Clip space: x right, y down the rows, z -1 .. 1, w 1.
+  # Clip space: x to the right, y down, both in -1..1 over the image; z in -0.9..0.9; w = 1.
   clip = np.concatenate([2 * views[..., :2] / size - 1, 1.8 * (views[..., 2:] - low) / (high - low) - .9,
                          np.ones_like(views[..., 2:])], axis=-1)
   vertices, triangles = tf.constant(clip, tf.float32), tf.constant(faces, tf.int32)

@@ -1,8 +1,9 @@
-"""Times training steps and their parts: `python -m tests.benchmarks.training`, in Markdown.
+"""Times training steps and their parts: `python -m tests.benchmarks.training` prints a Markdown table.
 
-A step on generated data in memory, of gin/quickstart.gin and of the networks of gin/rhd.gin (the paper's: ResNet-50 and
-a pose machine at 224 px, with every loss of Eq. 7). The hand layer and the renderer are timed alone, forward and
-backward, on as many hands as a step poses and draws; the networks, losses and optimizer are what is left of the step.
+A step runs on generated data in memory, for gin/quickstart.gin and for the networks of gin/rhd.gin (the paper's:
+ResNet-50 and a pose machine at 224 px, with every loss of Eq. 7). The hand layer and the renderer are also timed alone,
+forward and backward, on as many hands as a step poses and draws. The rest of the step is networks, losses and
+optimizer.
 """
 import os
 import statistics
@@ -20,11 +21,15 @@ _CLOCK = flags.DEFINE_enum('clock', 'wall', ['wall', 'cpu'],
 _ROUNDS = flags.DEFINE_integer('rounds', 3, 'Steps of which the median counts.', lower_bound=1)
 _THREADS = flags.DEFINE_integer('threads', 0, 'Threads; 0 leaves it to TensorFlow.')
 _BATCHES = {'quickstart': 32, 'ResNet-50': 4}
-TARGET_SHARE = 0.15  # of hand layer and renderer in a step with ResNet-50
+TARGET_SHARE = 0.15  # share of hand layer and renderer in a step with ResNet-50
 
 
 def load(name: str) -> tuple[tf.keras.Model, dict]:
-  """A compiled model and a batch for it."""
+  """Returns a compiled model and a batch for it.
+
+  Args:
+    name: key of `_BATCHES`.
+  """
   from dhpe_tf import configuration
   from dhpe_tf.methods.dhpe import model as dhpe_model
   from dhpe_tf.tasks.hand.task import HandTask
@@ -41,7 +46,7 @@ def load(name: str) -> tuple[tf.keras.Model, dict]:
 
 
 def parts(model: tf.keras.Model, batch: dict) -> dict[str, Callable[[], tf.Tensor]]:
-  """The step and its parts by name, each a function that does it once."""
+  """Returns the step and its parts by name, each a function that runs it once."""
   h = model(batch['image'])['parameters']
   rounds = model.output['joints_2d_rounds'].shape[1] - 1
   posed = tf.tile(h, [max(rounds, 1), 1])
@@ -66,7 +71,7 @@ def parts(model: tf.keras.Model, batch: dict) -> dict[str, Callable[[], tf.Tenso
 
 
 def seconds(call: Callable[[], tf.Tensor]) -> float:
-  """The median time of a call, by the chosen clock."""
+  """Returns the median seconds of a call, by --clock."""
   clock = time.process_time if _CLOCK.value == 'cpu' else time.perf_counter
 
   def timed() -> float:
@@ -78,7 +83,7 @@ def seconds(call: Callable[[], tf.Tensor]) -> float:
 
 
 def main(_):
-  """Prints the table."""
+  """Prints speed, step time and shares of hand layer and renderer for both models."""
   if _THREADS.value:
     tf.config.threading.set_intra_op_parallelism_threads(_THREADS.value)
     tf.config.threading.set_inter_op_parallelism_threads(_THREADS.value)

@@ -1,1 +1,1 @@
-"""The hand task: one crop of a picture in; joints, mesh, camera and mask of one hand out."""
+"""The hand task: from one crop of a picture to joints, mesh, camera and mask of one hand."""

@@ -1,8 +1,11 @@
-"""Keypoint 0: records may label the centre of the palm there, models and batches have the wrist.
+"""Keypoint 0: records may label the centre of the palm, models and batches use the wrist.
 
-Zimmermann and Brox 2017 and Baek et al. 2019 count the palm, and STB labels no wrist at all. RHD's palm is the middle
-of wrist and middle MCP; read the other way round that gives the wrist of any record set, by the same rule for all. What
-is scored on the palm (`protocols`) takes it from wrist and middle MCP again, and so meets the label exactly.
+Zimmermann and Brox 2017 and Baek et al. 2019 evaluate the palm, and STB labels no wrist. RHD's palm is defined by
+
+  palm = (wrist + middle MCP) / 2,    so    wrist = 2 palm - middle MCP,
+
+and the second form gives the wrist of every record set, by one rule. Measures on the palm (`protocols`) apply the first
+form again and so recover the label exactly.
 """
 import json
 import os
@@ -15,10 +18,10 @@ from dhpe_tf.hand import skeletons
 
 
 def of_record_set(root: str) -> str:
-  """What keypoint 0 is in a record set: 'palm' if the option first_keypoint of its dataset.json says so, else 'wrist'.
+  """Returns 'palm' if the option first_keypoint in a record set's dataset.json says so, else 'wrist'.
 
   Raises:
-    UserError: dataset.json is there but damaged.
+    UserError: dataset.json exists but is damaged.
   """
   path = os.path.join(root, tfrecords.DATASET_FILE)
   if not os.path.exists(path):
@@ -32,15 +35,16 @@ def of_record_set(root: str) -> str:
 
 
 def palm_to_wrist(record: dict) -> dict:
-  """Replaces the palm of a parsed record by the wrist that lies beyond it, seen from the middle MCP.
+  """Replaces the palm in a parsed record by the wrist, 2 palm - middle MCP.
 
-  Where the camera is known the wrist's 2D label is its projection, or else it lies beyond the palm in the picture too.
+  With a camera the wrist's 2D label is the projection of its 3D label; without one the rule is applied to the 2D
+  labels.
 
   Args:
     record: tensors by field name, see `record.FIELDS`.
 
   Returns:
-    The record with the wrist as keypoint 0, labelled where both palm and middle MCP are.
+    The record with the wrist as keypoint 0, labelled if both palm and middle MCP are.
   """
   root = skeletons.ROOT
   result = dict(record)

@@ -12,7 +12,7 @@ from dhpe_tf.tasks.hand import view
 
 _K = skeletons.NUM_KEYPOINTS
 
-# What a batch holds. Left hands are mirrored, picture and labels. A weight of 0 means that there is no label.
+# The batch contract. Left hands are mirrored, picture and labels. A weight of 0 means that there is no label.
 BATCH = {
     'image': Entry(('B', 'S', 'S', 3), 'float32', 'the crop, RGB in 0..1'),
     'mask': Entry(('B', 'S', 'S'), 'float32', 'share of each pixel that the hand covers, 0..1'),
@@ -37,12 +37,12 @@ BATCH = {
 
 
 def to_instance(record: dict, image_size: int, seed: Optional[tf.Tensor] = None) -> dict:
-  """One instance of a batch from a parsed record.
+  """Makes one instance of a batch from a parsed record: mirrors left hands, augments, crops, converts the labels.
 
   Args:
     record: tensors by field name, see `record.FIELDS`.
-    image_size: side of the crop in pixels.
-    seed: `[2]` int64 for augmentation, or None for none.
+    image_size: side of the crop, px.
+    seed: `[2]` int64 of the augmentation, or None for none.
 
   Returns:
     Tensors by the names of `BATCH`, without the axis B.
@@ -74,7 +74,11 @@ def to_instance(record: dict, image_size: int, seed: Optional[tf.Tensor] = None)
 
 
 def _augmented(crop: crops.Crop, seed: Optional[tf.Tensor]) -> tuple[crops.Crop, tf.Tensor, Optional[tf.Tensor]]:
-  """A random view of a crop: the crop, the angle by which it turns, and the seed of the changes of its colours."""
+  """Changes a crop at random, if there is a seed.
+
+  Returns:
+    The crop, its rotation `[]` in radians, and the seed of the colour changes or None.
+  """
   if seed is None:
     return crop, tf.constant(0.), None
   view_seed, appearance_seed = augmentation.split_seed(seed, 2)
@@ -83,7 +87,19 @@ def _augmented(crop: crops.Crop, seed: Optional[tf.Tensor]) -> tuple[crops.Crop,
 
 def _pictures(record: dict, crop: crops.Crop, rotation: tf.Tensor, is_left: tf.Tensor, width_px: tf.Tensor,
               size: int) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-  """The crops of picture `[S, S, 3]` and mask `[S, S]`, and whether there is a mask."""
+  """Cuts the crop out of picture and mask.
+
+  Args:
+    record: tensors by field name.
+    crop: the crop of the right-handed, that is for left hands the mirrored, picture.
+    rotation: `[]` radians.
+    is_left: `[]` bool.
+    width_px: `[]` width of the picture.
+    size: side S of the result, px.
+
+  Returns:
+    The picture `[S, S, 3]`, the mask `[S, S]`, both in 0..1, and whether there is a mask `[]`.
+  """
   in_picture = crops.Crop(_mirror_if(is_left, crop.center_px[None], width_px)[0], crop.side_px)
 
   def cut(encoded: tf.Tensor, channels: int, fill: float) -> tf.Tensor:
@@ -96,16 +112,39 @@ def _pictures(record: dict, crop: crops.Crop, rotation: tf.Tensor, is_left: tf.T
 
 @gin.configurable(module='hand')
 def depth_label_weights(intrinsics_known: tf.Tensor, with_camera: float = 1., without_camera: float = 0.3) -> tf.Tensor:
-  """The weight of a depth label; lower without a camera: the scale is fitted and labels are often predicted."""
+  """Returns the weight of a depth label; lower without a camera: the scale is fitted and labels are often predicted.
+
+  Args:
+    intrinsics_known: `[]` bool.
+    with_camera: weight if the camera is known.
+    without_camera: weight otherwise.
+  """
   return tf.where(intrinsics_known, with_camera, without_camera)
 
 
 def _crop_z(joints_2d: tf.Tensor, valid_2d: tf.Tensor, joints_3d_m: tf.Tensor, valid_3d: tf.Tensor,
             intrinsics: tf.Tensor, crop: crops.Crop) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-  """Depth of the joints in crop space relative to the root (paper section 3.3), its weights, and the root's depth.
+  """Computes the depth of the joints in crop space, relative to the root (paper section 3.3).
 
-  With a camera one unit is half the crop's side at the depth of the root. Without one the metric joints are scaled onto
-  the 2D joints, seen straight on.
+    z_k = (Z_k - Z_root) / u,    u = Z_root (g / 2) / f,
+
+  with crop side g and focal length f in pixels, so u is the length in metres of one crop unit at the root's depth.
+  Without a camera, 1 / u is replaced by the scale that best fits the joints, seen straight on, to the 2D joints:
+
+    1 / u = sqrt( sum_k |x_k - mean x|^2 / sum_k |X_k - mean X|^2 ),
+
+  x `[K, 2]` in crop space, X `[K, 2]` in metres, over the joints labelled in both.
+
+  Args:
+    joints_2d: `[21, 2]` in crop space.
+    valid_2d: `[21]`.
+    joints_3d_m: `[21, 3]` metres.
+    valid_3d: `[21]`.
+    intrinsics: `[3, 3]` px, zeros if unknown.
+    crop: the crop.
+
+  Returns:
+    z `[21]` in crop units, its weights `[21]`, and the root's depth `[]` in metres, 0 if unknown.
   """
   known = cameras.focal_length(intrinsics) > 0
   root = joints_3d_m[skeletons.ROOT]
@@ -114,26 +153,27 @@ def _crop_z(joints_2d: tf.Tensor, valid_2d: tf.Tensor, joints_3d_m: tf.Tensor, v
   count = tf.maximum(tf.reduce_sum(both), 1.)
 
   def centred(points):
+    """Subtracts the mean over the joints labelled in both 2D and 3D; other joints become zero. Points `[21, 2]`."""
     return (points - tf.reduce_sum(points * both, axis=0) / count) * both
 
   flat_m, flat_crop = centred(joints_3d_m[:, :2]), centred(joints_2d)
   fitted = tf.sqrt(tf.reduce_sum(flat_crop**2) / tf.maximum(tf.reduce_sum(flat_m**2), 1e-12))
   per_metre = tf.where(known, tf.math.divide_no_nan(1., unit_m), fitted)
   z = (joints_3d_m[:, 2] - root[2]) * per_metre
-  # Without the root's label no depth is relative to it.
+  # Depths are relative to the root, so without its label none counts.
   weight = valid_3d * valid_3d[skeletons.ROOT] * depth_label_weights(known)
   return tf.where(weight > 0, z, 0.), weight, tf.where(known, root[2] * valid_3d[skeletons.ROOT], 0.)
 
 
 @gin.configurable(module='hand', denylist=['record', 'joints_px', 'is_left'])
 def hand_crop(record: dict, joints_px: tf.Tensor, is_left: tf.Tensor, box_margin: float = 1.2) -> crops.Crop:
-  """The square about a hand: about its joints; with fewer than two of them about its box; without a box all of it.
+  """Returns the square around a hand: its joints; with fewer than two joints its box; without a box the whole picture.
 
   Args:
     record: tensors by field name.
-    joints_px: `[21, 2]` of the right-handed picture.
+    joints_px: `[21, 2]` in the right-handed picture.
     is_left: whether that is the mirrored picture.
-    box_margin: side of the crop over the longer side of the box.
+    box_margin: side of the crop divided by the longer side of the box.
 
   Returns:
     The crop in the right-handed picture.
@@ -150,12 +190,12 @@ def hand_crop(record: dict, joints_px: tf.Tensor, is_left: tf.Tensor, box_margin
 
 
 def _mirror_if(is_left: tf.Tensor, points: tf.Tensor, width_px) -> tf.Tensor:
-  """Points `[N, 2 or 3]`, mirrored if the hand is a left one."""
+  """Mirrors points `[N, 2 or 3]` if the hand is a left one: x -> width_px - x."""
   return tf.where(is_left, crops.mirror_points(points, width_px), points)
 
 
 def _mirror_intrinsics(is_left: tf.Tensor, intrinsics: tf.Tensor, width_px: tf.Tensor) -> tf.Tensor:
-  """The camera of the mirrored picture: its principal point moves to the other side."""
+  """Returns the camera of the mirrored picture: c_x -> width - c_x, unless it is unknown or the hand is a right one."""
   known = intrinsics[0, 0] > 0
   shift = tf.where(is_left & known, width_px - 2 * intrinsics[0, 2], 0.)
   return intrinsics + shift * tf.constant([[0., 0., 1.], [0., 0., 0.], [0., 0., 0.]])

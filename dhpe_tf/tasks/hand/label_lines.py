@@ -1,4 +1,4 @@
-"""Labels of photographs as text: one JSON object a line, one hand each, as `data_tools/convert_jsonl.py` describes."""
+"""Labels of photographs as text: one JSON object a line for each hand, as `data_tools/convert_jsonl.py` describes."""
 import json
 import os
 from typing import Optional
@@ -12,7 +12,10 @@ Label = dict
 
 
 def read_labels(path: str) -> list[Label]:
-  """The lines of a file of labels, each with `place`, its file and line, and `folder`.
+  """Reads a file of labels.
+
+  Returns:
+    One dict a line, with the added entries `place` (file and line, for errors) and `folder` (of the file).
 
   Raises:
     UserError: the file cannot be read, or a line is not a JSON object.
@@ -32,7 +35,7 @@ def read_labels(path: str) -> list[Label]:
 
 
 def _parse(line: str, place: str) -> Label:
-  """One line."""
+  """Parses one line as a JSON object; raises a UserError that begins with `place`."""
   try:
     label = json.loads(line)
   except ValueError as error:
@@ -43,10 +46,10 @@ def _parse(line: str, place: str) -> Label:
 
 
 def check(label: Label) -> Label:
-  """The label with `group` as text and `score` as a number.
+  """Checks the required fields; returns the label with `group` as text and `score` as a number.
 
   Raises:
-    UserError: it lacks a field, or its score is no number; names file, line and field.
+    UserError: a field is missing, or the score is no number; the message names file, line and field.
   """
   for name in ('image', 'hand', 'joints_2d_px'):
     if name not in label:
@@ -56,21 +59,31 @@ def check(label: Label) -> Label:
 
 
 def joints_2d_px(label: Label) -> tuple[np.ndarray, np.ndarray]:
-  """The 2D joints `[21, 2]` of a label, px, and which of them count `[21]`; see `numbers`."""
+  """Returns a label's 2D joints `[21, 2]` in pixels and their validity `[21]`; see `numbers`."""
   count = skeletons.NUM_KEYPOINTS
   valid = numbers(label, 'valid', (count,)) if 'valid' in label else np.ones(count)
   return numbers(label, 'joints_2d_px', (count, 2), valid), valid
 
 
 def side(label: Label) -> str:
-  """'right' or 'left'; raises a UserError that names file and line for anything else."""
+  """Returns 'right' or 'left'; raises a UserError that names file and line for anything else."""
   if label['hand'] not in ('right', 'left'):
     raise UserError(f"{label['place']}: hand is {label['hand']!r}, not 'right' or 'left'")
   return label['hand']
 
 
 def numbers(label: Label, name: str, shape: tuple, valid: Optional[np.ndarray] = None) -> np.ndarray:
-  """A field as finite numbers of a shape; rows that `valid` does not count become zeros."""
+  """Returns a field as a float64 array of finite numbers.
+
+  Args:
+    label: from `read_labels`.
+    name: of the field.
+    shape: expected shape.
+    valid: `[N]`; rows where it is 0 become zeros and may hold anything. None if all rows count.
+
+  Raises:
+    UserError: not numbers, another shape, or not finite; the message names file, line and field.
+  """
   try:
     array = np.asarray(label[name], np.float64)
   except (TypeError, ValueError) as error:

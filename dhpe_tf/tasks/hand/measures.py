@@ -1,4 +1,4 @@
-"""The numbers of a report, each with its unit and definition."""
+"""The measures of a report, each with unit and definition."""
 from collections.abc import Sequence
 from typing import Optional
 
@@ -14,14 +14,14 @@ _F_SCORES_MM = (5, 15)
 
 def keypoints_3d(errors_m: np.ndarray, valid: np.ndarray, ranges: Sequence[str], words: str,
                  pck_mm: Sequence[float] = ()) -> dict[str, Measure]:
-  """Error and PCK measures of 3D keypoints.
+  """Computes error and PCK measures of 3D keypoints.
 
   Args:
     errors_m: `[N, K]` distances in metres.
     valid: `[N, K]`, at least one above zero.
-    ranges: keys of `pck.THRESHOLDS_M`.
+    ranges: keys of `pck.THRESHOLDS_M` for the areas under the PCK curve.
     words: name of the alignment, appended to each definition.
-    pck_mm: distances at which the share of keypoints within them is taken, millimetres.
+    pck_mm: distances in millimetres for which the share of keypoints within them is computed.
 
   Returns:
     Measures by name.
@@ -45,7 +45,16 @@ def keypoints_3d(errors_m: np.ndarray, valid: np.ndarray, ranges: Sequence[str],
 
 
 def vertices(predictions_m: np.ndarray, truth_m: np.ndarray, words: str) -> dict[str, Measure]:
-  """Measures of aligned meshes `[N, V, 3]` in metres; `words` names the alignment."""
+  """Computes mean distance and F-scores of aligned meshes.
+
+  Args:
+    predictions_m: `[N, V, 3]` metres.
+    truth_m: `[N, V, 3]` metres.
+    words: name of the alignment, appended to each definition.
+
+  Returns:
+    Measures by name; none if N = 0.
+  """
   if not len(truth_m):
     return {}
   words = f'{truth_m.shape[1]} vertices {words}'
@@ -58,15 +67,15 @@ def vertices(predictions_m: np.ndarray, truth_m: np.ndarray, words: str) -> dict
 
 
 def keypoints_2d(errors_px: np.ndarray, valid: np.ndarray, crop_side_px: Optional[np.ndarray]) -> dict[str, Measure]:
-  """Measures of 2D keypoints, which nothing aligns.
+  """Computes measures of 2D keypoints, without any alignment.
 
   Args:
     errors_px: `[N, K]` distances in pixels of the image.
     valid: `[N, K]`.
-    crop_side_px: `[N]` to give them in a crop of REPORT_PX as well, or None.
+    crop_side_px: `[N]`, to give the measures in pixels of a crop of REPORT_PX as well; or None.
 
   Returns:
-    Measures by name, none if no keypoint is valid.
+    Measures by name; none if no keypoint is valid.
   """
   if not valid.any():
     return {}
@@ -87,7 +96,15 @@ def keypoints_2d(errors_px: np.ndarray, valid: np.ndarray, crop_side_px: Optiona
 
 
 def masks(predictions: np.ndarray, truth: np.ndarray) -> dict[str, Measure]:
-  """Measures of masks `[N, H, W]`: the four of Table 2 over all pixels together, and hand IoU by picture."""
+  """Computes measures of masks: the four of Table 2 over the pixels of all pictures, and the hand's IoU by picture.
+
+  Args:
+    predictions: `[N, H, W]` in 0..1.
+    truth: `[N, H, W]` in 0..1.
+
+  Returns:
+    Measures by name; none if N = 0.
+  """
   if not len(truth):
     return {}
   words = 'over the pixels of all pictures, hand and background (Long et al. 2015)'

@@ -1,4 +1,4 @@
-"""From crop space to what named protocols compare: metres in camera axes, pixels of the picture."""
+"""Converts predictions and labels from crop space to the units of protocols: metres in camera axes, pixels."""
 import dataclasses
 from collections.abc import Mapping
 
@@ -22,16 +22,16 @@ def measure(protocol: str, predictions: Arrays, labels: Arrays, thresholds_m: np
 
   Args:
     protocol: its name.
-    predictions: of N images, see `predictions`.
+    predictions: of N images, see the module `predictions`.
     labels: of the same images, by the names of the batch.
-    thresholds_m: of the PCK curves, metres.
-    root_depth: one of ROOT_DEPTHS: where the depth comes from at which crops become metres.
+    thresholds_m: `[T]` thresholds of the PCK curves, metres.
+    root_depth: source of the root's depth, one of ROOT_DEPTHS.
 
   Returns:
-    Measures as of `protocols.evaluate`, and the PCK curve of each alignment.
+    The measures of `protocols.evaluate`, and the PCK curve `[T]` of each alignment.
 
   Raises:
-    UserError: unknown protocol, nothing labelled that it counts, or no camera for a protocol that needs one.
+    UserError: unknown protocol, no label that it counts, or no camera for a protocol that needs one.
   """
   chosen, found, truth = _comparable(protocol, predictions, labels, root_depth)
   return Measured(protocols.evaluate(chosen, found, truth), protocols.curves(chosen, found, truth, thresholds_m))
@@ -39,7 +39,12 @@ def measure(protocol: str, predictions: Arrays, labels: Arrays, thresholds_m: np
 
 def _comparable(protocol: str, predictions: Arrays, labels: Arrays,
                 root_depth: str) -> tuple[protocols.Protocol, dict, dict]:
-  """A protocol as far as the labels allow it, predictions and truth in its units."""
+  """Converts predictions and labels to the units of a protocol.
+
+  Returns:
+    The protocol without alignments that the labels do not allow, the predictions, and the truth, both by the names of
+    `protocols.evaluate`.
+  """
   chosen = protocols.get(protocol)
   placed = _has_cameras(labels)
   if 'none' in chosen.alignments and not (placed.all() and 'joints_crop' in predictions):
@@ -65,11 +70,20 @@ def _comparable(protocol: str, predictions: Arrays, labels: Arrays,
 
 
 def joints_m(predictions: Arrays, labels: Arrays, root_depth: str = 'truth') -> np.ndarray:
-  """Predicted keypoints `[N, 21, 3]` in metres.
+  """Returns predicted keypoints `[N, 21, 3]` in metres.
 
-  With a camera they are placed by the paper's inverse normalisation, in camera axes: from the crop and the root's
-  depth, the true one or ('fitted') the one at which the hand has the size that its shape says. An image without a
-  camera keeps the hand model's own size, about any origin.
+  For images with a camera they are placed in camera axes by the inverse of the paper's normalisation. With crop centre
+  c and side g, focal length f and the root's depth Z_r:
+
+    u = Z_r (g / 2) / f,    Z_k = Z_r + z_k u,    pixel_k = c + (g / 2) (x_k, y_k),    P_k = Z_k K^-1 (pixel_k, 1).
+
+  Z_r is the labelled depth or, for 'fitted', the depth at which the bone from wrist to middle MCP has the length that
+  the predicted hand gives it. Images without a camera keep the hand model's own size, relative to any origin.
+
+  Args:
+    predictions: of N images.
+    labels: of the same images, by the names of the batch.
+    root_depth: one of ROOT_DEPTHS.
   """
   placed = _has_cameras(labels)
   if 'joints_crop' not in predictions or not placed.any():
@@ -89,7 +103,7 @@ def joints_m(predictions: Arrays, labels: Arrays, root_depth: str = 'truth') -> 
 
 
 def _crop(labels: Arrays) -> crops.Crop:
-  """The crops; about the origin where their place is not known."""
+  """Crops of the images; centred at the origin if their place is unknown."""
   side = tf.constant(labels['crop_side_px'])
   center = labels.get('crop_center_px', np.zeros([len(labels['crop_side_px']), 2]))
   return crops.Crop(tf.constant(center, side.dtype), side)
@@ -102,7 +116,7 @@ def _has_cameras(labels: Arrays) -> np.ndarray:
 
 
 def _without_absolute(protocol: protocols.Protocol, missing: int) -> protocols.Protocol:
-  """The protocol's alignments that need no absolute place; a UserError if there is none."""
+  """Returns the protocol without the alignment 'none'; raises a UserError if it has no other."""
   rest = tuple(alignment for alignment in protocol.alignments if alignment != 'none')
   if not rest:
     raise UserError(f'protocol {protocol.name} compares places in camera space, but {missing} images have no camera')

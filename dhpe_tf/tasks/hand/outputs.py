@@ -1,8 +1,8 @@
-"""What a method may answer to the hand task: names, shapes and meaning, the same in training, export and serving.
+"""The output contract of the hand task: names, shapes and meaning, the same in training, export and serving.
 
-B images, V vertices, S the image side, M the mask side, H the side of the heat maps, T the rounds of a regressor. Crop
-space is [-1, 1] in x and y, z of the same scale; the hand is a right hand. A method gives what it can; only the joints
-in 3D and the scale must be there.
+Sizes: B images, V vertices, S the image side, M the mask side, H the side of the heat maps, T the rounds of a
+regressor. Crop space is [-1, 1] in x and y, with z in the same unit; the hand is a right hand. A method gives the
+outputs that it can; only the 3D joints and the scale are required.
 """
 import gin
 import tensorflow as tf
@@ -29,24 +29,24 @@ OUTPUTS = {
                               'of refinement', optional=True),
     'features': Entry(('B', None), 'float32', 'feature vector of the picture', optional=True),
 }
-# Those that an exported model gives; the others are for training.
+# Outputs of an exported model; the others are for training.
 SERVED = ('vertices', 'joints_2d', 'joints_3d', 'mask', 'heatmaps', 'parameters', 'pose', 'shape', 'camera',
           'units_per_metre', 'joints_2d_rounds')
 
 
 def units_per_metre(outputs: dict[str, tf.Tensor]) -> tf.Tensor:
-  """The scale `[B]` of a method's outputs; exports made before it had a name of its own give it in the camera."""
+  """Returns the scale `[B]` of a method's outputs; older exports give it only as a part of the camera."""
   if 'units_per_metre' in outputs:
     return outputs['units_per_metre']
   return outputs['camera'][:, parameters.CAMERA_SCALE]
 
 
 def joints_m(outputs: dict[str, tf.Tensor]) -> tf.Tensor:
-  """Keypoints `[B, 21, 3]` in metres by the hand's own size, about any origin."""
+  """Returns keypoints `[B, 21, 3]` in metres by the hand's own size, x_crop / scale, relative to any origin."""
   return outputs['joints_3d'] / units_per_metre(outputs)[:, None, None]
 
 
 @gin.configurable(module='hand')
 def joint_confidence(peak: tf.Tensor, floor: float = 0.05) -> tf.Tensor:
-  """The weight `[B, 21]` of each 2D joint: the peak of its heat map, at least `floor`, at most 1."""
+  """Returns the weight `[B, 21]` of each 2D joint: the peak of its heat map, clipped to [floor, 1]."""
   return tf.clip_by_value(peak, floor, 1.0)

@@ -1,4 +1,4 @@
-"""From a picture file to files of results: where the hand is, what a method is given of it, what is written."""
+"""Prediction from a picture file: reads the request, makes the method's inputs, writes the results."""
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Optional
@@ -13,21 +13,22 @@ from dhpe_tf.tasks.hand import label_lines, results, view
 from dhpe_tf.tasks.task import Tensors, write_json
 from dhpe_tf.visualization import mesh_files, overlay, pictures
 
-_MASK_SIZE = 32  # of the empty mask given to methods that could use one
+_MASK_SIZE = 32  # side of the empty mask for methods that can use one
 _WRITTEN = ('joints_2d_px', 'joints_3d_m', 'vertices_m', 'pose', 'shape', 'camera', 'units_per_metre', 'score')
 
 
 class Request(NamedTuple):
-  """A hand to be found in a picture.
+  """A hand to find in a picture.
 
   Attributes:
     picture: uint8 [H, W, 3].
-    name: what error messages call the picture.
+    name: names the picture in errors.
     box: (left, top, width, height) px; the crop is the square with the same centre and the longer side.
     side: 'right' or 'left', in an unmirrored picture.
-    intrinsics: (fx, fy, cx, cy) px, or None where they are not known.
-    root_depth_m: depth of the middle knuckle where that is known, with intrinsics.
-    joints_px: [21, 2] known 2D joints in the picture, or None; joints_valid: [21].
+    intrinsics: (fx, fy, cx, cy) px, or None if unknown.
+    root_depth_m: depth of the middle MCP in metres, or None if unknown; needs intrinsics.
+    joints_px: [21, 2] known 2D joints in pixels of the picture, or None.
+    joints_valid: [21], above zero where a joint is known; with joints_px.
   """
 
   picture: np.ndarray
@@ -41,7 +42,7 @@ class Request(NamedTuple):
 
   @property
   def crop(self) -> crops.Crop:
-    """The square that is cut out, a batch of one."""
+    """The square to cut out, a batch of one."""
     return crops.crop_from_box(tf.constant([self.box], tf.float32))
 
   @property
@@ -51,12 +52,12 @@ class Request(NamedTuple):
 
 
 class Hand(NamedTuple):
-  """One hand found.
+  """A hand that was found.
 
   Attributes:
-    crop_image: [S, S, 3] in 0..1, as in the picture.
+    crop_image: [S, S, 3] in 0..1, not mirrored.
     joints_crop: [21, 2] in that crop.
-    vertices_crop: [V, 3] in that crop; None from methods without a mesh.
+    vertices_crop: [V, 3] in that crop; None for methods without a mesh.
     faces: [F, 3], outward for this side.
     values: see `results.DOCUMENTED`, without the batch axis.
   """
@@ -69,12 +70,12 @@ class Hand(NamedTuple):
 
 
 def read_request(path: str, options: Any, labels: Mapping[str, label_lines.Label]) -> Request:
-  """Reads a picture file and what the flags of `task_flags` say of the hand in it.
+  """Reads a picture file and the flags about the hand in it.
 
   Args:
     path: the picture.
-    options: parsed flags.
-    labels: of `read_joints`, by file name.
+    options: parsed flags, see `task_flags`.
+    labels: by file name, from `read_joints`.
 
   Raises:
     UserError: the file is no picture, the box does not fit, or its labels are unusable.
@@ -88,14 +89,14 @@ def read_request(path: str, options: Any, labels: Mapping[str, label_lines.Label
 
 
 def read_joints(path: str) -> dict[str, label_lines.Label]:
-  """Labels of a .jsonl file by the name of their picture; raises UserError where a line is unusable."""
+  """Reads the labels of a .jsonl file by the file name of their picture; raises a UserError for an unusable line."""
   checked = [label_lines.check(label) for label in label_lines.read_labels(path)]
   return {os.path.basename(str(label['image'])): label for label in checked}
 
 
 def _with_joints(request: Request, box: Optional[Sequence[float]],
                  labels: Mapping[str, label_lines.Label]) -> tuple[Request, Optional[Sequence[float]]]:
-  """The request with known joints, and the box around them where none was given."""
+  """Adds known joints and their side to a request; returns it, and the box around the joints if none was given."""
   name = os.path.basename(request.name)
   if name not in labels:
     raise UserError(f'{request.name}: --joints has no line for {name}; add one, or leave the picture out.')
@@ -109,7 +110,7 @@ def _with_joints(request: Request, box: Optional[Sequence[float]],
 
 
 def numbers(options: Any, flag: str) -> Optional[list[float]]:
-  """The four numbers of --box or --intrinsics, or None where it is not given; raises UserError for anything else."""
+  """Returns the four numbers of --box or --intrinsics, or None without the flag; raises a UserError if they are bad."""
   texts = options[flag].value
   if texts is None:
     return None
@@ -124,7 +125,7 @@ def numbers(options: Any, flag: str) -> Optional[list[float]]:
 
 
 def check_options(options: Any) -> None:
-  """Raises a UserError for flags that do not fit together."""
+  """Checks flags against each other; raises a UserError if they do not fit together."""
   numbers(options, 'box')
   intrinsics = numbers(options, 'intrinsics')
   if intrinsics and min(intrinsics[:2]) <= 0.:
@@ -134,10 +135,10 @@ def check_options(options: Any) -> None:
 
 
 def check_box(box: Optional[Sequence[float]], size: tuple[int, int], name: str) -> tuple[float, float, float, float]:
-  """The box as floats, or the whole picture of `size` (height, width) for None.
+  """Returns the box as floats, or the whole picture of `size` (height, width) for None.
 
   Raises:
-    UserError: it is empty, not finite, or shares no pixel with the picture.
+    UserError: the box is empty, not finite, or shares no pixel with the picture.
   """
   height, width = size
   if box is None:
@@ -151,7 +152,11 @@ def check_box(box: Optional[Sequence[float]], size: tuple[int, int], name: str) 
 
 
 def inputs(request: Request, specs: Mapping[str, tf.TensorSpec]) -> Tensors:
-  """What a method is given of the hand, a batch of one, by the names of the batch contract.
+  """Makes the method's inputs, a batch of one, by the names of the batch contract.
+
+  Args:
+    request: the hand to find.
+    specs: specifications of the inputs that the method takes.
 
   Raises:
     UserError: the method takes joints and none are known.
@@ -172,13 +177,13 @@ def inputs(request: Request, specs: Mapping[str, tf.TensorSpec]) -> Tensors:
 
 
 def to_hand(request: Request, outputs: Tensors, card: Mapping[str, Any], view_size: int = 384) -> Hand:
-  """The hand of a method's outputs, taken back to the picture and, with intrinsics, to its place before the camera.
+  """Converts a method's outputs to the hand in the picture and, with intrinsics, in camera space.
 
   Args:
-    request: where the hand was looked for.
+    request: the hand to find.
     outputs: of the method, a batch of one, with 'score'.
     card: of the task, see `HandTask.describe`.
-    view_size: side of `Hand.crop_image` in pixels.
+    view_size: side of `Hand.crop_image`, px.
   """
   crop, is_left = request.crop, request.is_left
   values = results.in_picture(outputs, crop, is_left)
@@ -199,10 +204,10 @@ def to_hand(request: Request, outputs: Tensors, card: Mapping[str, Any], view_si
 
 
 def describe(request: Request, hand: Hand, joint_order: Sequence[str]) -> dict[str, Any]:
-  """What is written as JSON for a picture.
+  """Returns the JSON content of a picture's result.
 
   Args:
-    request: where the hand was looked for.
+    request: the hand to find.
     hand: the hand found.
     joint_order: names of the 21 keypoints.
   """
@@ -212,7 +217,7 @@ def describe(request: Request, hand: Hand, joint_order: Sequence[str]) -> dict[s
 
 
 def write(request: Request, hand: Hand, stem: str, card: Mapping[str, Any]) -> list[str]:
-  """Writes `<stem>_overlay.png`, `<stem>.json` and, where there is a mesh, `<stem>.obj`; returns their paths.
+  """Writes `<stem>_overlay.png`, `<stem>.json` and, if there is a mesh, `<stem>.obj`; returns their paths.
 
   Raises:
     UserError: a file cannot be written.

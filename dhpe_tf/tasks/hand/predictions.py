@@ -1,7 +1,8 @@
-"""What a method (or a constant) says about N images of right hands, as arrays in the forms that protocols compare.
+"""Predictions of a method, or of a constant answer, for N images of right hands, as arrays for protocols.
 
-By name: 'joints_3d_m' [N, 21, 3], metres by the hand's own size, any origin; and as far as the method gives them
-'joints_crop' [N, 21, 3] and 'joints_2d' [N, 21, 2] in crop space, 'mask' [N, S, S] in 0..1 at the size of the labels.
+By name: 'joints_3d_m' [N, 21, 3], metres by the hand's own size, relative to any origin; if the method gives them,
+'joints_crop' [N, 21, 3] and 'joints_2d' [N, 21, 2] in crop space, and 'mask' [N, S, S] in 0..1 at the size of the
+labels.
 """
 from collections.abc import Mapping
 
@@ -15,7 +16,7 @@ Arrays = Mapping[str, np.ndarray]
 
 
 def from_outputs(outputs: dict[str, tf.Tensor], mask_size: int) -> dict[str, np.ndarray]:
-  """The predictions of a batch of outputs (see `outputs.OUTPUTS`); masks are resampled to `mask_size`."""
+  """Converts a batch of outputs (see `outputs.OUTPUTS`) to predictions; masks are resampled to `mask_size` pixels."""
   found = {'joints_3d_m': hand_outputs.joints_m(outputs), 'joints_crop': outputs['joints_3d']}
   if 'joints_2d' in outputs:
     found['joints_2d'] = outputs['joints_2d']
@@ -25,14 +26,14 @@ def from_outputs(outputs: dict[str, tf.Tensor], mask_size: int) -> dict[str, np.
 
 
 def mean_hand(labels: Arrays, count: int) -> dict[str, np.ndarray]:
-  """The constant answer of the mean training hand: mean joints about the root, mean 2D joints, mean mask.
+  """Returns the mean of the training labels for every image: joints relative to the root, 2D joints and mask.
 
   Args:
     labels: of the training images, by the names of the batch.
-    count: images to answer.
+    count: number of images to answer.
 
   Returns:
-    `count` times the same.
+    Predictions by name, `count` equal rows each.
   """
   joints = labels['joints_3d_m'] - labels['joints_3d_m'][:, skeletons.ROOT, None]
   valid = labels['joints_3d_weight'] * labels['joints_3d_weight'][:, skeletons.ROOT, None]
@@ -43,7 +44,12 @@ def mean_hand(labels: Arrays, count: int) -> dict[str, np.ndarray]:
 
 
 def _weighted_mean(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-  """Mean over the first axis; entries of weight 0 may be anything, and give 0 where they are all there is."""
+  """Mean over the first axis of the entries whose weight is above zero; 0 where there are none.
+
+  Args:
+    values: `[N, ...]`; entries of weight 0 may be anything.
+    weights: `[N, ...]`, its shape the first axes of `values`.
+  """
   weights = (weights > 0).astype(np.float64).reshape(weights.shape + (1,) * (values.ndim - weights.ndim))
   total = np.where(weights > 0, values, 0.).sum(0)
   return total / np.maximum(weights.sum(0), 1.)

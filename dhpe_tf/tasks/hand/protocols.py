@@ -1,6 +1,6 @@
-"""Named protocols: what is aligned, what is counted, over which range, with which help from the truth.
+"""Named protocols of evaluation: alignment, counted keypoints, range of thresholds, and the truth that is given.
 
-Numbers of hand papers compare only under the same protocol, so each number that `evaluate` gives has its definition.
+Numbers of hand papers are comparable only under the same protocol, so `evaluate` gives a definition with each number.
 """
 import dataclasses
 from collections.abc import Mapping
@@ -22,22 +22,22 @@ _ROUNDING_M = 1e-12
 
 @dataclasses.dataclass(frozen=True)
 class Protocol:
-  """How predictions are compared with the truth.
+  """A way to compare predictions with the truth.
 
   Attributes:
-    name: what the command line calls it.
-    summary: where it comes from, and where it departs from that.
-    alignments: keys of `ALIGNMENTS`; every measure is taken after each.
+    name: its name on the command line.
+    summary: its origin, and where it departs from that.
+    alignments: keys of `ALIGNMENTS`; every measure is computed after each of them.
     ranges: keys of `pck.THRESHOLDS_M` for the areas under the PCK curve.
     keypoints: indices of the keypoints that count.
-    root: keypoint that the root alignments hold fixed.
+    root: keypoint that the root alignments move onto the true one.
     bone: the two keypoints whose distance gives the scale of 'root_bone'.
-    first_keypoint: what keypoint 0 is when it is compared: 'wrist', or 'palm', the middle of wrist and middle MCP.
+    first_keypoint: meaning of keypoint 0 in the comparison: 'wrist', or 'palm', the middle of wrist and middle MCP.
     visible_only: whether only visible keypoints count.
-    truth_used: what the prediction is told of the truth before the alignment.
-    own_size: whether metres come from the size that the method gives its hand, without any camera; otherwise
-      predictions are placed before the camera at the root's depth.
-    pck_mm: distances at which the share of keypoints within them is given, millimetres.
+    truth_used: the parts of the truth that the prediction is given before the alignment.
+    own_size: whether metres come from the size of the predicted hand, without a camera; otherwise predictions are
+      placed before the camera at the root's depth.
+    pck_mm: distances in millimetres for which the share of keypoints within them is computed.
     needs_3d: whether data without 3D labels are refused.
   """
 
@@ -91,13 +91,13 @@ ALIGNMENTS = {
     'procrustes_mirror': 'the least-squares similarity transform, a reflection allowed',
 }
 
-_PROCRUSTES = {'procrustes': False, 'procrustes_mirror': True}  # alignment -> whether it may mirror
+_PROCRUSTES = {'procrustes': False, 'procrustes_mirror': True}  # alignment -> whether a reflection is allowed
 
 Arrays = Mapping[str, np.ndarray]
 
 
 def get(name: Union[str, Protocol]) -> Protocol:
-  """The protocol of a name; a UserError that lists the known ones if there is none."""
+  """Returns the protocol of a name; raises a UserError that lists the known names."""
   if isinstance(name, Protocol):
     return name
   if name not in PROTOCOLS:
@@ -111,16 +111,16 @@ def evaluate(protocol: Union[str, Protocol], predictions: Arrays, truth: Arrays,
 
   Args:
     protocol: a protocol or its name.
-    predictions: 'joints_3d_m' `[N, 21, 3]` in metres; optionally 'vertices_m' `[N, V, 3]`, 'joints_2d_px' `[N, 21, 2]`
-      and 'mask' `[N, H, W]`.
-    truth: the same, what is absent is not compared; optionally 'joints_3d_valid', 'joints_2d_valid' and 'visibility'
-      `[N, 21]`, 'crop_side_px' `[N]` (2D errors are then also given in a crop of REPORT_PX), 'mask_valid' and
-      'vertices_valid' `[N]`.
+    predictions: 'joints_3d_m' `[N, 21, 3]` in metres; optionally 'vertices_m' `[N, V, 3]` in metres, 'joints_2d_px'
+      `[N, 21, 2]` and 'mask' `[N, H, W]`.
+    truth: the same names; absent ones are not compared. Optionally 'joints_3d_valid', 'joints_2d_valid' and
+      'visibility' `[N, 21]`, 'crop_side_px' `[N]` (2D errors are then also given in a crop of REPORT_PX), 'mask_valid'
+      and 'vertices_valid' `[N]`.
     truth_first: whether keypoint 0 of the truth is the 'wrist' or the 'palm'.
-    predicted_first: the same of the predictions.
+    predicted_first: the same for the predictions.
 
   Returns:
-    Measures by name; those that depend on an alignment are called `<measure>/<alignment>`.
+    Measures by name; those after an alignment are called `<measure>/<alignment>`.
 
   Raises:
     UserError: unknown protocol, arrays of different lengths, or no keypoint that counts.
@@ -154,11 +154,19 @@ def evaluate(protocol: Union[str, Protocol], predictions: Arrays, truth: Arrays,
 
 def errors_3d_m(protocol: Union[str, Protocol], alignment: str, predictions: Arrays, truth: Arrays,
                 truth_first: str = 'wrist', predicted_first: str = 'wrist') -> tuple[np.ndarray, np.ndarray]:
-  """Distances in metres of the counted keypoints after an alignment, and which of them count.
+  """Computes the distances of the counted keypoints after an alignment, in metres.
+
+  Args:
+    protocol: a protocol or its name.
+    alignment: key of `ALIGNMENTS`.
+    predictions: see `evaluate`.
+    truth: see `evaluate`.
+    truth_first: see `evaluate`.
+    predicted_first: see `evaluate`.
 
   Returns:
     errors: `[N, K]`, for the K keypoints of the protocol.
-    valid: `[N, K]` bool.
+    valid: `[N, K]` bool, which of them count.
   """
   protocol = get(protocol)
   goal = convert_first(truth['joints_3d_m'], truth_first, protocol.first_keypoint)
@@ -176,12 +184,20 @@ def errors_3d_m(protocol: Union[str, Protocol], alignment: str, predictions: Arr
     aligned = _align(protocol, alignment, points, goal, labelled)[:, counted]
     goal = goal[:, counted]
   errors = pose_error.joint_errors(aligned, goal)
-  # A perfect prediction is perfect at the threshold zero as well, whatever the alignment's rounding.
+  # Removes the alignment's rounding, so that a perfect prediction counts at the threshold zero as well.
   return np.where(errors < _ROUNDING_M, 0., errors), valid
 
 
 def convert_first(points: np.ndarray, have: str, want: str) -> np.ndarray:
-  """Keypoints `[N, 21, D]` whose keypoint 0 is the wrist, or the palm: the middle of wrist and middle MCP.
+  """Converts keypoint 0 between wrist and palm, palm = (wrist + middle MCP) / 2.
+
+  Args:
+    points: `[N, 21, D]`.
+    have: 'wrist' or 'palm', the present meaning of keypoint 0.
+    want: 'wrist' or 'palm', the wanted one.
+
+  Returns:
+    `[N, 21, D]` float64.
 
   Raises:
     UserError: `have` or `want` is neither.
@@ -197,7 +213,19 @@ def convert_first(points: np.ndarray, have: str, want: str) -> np.ndarray:
 
 def curves(protocol: Union[str, Protocol], predictions: Arrays, truth: Arrays, thresholds_m: np.ndarray,
            truth_first: str = 'wrist', predicted_first: str = 'wrist') -> dict[str, np.ndarray]:
-  """The PCK curve `[T]` over thresholds in metres, by alignment, for plots."""
+  """Computes the PCK curve of each alignment, for plots.
+
+  Args:
+    protocol: a protocol or its name.
+    predictions: see `evaluate`.
+    truth: see `evaluate`.
+    thresholds_m: `[T]` metres.
+    truth_first: see `evaluate`.
+    predicted_first: see `evaluate`.
+
+  Returns:
+    `[T]` in 0..1 by alignment; alignments without a counted keypoint are left out.
+  """
   protocol = get(protocol)
   result = {}
   for alignment in protocol.alignments if _have('joints_3d_m', predictions, truth) else ():
@@ -208,35 +236,44 @@ def curves(protocol: Union[str, Protocol], predictions: Arrays, truth: Arrays, t
 
 
 def _have(name: str, predictions: Arrays, truth: Arrays) -> bool:
+  """Whether predictions and truth both hold an array."""
   return name in predictions and name in truth
 
 
 def _check_lengths(predictions: Arrays, truth: Arrays) -> None:
-  """Raises a UserError unless all arrays have one length."""
+  """Raises a UserError unless all arrays have the same length."""
   lengths = {len(values) for values in (*predictions.values(), *truth.values())}
   if len(lengths) != 1:
     raise UserError(f'predictions and truth must have one row for each sample, got lengths {sorted(lengths)}')
 
 
 def _usable(protocol: Protocol, alignment: str, valid: np.ndarray) -> np.ndarray:
-  """Samples `[N]` that have the labels which the alignment needs."""
+  """Which samples `[N]` have the labels that the alignment needs, for labels valid `[N, 21]` bool."""
   if alignment.startswith('centroid'):
     return valid[:, list(protocol.keypoints)].sum(1) >= 2
   needed = () if alignment == 'none' or alignment in _PROCRUSTES else (protocol.root,)
   needed += protocol.bone if alignment == 'root_bone' else ()
   needed += (MIDDLE_MCP,) if protocol.first_keypoint == 'palm' and 0 in needed else ()
-  # Three points fix a rotation.
+  # Procrustes needs three points, which determine a rotation.
   return valid[:, list(needed)].all(1) & ((alignment not in _PROCRUSTES) | (valid.sum(1) >= 3))
 
 
 def _labelled(name: str, predictions: np.ndarray, truth: np.ndarray, labels: Arrays) -> tuple[np.ndarray, np.ndarray]:
-  """Predictions and truth of the samples whose `<name>_valid` is above zero."""
+  """Returns predictions and truth of the samples whose `<name>_valid` is above zero."""
   chosen = np.asarray(labels.get(f'{name}_valid', np.ones(len(truth)))) > 0
   return np.asarray(predictions)[chosen], np.asarray(truth)[chosen]
 
 
 def _align(protocol: Protocol, alignment: str, points: np.ndarray, goal: np.ndarray, valid: np.ndarray) -> np.ndarray:
-  """The points `[N, K, 3]` after an alignment to the goal."""
+  """Aligns predictions p to the truth g, both `[N, K, 3]` in metres; r is the root, (a, b) the bone.
+
+    root         p - p_r + g_r
+    root_bone    s (p - p_r) + g_r,    s = |g_a - g_b| / |p_a - p_b|
+    root_scale   s (p - p_r) + g_r,    s = sum_k (p_k - p_r) . (g_k - g_r) / sum_k |p_k - p_r|^2
+    procrustes   s p R + t,            minimises sum_k |s p_k R + t - g_k|^2
+
+  The sums are over the valid keypoints `[N, K]`.
+  """
   if alignment == 'none':
     return points
   if alignment == 'root':
@@ -249,7 +286,7 @@ def _align(protocol: Protocol, alignment: str, points: np.ndarray, goal: np.ndar
 
 
 def describe(protocol: Protocol, alignment: str) -> str:
-  """The alignment, the keypoints and the truth used, in words."""
+  """Describes in words the alignment, the counted keypoints and the parts of the truth that are given."""
   names = (protocol.first_keypoint, *skeletons.KEYPOINT_NAMES[1:])
   text = ALIGNMENTS[alignment].format(root=names[protocol.root], bone='-'.join(names[k] for k in protocol.bone))
   counted = f'{len(protocol.keypoints)} keypoints' if len(protocol.keypoints) == skeletons.NUM_KEYPOINTS else ', '.join(

@@ -1,11 +1,12 @@
-"""Published accuracies to set beside one's own, as far as their numbers are known.
+"""Published accuracies for comparison.
 
-Areas under the PCK curve "20 to 50 mm". Papers differ in range, alignment and keypoints (see `protocols`), by 0.01 and
-more, so these are landmarks, not competitors under equal rules. `digitised` values were read off printed curves.
+Areas under the PCK curve from 20 to 50 mm. Papers differ in range, alignment and keypoints (see `protocols`), which
+changes the area by 0.01 and more: the numbers are landmarks, not results under equal rules. Those marked 'digitised'
+were read off printed curves.
 """
 from dhpe_tf.tasks.measured import Published
 
-RANGE_MM = (20, 50)  # of these areas
+RANGE_MM = (20, 50)  # range of thresholds of these areas
 AUC_20_50 = {
     'zb-rhd': (
         Published('Zimmermann and Brox 2017', .675), Published('Spurr et al. 2018', .849),

@@ -1,4 +1,4 @@
-"""A record of the hand task: one hand in one picture."""
+"""The record of the hand task: one hand in one picture."""
 from dhpe_tf.data.record_schema import Field, RecordSchema
 from dhpe_tf.data.tfrecords import RecordType
 from dhpe_tf.hand import hand_model, skeletons

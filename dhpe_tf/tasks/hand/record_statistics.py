@@ -1,4 +1,4 @@
-"""Counts of sides and histograms of hands, beside what is counted of all records."""
+"""Statistics of hand records: counts of sides and visible joints, and histograms."""
 from typing import Any
 
 import numpy as np
@@ -7,7 +7,7 @@ from dhpe_tf.data.record_schema import RecordSchema
 from dhpe_tf.data.statistics import RecordStatistics, add_counts
 from dhpe_tf.hand import skeletons
 
-# Upper ends of the bins; a value lies in the first bin whose end it is below, or behind the last.
+# Upper ends of the bins. A value lies in the first bin whose end is above it; the last bin has no end.
 _BINS = {
     'hand_side_px': (16, 32, 48, 64, 96, 128, 192, 256, 384, 512, 1024),
     'labelled_joints': tuple(range(1, 22)),
@@ -18,7 +18,7 @@ _BINS = {
 
 
 class HandStatistics(RecordStatistics):
-  """Statistics of hand records: sides, visible joints, sizes, depths."""
+  """Adds sides, visible joints, sizes and depths of hands to the statistics of all records."""
 
   def __init__(self, schema: RecordSchema):
     super().__init__(schema)
@@ -27,7 +27,7 @@ class HandStatistics(RecordStatistics):
     self._histograms = {name: np.zeros(len(ends) + 1, np.int64) for name, ends in _BINS.items()}
 
   def add(self, record: dict) -> None:
-    """Counts one record."""
+    """Counts a record and sorts its measures into the histograms."""
     super().add(record)
     add_counts(self._sides, {record['hand/side']: 1})
     labelled = np.asarray(record['hand/joints_2d_valid']) > 0
@@ -37,7 +37,7 @@ class HandStatistics(RecordStatistics):
       self._histograms[name][np.searchsorted(_BINS[name], value, 'right')] += 1
 
   def merge(self, other: 'HandStatistics') -> None:
-    """Adds what another one has gathered."""
+    """Adds the counts and histograms of other statistics to these."""
     super().merge(other)
     add_counts(self._sides, other._sides)
     self._visible += other._visible
@@ -45,19 +45,19 @@ class HandStatistics(RecordStatistics):
       self._histograms[name] += counts
 
   def state(self) -> dict[str, Any]:
-    """Everything gathered, as JSON can hold it."""
+    """Returns everything collected in a form that JSON can hold; see `load`."""
     return {**super().state(), 'sides': self._sides, 'visible': self._visible.tolist(),
             'histograms': {name: counts.tolist() for name, counts in self._histograms.items()}}
 
   def load(self, state: dict[str, Any]) -> 'HandStatistics':
-    """Takes what `state` gave; returns itself."""
+    """Replaces the content by a result of `state`; returns itself."""
     super().load(state)
     self._sides, self._visible = state['sides'], np.array(state['visible'])
     self._histograms = {name: np.array(state['histograms'][name], np.int64) for name in _BINS}
     return self
 
   def summary(self) -> dict[str, Any]:
-    """What statistics.json holds."""
+    """Returns the content of statistics.json."""
     return {**super().summary(), 'sides': dict(sorted(self._sides.items())),
             'share_of_records_with_visible_joint': (self._visible / max(self.count, 1)).round(4).tolist(),
             'histograms': {name: {'bins_end_at': list(_BINS[name]), 'counts': counts.tolist()}
@@ -65,7 +65,13 @@ class HandStatistics(RecordStatistics):
 
 
 def _measures(record: dict, labelled: np.ndarray, visible: np.ndarray) -> dict[str, float]:
-  """The numbers whose histograms are kept, as far as a record's labels give them."""
+  """Returns the values for the histograms that a record's labels allow, by name.
+
+  Args:
+    record: values by field name.
+    labelled: `[21]` bool, joints with a 2D label.
+    visible: `[21]`, above zero for labelled joints that are visible.
+  """
   measures = {'labelled_joints': labelled.sum(), 'visible_joints': (visible > 0).sum()}
   if labelled.any():
     measures['hand_side_px'] = np.ptp(np.asarray(record['hand/joints_2d_px'])[labelled], axis=0).max()

@@ -1,7 +1,7 @@
-"""From a method's outputs in crop space to results in the picture: the same TensorFlow code in export and prediction.
+"""Converts a method's outputs from crop space to the picture and to metres; export and prediction share this code.
 
-Methods see right hands only. Where the crop was that of a left hand, x is mirrored back here. The mirrored mesh turns
-inside out, so whoever draws or writes it reverses the order of each face's corners.
+Methods see right hands only. If the crop was that of a left hand, x is mirrored back here. A mirrored mesh is inside
+out, so the code that draws or writes it must reverse the order of each face's corners.
 """
 from typing import Optional
 
@@ -11,7 +11,7 @@ from dhpe_tf.geometry import cameras, crops
 from dhpe_tf.hand.skeletons import ROOT
 from dhpe_tf.tasks.hand import outputs as hand_outputs
 
-# What `in_picture` returns, as far as the method gives it; for documents that travel with a model.
+# Results of `in_picture`, if the method gives them; for documents that travel with a model.
 DOCUMENTED = {
     'joints_2d_px': '[B, 21, 2] keypoints of the hand, pixels (x, y) of the picture, pixel centres at +0.5',
     'joints_3d_m': '[B, 21, 3] keypoints of the hand, metres, camera axes, relative to the root (middle MCP)',
@@ -28,12 +28,12 @@ _UNCHANGED = ('score', 'pose', 'shape', 'camera', 'units_per_metre')
 
 
 def served(outputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-  """The outputs that an exported model gives, float32, with 'score'."""
+  """Returns the outputs of an exported model as float32, with 'score'."""
   return add_score({name: tf.cast(outputs[name], tf.float32) for name in hand_outputs.SERVED if name in outputs})
 
 
 def add_score(outputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-  """Adds 'score' `[B]`, the mean over the joints of the heat maps' peaks, clipped to 0..1; 1 without heat maps."""
+  """Adds 'score' `[B]`: the mean over the joints of the heat maps' peaks, each clipped to 0..1; 1 without heat maps."""
   if 'heatmaps' in outputs:
     peaks = tf.reduce_max(outputs['heatmaps'], axis=[1, 2])
     score = tf.reduce_mean(tf.clip_by_value(peaks, 0., 1.), axis=-1)
@@ -43,18 +43,22 @@ def add_score(outputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
 
 
 def in_picture(outputs: dict[str, tf.Tensor], crop: crops.Crop, is_left: tf.Tensor) -> dict[str, tf.Tensor]:
-  """Takes outputs from the crop to the picture.
+  """Converts outputs from the crop to the picture.
 
-  Metres come from the hand's own size: crop coordinates over the scale s of its camera.
+  With crop centre c and side g in pixels, scale s (crop units per metre) and M = diag(-1, 1, 1) for mirrored crops,
+  else the identity, a point x `[3]` of crop space becomes
+
+    pixel = c + (g / 2) (M x)_xy,    P = (M x - M x_root) / s    (metres, relative to the root).
 
   Args:
     outputs: of the method for right-handed crops, see `outputs.OUTPUTS`, with 'score'.
-    crop: the crops that the method saw, before mirroring.
-    is_left: `[B]` bool, whose crop was mirrored.
+    crop: `[B]` crops in the picture, before mirroring.
+    is_left: `[B]` bool, whether the crop was mirrored.
 
   Returns:
-    As `DOCUMENTED`.
+    Tensors as `DOCUMENTED`.
   """
+  # The diagonal of M as [B, 1, 3].
   back = tf.where(is_left, -1., 1.)[:, None, None] * [1., 0., 0.] + [0., 1., 1.]
   joints = outputs['joints_3d'] * back
   scale = hand_outputs.units_per_metre(outputs)
@@ -76,17 +80,20 @@ def place(results: dict[str, tf.Tensor], crop: crops.Crop, intrinsics: tf.Tensor
           root_depth_m: Optional[tf.Tensor] = None) -> dict[str, tf.Tensor]:
   """Moves root-relative results to their place before the camera.
 
-  Where the depth is not given it is the one at which the hand, with the size that its shape coefficients say, fills as
-  much of the crop. Where it is given, the hand gets the size that fills as much of the crop there.
+  Let Z_fit = (2 f / g) / s be the depth at which one crop unit spans 1 / s metres, that is, at which the hand keeps its
+  own size. The root's depth Z is the given one or Z_fit. The hand is scaled by Z / Z_fit, so that it fills the same
+  part of the crop:
+
+    P' = (Z / Z_fit) P + Z K^-1 (pixel_root, 1).
 
   Args:
     results: of `in_picture`.
     crop: `[B]`.
-    intrinsics: `[B, 3, 3]`.
-    root_depth_m: `[B]`, or None.
+    intrinsics: K `[B, 3, 3]` px.
+    root_depth_m: Z `[B]` metres, or None.
 
   Returns:
-    `results` with 'joints_3d_m' and 'vertices_m' in the camera's frame.
+    `results` with 'joints_3d_m' and 'vertices_m' in camera axes, metres.
   """
   fitted = cameras.depth_at_unit(1. / results['units_per_metre'], intrinsics, crop)
   depth = fitted if root_depth_m is None else root_depth_m

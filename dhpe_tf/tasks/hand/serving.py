@@ -1,4 +1,4 @@
-"""The hand task in a SavedModel: pictures in their files, boxes and sides in; results in the pictures' pixels out."""
+"""The hand task in a SavedModel: encoded pictures, boxes and sides in; results in pixels of the pictures out."""
 from collections.abc import Callable, Mapping
 from typing import Any, Optional
 
@@ -27,7 +27,7 @@ CONVENTIONS = {
 
 
 def describe(hand_model: HandModel) -> dict[str, Any]:
-  """What the users of an exported model must know of the task, as JSON can hold it; see `Task.describe`."""
+  """Returns conventions, outputs, joint orders and the hand model, for the model card; see `Task.describe`."""
   return {
       'task': '21 keypoints and a mesh of one hand from one RGB picture',
       'conventions': CONVENTIONS,
@@ -43,13 +43,22 @@ def describe(hand_model: HandModel) -> dict[str, Any]:
 
 
 def encoded_signature(answer: Callable[[Tensors], Tensors], specs: Mapping[str, tf.TensorSpec]) -> Optional[Signature]:
-  """`predict_encoded`, for methods that see the picture and nothing else; see `Task.encoded_signature`."""
+  """Builds the signature `predict_encoded` for methods whose only input is the picture; see `Task.encoded_signature`.
+
+  Args:
+    answer: crops of right hands `[B, S, S, 3]` as 'image' -> served outputs.
+    specs: specifications of the method's inputs.
+
+  Returns:
+    The signature (images `[B]` string, boxes `[B, 4]` px, is_left `[B]` bool), or None for other methods.
+  """
   if set(specs) != {'image'}:
     return None
   size = specs['image'].shape[1]
 
   def predict_encoded(images: tf.Tensor, boxes: tf.Tensor, is_left: tf.Tensor) -> Tensors:
     def cut(given: tuple[tf.Tensor, tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+      """Decodes one picture and cuts the crop of its hand; returns the crop and the box."""
       encoded, box, left = given
       picture = view.decode(encoded, 3)
       box = view.box_or_whole(box, tf.shape(picture)[:2])

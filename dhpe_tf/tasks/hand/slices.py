@@ -1,8 +1,8 @@
-"""Results by kind of image: side, occlusion, size, view, and how far a hand is from those that were trained on.
+"""Kinds of images: by side, occlusion, size and view, and by distance to the training hands.
 
-The HANDS 2019 challenge (Armagan et al., ECCV 2020) tells interpolation from extrapolation over pose, view and shape,
-because a mean over both hides what a model has not learnt. Its split was made by hand; here a hand counts as
-extrapolation where its nearest training hand is farther off than is usual among training hands.
+The HANDS 2019 challenge (Armagan et al., ECCV 2020) reports interpolation and extrapolation over pose, view and shape
+separately, because a mean over both hides what a model has not learnt. Its split was made by hand. Here a hand counts
+as extrapolation if its distance to the nearest training hand exceeds the usual distance among training hands.
 """
 from collections.abc import Mapping
 
@@ -21,7 +21,7 @@ DEFINITIONS = {
     'shape': 'lengths of the 20 bones; far or near likewise',
 }
 _NEAREST = ('pose', 'viewpoint', 'shape')
-_FAR = 0.95  # quantile of the distances between neighbours in training beyond which a hand is an extrapolation
+_FAR = 0.95  # quantile of nearest-neighbour distances in training; beyond it a hand is an extrapolation
 _SIZES_PX = (64, 128)
 _CROP_MARGIN = 1.5
 _MIDDLE, _INDEX, _LITTLE = (skeletons.KEYPOINT_NAMES.index(name) for name in ('middle1', 'index1', 'little1'))
@@ -30,14 +30,14 @@ Labels = Mapping[str, np.ndarray]
 
 
 def assign(labels: Labels, training: Labels) -> dict[str, np.ndarray]:
-  """Says of each image which slices it belongs to.
+  """Assigns each image to a slice of each criterion.
 
   Args:
     labels: of N images, by the names of the batch.
-    training: of the images that the model has seen; empty if unknown.
+    training: labels of the images that the model has seen; empty if unknown.
 
   Returns:
-    By criterion the names [N] of the slices, '' where the labels do not tell.
+    criterion -> name of the slice [N], '' where the labels do not determine it.
   """
   result = {'hand size': _by_size(labels)}
   if 'is_left' in labels:
@@ -55,54 +55,73 @@ def assign(labels: Labels, training: Labels) -> dict[str, np.ndarray]:
 
 
 def _where(known: np.ndarray, names: np.ndarray) -> np.ndarray:
+  """The names [N], '' where they are not known."""
   return np.where(known, names, '')
 
 
 def _fully_labelled(labels: Labels) -> np.ndarray:
-  """Images [N] all of whose keypoints are labelled in 3D."""
+  """Which images [N] have 3D labels of all keypoints."""
   return (labels['joints_3d_weight'] > 0).all(1) & np.isfinite(labels['joints_3d_m']).all((1, 2))
 
 
 def _by_size(labels: Labels) -> np.ndarray:
+  """Slices [N] by the size of the hand in the picture, in pixels."""
   small, large = _SIZES_PX
   names = np.array([f'below {small} px', f'{small} to {large} px', f'above {large} px'])
   return names[np.searchsorted(_SIZES_PX, labels['crop_side_px'] / _CROP_MARGIN, side='right')]
 
 
 def _by_occlusion(labels: Labels) -> np.ndarray:
+  """Slices [N] by the share of labelled keypoints that are hidden; '' without labels."""
   labelled = labels['joints_2d_weight'] > 0
   hidden = (labelled & (labels['visibility'] <= 0)).sum(1) / np.maximum(labelled.sum(1), 1)
   return np.where(labelled.any(1), np.where(hidden == 0, 'none', np.where(hidden <= 0.5, 'up to half', 'more')), '')
 
 
 def _by_view(joints_m: np.ndarray) -> np.ndarray:
-  """Whether the camera sees the palm, the back or the side of right hands [N, 21, 3]."""
-  # The third axis of the palm points out of the back; it faces the camera where it points against the depth axis.
+  """Slices [N] of right hands [N, 21, 3] by the side that faces the camera: 'back', 'palm' or 'side'."""
+  # b is the palm's third axis, out of the back. cos(angle between b and the direction to the camera) = -b_z.
   cosine = -_palm_frames(joints_m)[:, 2, 2]
   return np.where(cosine > 0.5, 'back', np.where(cosine < -0.5, 'palm', 'side'))
 
 
 def _palm_frames(joints_m: np.ndarray) -> np.ndarray:
-  """Axes of the palm in rows, [N, 3, 3]: wrist to middle knuckle, across toward the thumb, out of the back."""
+  """Axes of the palm in rows, [N, 3, 3]: along the hand, across toward the thumb, out of the back.
+
+  With wrist w and knuckles m (middle), i (index) and l (little), rows (a, b x a, b):
+
+    a = unit(m - w),    b = unit((l - w) x (i - w)).
+  """
   wrist = joints_m[:, skeletons.WRIST]
   along = _unit(joints_m[:, _MIDDLE] - wrist)
-  # Of a right hand with its fingers up and the back toward us, the index is on the left.
+  # With fingers up and the back toward the viewer, a right hand has its index finger on the left.
   back = _unit(np.cross(joints_m[:, _LITTLE] - wrist, joints_m[:, _INDEX] - wrist))
   return np.stack([along, np.cross(back, along), back], axis=1)
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:
+  """Scales vectors [..., 3] to length one."""
   return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)
 
 
 def _describe(joints_m: np.ndarray) -> dict[str, np.ndarray]:
-  """Hands [N, 21, 3] as points [N, D] whose distances tell how unlike they are, by criterion."""
+  """Describes hands by points [N, D], one set for each criterion; Euclidean distances tell how much hands differ.
+
+  With R_n [3, 3] the axes of the palm (`_palm_frames`) and the 20 bones e:
+
+    pose       R_n unit(bone_e) for all e, directions in the frame of the palm: D = 60
+    viewpoint  R_n: D = 9
+    shape      |bone_e|, metres: D = 20
+
+  Args:
+    joints_m: [N, 21, 3] metres.
+  """
   frames = _palm_frames(joints_m)
   parents, children = np.transpose(skeletons.BONES)
   offsets = joints_m[:, children] - joints_m[:, parents]
   count = len(joints_m)
   return {
-      # Directions of the bones alone, so that a large hand in a pose is near a small one in the same.
+      # Directions without lengths, so that hands of different size in one pose are close.
       'pose': np.einsum('nij,nkj->nki', frames, _unit(offsets)).reshape(count, -1),
       'viewpoint': frames.reshape(count, -1),
       'shape': np.linalg.norm(offsets, axis=-1),
@@ -110,7 +129,17 @@ def _describe(joints_m: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def _by_distance(asked: np.ndarray, seen: np.ndarray) -> np.ndarray:
-  """Whether the nearest of the points `seen` is as near as is usual among themselves."""
+  """Classifies points as 'interpolation' or 'extrapolation' by their distance to the nearest seen point.
+
+  The threshold is the 95 % quantile, over the seen points, of the distance to the nearest other seen point.
+
+  Args:
+    asked: [N, D].
+    seen: [M, D], M >= 2.
+
+  Returns:
+    [N] names.
+  """
   tree = spatial.cKDTree(seen)
   usual = np.quantile(tree.query(seen, k=2)[0][:, 1], _FAR)
   return np.where(tree.query(asked)[0] <= usual, 'interpolation', 'extrapolation')

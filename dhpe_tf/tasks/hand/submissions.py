@@ -1,4 +1,4 @@
-"""Files to send to the FreiHAND and HO-3D challenges."""
+"""Writes and reads submission files of the FreiHAND and HO-3D challenges."""
 import json
 import os
 import zipfile
@@ -9,21 +9,21 @@ from dhpe_tf import files
 from dhpe_tf.errors import UserError
 from dhpe_tf.hand import skeletons
 
-# HO-3D wants its own joint order, and OpenGL axes: y up, z toward the viewer.
+# Joint order and signs of the axes. HO-3D has its own order and OpenGL axes: y up, z toward the viewer.
 FORMATS = {'freihand': ('freihand', np.array([1., 1., 1.])), 'ho3d': ('ho3d', np.array([1., -1., -1.]))}
 
 
 def write(path: files.PathLike, challenge: str, joints_3d_m: np.ndarray, vertices_m: np.ndarray,
           decimals: int = 6) -> None:
-  """Writes a zip that holds pred.json, `[[xyz of each sample], [vertices of each sample]]`.
+  """Writes a zip file that holds pred.json: `[[joints of each sample], [vertices of each sample]]`.
 
   Args:
     path: the zip file.
     challenge: 'freihand' or 'ho3d'.
-    joints_3d_m: `[N, 21, 3]` in the order of this package, metres, camera axes x right, y down, z forward, in the
-      challenge's order of samples.
+    joints_3d_m: `[N, 21, 3]` in the joint order of this package, metres, camera axes x right, y down, z forward;
+      samples in the challenge's order.
     vertices_m: `[N, 778, 3]` in the same frame.
-    decimals: digits after the point; 6 are micrometres.
+    decimals: digits after the point; 6 gives micrometres.
 
   Raises:
     UserError: unknown challenge, wrong shapes, or a value that is not finite.
@@ -44,7 +44,14 @@ def write(path: files.PathLike, challenge: str, joints_3d_m: np.ndarray, vertice
 
 
 def read(path: files.PathLike, challenge: str) -> tuple[np.ndarray, np.ndarray]:
-  """Reads what `write` wrote, back in the order and axes of this package: `[N, 21, 3]` and `[N, V, 3]` metres."""
+  """Reads a file of `write`, back in the joint order and axes of this package.
+
+  Returns:
+    Joints `[N, 21, 3]` and vertices `[N, V, 3]`, metres.
+
+  Raises:
+    UserError: the file is no submission.
+  """
   order, signs = FORMATS[challenge]
   try:
     with zipfile.ZipFile(os.fspath(path)) as archive:

@@ -1,4 +1,4 @@
-"""The hand task: one crop of a picture in; joints, mesh, camera and mask of one hand out (paper, section 3)."""
+"""The hand task: from one crop of a picture to joints, mesh, camera and mask of one hand (paper, section 3)."""
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Optional
 
@@ -37,7 +37,7 @@ class HandTask(Task):
   """One hand in one picture.
 
   Attributes:
-    hand_model: the hand that its methods pose.
+    hand_model: the hand that methods of this task pose.
   """
 
   name = 'hand'
@@ -55,7 +55,7 @@ class HandTask(Task):
   curve_axes = curves.Axes(1000 * pck.THRESHOLDS_M['full'], 'error threshold (mm)', 'PCK: share of keypoints within it')
 
   def __init__(self, hand_file: Optional[str] = None):
-    """Loads the hand.
+    """Loads the hand model.
 
     Args:
       hand_file: a MANO file or an npz like it; None for the built-in hand.
@@ -66,117 +66,117 @@ class HandTask(Task):
     self.hand_model = hand_model.load_hand_model(hand_file)
 
   def after_parsing(self, root: str) -> Optional[Callable[[Tensors], Tensors]]:
-    """Record sets whose keypoint 0 is the palm get the wrist instead."""
+    """Returns `first_keypoint.palm_to_wrist` for record sets whose keypoint 0 is the palm, else None."""
     return first_keypoint.palm_to_wrist if first_keypoint.of_record_set(root) == 'palm' else None
 
   def instance(self, record: Tensors, image_size: int, seed: Optional[tf.Tensor]) -> Tensors:
-    """The crop of a right hand and its labels in crop space."""
+    """Makes the crop of a right hand and its labels in crop space; see `instance.to_instance`."""
     return instance.to_instance(record, image_size, seed)
 
   def record_checks(self, about: Optional[dict], options: Any) -> list[Check]:
-    """Ranges, projections, anatomy, pictures and the place of the labels."""
+    """Returns checks of ranges, projections, anatomy, pictures, masks and the placement of labels."""
     return all_checks.make(about, options)
 
   def predictions(self, outputs: Tensors, batch: Tensors) -> Arrays:
-    """Joints in metres and crop space, masks at the size of the labels'."""
+    """Converts outputs to joints in metres and in crop space, and masks at the size of the labels."""
     return predictions.from_outputs(outputs, batch['mask'].shape[1])
 
   def measure(self, protocol: str, predictions: Arrays, labels: Arrays, options: Any = None) -> Measured:
-    """See `protocols`."""
+    """Measures by a named protocol; see `protocols` and `metric_space.measure`."""
     depth = task_flags.ROOT_DEPTHS[0] if options is None else options.root_depth
     return metric_space.measure(protocol, predictions, labels, pck.THRESHOLDS_M['full'], depth)
 
   def describe_protocol(self, protocol: str) -> str:
-    """Where it comes from, and where it departs from that."""
+    """Returns the protocol's origin and its departures from that."""
     return protocols.get(protocol).summary
 
   def published(self, protocol: str) -> tuple[Sequence[Published], Optional[tuple[float, float]]]:
-    """Areas under the PCK curve from 20 to 50 mm."""
+    """Returns published areas under the PCK curve from 20 to 50 mm, and that range in millimetres."""
     return published.AUC_20_50.get(protocol, ()), published.RANGE_MM
 
   def slices(self, labels: Arrays, training: Arrays) -> dict[str, np.ndarray]:
-    """By side, occlusion, size, view, and distance to the training hands."""
+    """Sorts images by side, occlusion, size, view, and distance to the training hands."""
     return slices.assign(labels, training)
 
   def slice_definitions(self) -> dict[str, str]:
-    """What the criteria mean."""
+    """Returns the definition of each criterion of `slices`."""
     return slices.DEFINITIONS
 
   def constant_answers(self, training: Arrays, count: int) -> dict[str, Arrays]:
-    """The mean training hand."""
+    """Returns the mean training hand as the answer to every image."""
     return {'mean training hand': predictions.mean_hand(training, count)}
 
   def draw_instance(self, instance: Arrays) -> np.ndarray:
-    """The crop with skeleton and the outline of the mask in white."""
+    """Draws the crop with skeleton and, in white, the outline of the mask."""
     return overlay.draw_labels(instance['image'], instance['joints_2d'], instance['joints_2d_weight'], instance['mask'])
 
   def caption(self, instance: Arrays) -> str:
-    """Side and name."""
+    """Returns 'L' or 'R' and the picture's name."""
     name = instance['id'].decode(errors='replace').rsplit('/', 1)[-1]
     return f"{'L' if instance['is_left'] else 'R'} {name}"
 
   def draw_outputs(self, inputs: Arrays, outputs: Arrays, card: Mapping[str, Any]) -> np.ndarray:
-    """Crop, mesh, skeleton and the mesh turned by 90 degrees, side by side."""
+    """Draws crop, mesh, skeleton and the mesh turned by 90 degrees side by side."""
     joints = outputs['joints_2d'] if 'joints_2d' in outputs else outputs['joints_3d'][..., :2]
     image = inputs['image'] if 'image' in inputs else overlay.blank(overlay.PANEL_PX)
     return overlay.draw_panels(image, outputs.get('vertices'), joints, np.asarray(card['hand_model']['faces']))
 
   def surface(self, outputs: Tensors, card: Mapping[str, Any]) -> Optional[Surface]:
-    """The meshes, in the viewer's axes."""
+    """Returns the meshes in the viewer's axes, (x, -y, -z), or None without a mesh."""
     if 'vertices' not in outputs:
       return None
     return Surface(tf.cast(outputs['vertices'], tf.float32) * [1., -1., -1.],
                    np.asarray(card['hand_model']['faces'], np.int32))
 
   def define_flags(self, command: str, values: flags.FlagValues) -> None:
-    """See `task_flags`."""
+    """Defines the flags of `task_flags`."""
     task_flags.define(command, values)
 
   def check_options(self, options: Any) -> None:
-    """Refuses boxes and cameras that are none, and reads --joints."""
+    """Checks box and camera flags and reads the labels of --joints."""
     prediction.check_options(options)
     self._joints = prediction.read_joints(options.joints) if options.joints else {}
 
   def read_request(self, path: str, options: Any) -> prediction.Request:
-    """The picture, and where in it the hand is."""
+    """Reads the picture and the flags about the hand in it."""
     return prediction.read_request(path, options, self._joints)
 
   def inputs(self, request: prediction.Request, specs: Mapping[str, tf.TensorSpec]) -> Tensors:
-    """The crop of a right hand, or its known 2D joints."""
+    """Makes the crop of a right hand, or its known 2D joints."""
     return prediction.inputs(request, specs)
 
   def evidence(self, outputs: Tensors, names: Sequence[str]) -> Tensors:
-    """2D joints with their confidence, and the mask, from the outputs of a method that sees pictures."""
+    """Returns 2D joints with confidences, and the mask, from the outputs of a method that sees pictures."""
     return super().evidence(_as_evidence(outputs), names)
 
   def result(self, request: prediction.Request, outputs: Tensors, card: Mapping[str, Any]) -> prediction.Hand:
-    """The hand in the picture."""
+    """Converts outputs to the hand in the picture."""
     return prediction.to_hand(request, outputs, card)
 
   def write_result(self, request: prediction.Request, result: prediction.Hand, stem: str,
                    card: Mapping[str, Any]) -> list[str]:
-    """Overlay, mesh and JSON."""
+    """Writes overlay, mesh and JSON; returns their paths."""
     return prediction.write(request, result, stem, card)
 
   def describe(self) -> dict[str, Any]:
-    """Conventions, orders of joints and the hand model."""
+    """Returns conventions, joint orders and the hand model."""
     return serving.describe(self.hand_model)
 
   def served(self, outputs: Tensors) -> Tensors:
-    """The hand in the crop, with 'score'."""
+    """Returns the outputs in crop space that an exported model gives, with 'score'."""
     return results.served(outputs)
 
   def encoded_signature(self, answer: Callable[[Tensors], Tensors],
                         specs: Mapping[str, tf.TensorSpec]) -> Optional[Signature]:
-    """From encoded pictures, boxes and sides to results in the pictures."""
+    """Builds the signature from encoded pictures, boxes and sides to results in the pictures."""
     return serving.encoded_signature(answer, specs)
 
 
 def _as_evidence(found: Tensors) -> Tensors:
-  """What a method's outputs say as labels would: by the names of the batch, as far as they go."""
+  """Converts a method's outputs to labels: joints_2d, mask and their weights, by the names of the batch."""
   evidence = {}
   if 'joints_2d_rounds' in found:
-    # On held-out pictures the mean lay nearer to the truth than the heat maps' joints or any refined ones.
+    # On held-out pictures the mean over the rounds was nearer to the truth than the joints of any single round.
     evidence['joints_2d'] = tf.reduce_mean(found['joints_2d_rounds'], axis=1)
   elif 'joints_2d' in found:
     evidence['joints_2d'] = found['joints_2d']

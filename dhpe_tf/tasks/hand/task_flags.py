@@ -1,4 +1,4 @@
-"""The flags that the hand task adds to commands. This module imports no TensorFlow, so that --help is quick."""
+"""Flags that the hand task adds to commands. This module imports no TensorFlow, so that --help is fast."""
 from absl import flags
 
 SIDES = ('right', 'left')
@@ -6,7 +6,7 @@ ROOT_DEPTHS = ('truth', 'fitted')
 
 
 def define(command: str, values: flags.FlagValues) -> None:
-  """Defines the flags of 'predict', 'evaluate' or 'validate'; other commands have none."""
+  """Defines the flags for 'predict', 'evaluate' or 'validate'; other commands get none."""
   if command == 'predict':
     _define_predict(values)
   elif command == 'evaluate':
@@ -17,6 +17,7 @@ def define(command: str, values: flags.FlagValues) -> None:
 
 
 def _define_predict(values: flags.FlagValues) -> None:
+  """Defines the flags for 'predict'."""
   flags.DEFINE_list('box', None, 'Square around the hand as left,top,width,height in pixels, with a margin: its side '
                     'about 1.5 times the hand. Without it the whole photograph is taken.', flag_values=values)
   flags.DEFINE_enum('side', 'right', SIDES, 'Which hand, in an unmirrored photograph.', flag_values=values)
@@ -30,6 +31,7 @@ def _define_predict(values: flags.FlagValues) -> None:
 
 
 def _define_validate(values: flags.FlagValues) -> None:
+  """Defines the flags for 'validate'."""
   flags.DEFINE_string('hand_model', None, 'MANO_RIGHT.pkl, where pose and shape belong to MANO.', flag_values=values)
   flags.DEFINE_float('tolerance_px', 1., 'Largest distance of 2D labels from projected 3D labels.', flag_values=values)
   flags.DEFINE_integer('placement_records', 500, 'Pictures a split to check the place of the labels in.', lower_bound=0,

@@ -1,1 +1,1 @@
-"""What `data_tools.validate` looks at in records of hands."""
+"""Checks of records of hands, for `data_tools.validate`."""

@@ -1,4 +1,4 @@
-"""Which checks a set of hand records gets."""
+"""Selects the checks for a record set of hands."""
 from typing import Any, Optional
 
 from dhpe_tf.data.checks import Check
@@ -7,11 +7,11 @@ from dhpe_tf.tasks.hand.checks import anatomy, labels, pictures, placement
 
 
 def make(about: Optional[dict], options: Any) -> list[Check]:
-  """The checks of one split, with nothing gathered yet.
+  """Returns the checks of one split, without any records yet.
 
   Args:
-    about: the content of dataset.json, None where there is none.
-    options: with hand_model, tolerance_px and placement_records (see `task_flags`).
+    about: content of dataset.json, or None if there is none.
+    options: parsed flags with hand_model, tolerance_px and placement_records (see `task_flags`).
 
   Raises:
     UserError: the hand model cannot be read.

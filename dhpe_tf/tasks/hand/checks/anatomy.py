@@ -1,4 +1,4 @@
-"""Labels against the hand: lengths of bones, right or left, pose and shape."""
+"""Checks of labels against anatomy: lengths of bones, right or left hand, pose and shape."""
 from typing import Any, Optional
 
 import numpy as np
@@ -10,24 +10,25 @@ from dhpe_tf.metrics import pose_error
 _PARENTS, _CHILDREN = (np.array(ends) for ends in zip(*skeletons.BONES))
 _PALM_BONES = tuple(i for i, (parent, _) in enumerate(skeletons.BONES) if parent == 0)
 _THUMB_BASE = skeletons.BONES.index((0, skeletons.KEYPOINT_NAMES.index('thumb1')))
-# Of the median over all records: hands differ by less, and so do their labels, except where the thumb begins.
+# Accepted ratios of bone lengths to the built-in hand's, medians over all records. Hands differ by less, and so do
+# their labels, except at the base of the thumb.
 _SIZES = (.6, 1.6)
 _RATIO, _RATIO_THUMB_BASE = 1.5, 2.2
-# In pictures bones are foreshortened, fingers more than the palm.
+# Bones are foreshortened in pictures, fingers more than the palm.
 _RATIO_2D = 1.9
 _ODD_RATIO = 4.
 _KNUCKLES = skeletons.KNUCKLES
 _INDEX, _LITTLE = _KNUCKLES[0], _KNUCKLES[-1]
 _PARAMETERS_MM = 15.
-# What all hands of a dataset are.
+# The side of all hands of a dataset.
 _ONE_SIDE = {'stb': 'left', 'dexter_object': 'left', 'freihand': 'right', 'ho3d': 'right'}
 
 
 class Bones(checks.Check):
-  """Bones have the lengths of a hand's.
+  """Checks that bones have the proportions and the size of a hand.
 
   Args:
-    first_keypoint: 'palm' or 'wrist', as dataset.json says.
+    first_keypoint: 'palm' or 'wrist', as dataset.json states.
   """
 
   title = 'bones have the lengths of a hand\'s'
@@ -42,7 +43,7 @@ class Bones(checks.Check):
     self._odd = checks.Flagged(.02)
 
   def add(self, batch: dict[str, np.ndarray]) -> None:
-    """Gathers what it needs of records."""
+    """Measures the bones of a batch, in 3D and in the picture, relative to the built-in hand."""
     ratios = self._measure(batch['hand/joints_3d_m'], batch['hand/joints_3d_valid'])
     some = np.isfinite(ratios).sum(1) >= 3
     self._ratios.append(ratios[some])
@@ -54,7 +55,7 @@ class Bones(checks.Check):
     self._ratios_2d.append(flat / np.nanmedian(flat, axis=1, keepdims=True))
 
   def findings(self) -> list[str]:
-    """What is wrong."""
+    """Reports bones out of proportion, hands of a wrong size, and medians that are not those of a hand."""
     median = self._median(self._ratios)
     if median is None:
       flat = self._median(self._ratios_2d)
@@ -66,27 +67,41 @@ class Bones(checks.Check):
     return found + self._wrong_bones(median / size, _RATIO, '')
 
   def numbers(self) -> dict[str, Any]:
-    """Median length over the built-in hand's, by bone."""
+    """Returns the median length of each bone divided by that of the built-in hand."""
     median = self._median(self._ratios)
     return {} if median is None else {'median_length_over_built_in_hand': dict(
         zip((f'{skeletons.KEYPOINT_NAMES[a]}-{skeletons.KEYPOINT_NAMES[b]}' for a, b in skeletons.BONES),
             np.round(median, 3).tolist()))}
 
   def _measure(self, joints: np.ndarray, valid: np.ndarray) -> np.ndarray:
-    """Lengths over those of the built-in hand, `[N, 20]`, NaN where unknown."""
+    """Bone lengths divided by those of the built-in hand at rest.
+
+    Args:
+      joints: `[N, 21, D]` metres or pixels.
+      valid: `[N, 21]`, above zero where a joint is labelled.
+
+    Returns:
+      `[N, 20]` in the order of `skeletons.BONES`, NaN where an end is not labelled.
+    """
     lengths = np.linalg.norm(joints[:, _CHILDREN].astype(np.float64) - joints[:, _PARENTS], axis=-1)
     known = (valid[:, _CHILDREN] > 0) & (valid[:, _PARENTS] > 0)
     return np.where(known, np.maximum(lengths, 1e-9) / self._reference, np.nan)
 
   def _median(self, ratios: list[np.ndarray]) -> Optional[np.ndarray]:
-    """`[20]` over all records; None if there is nothing to tell."""
+    """Median of each bone `[20]` over all records, NaN for bones never labelled; None without records."""
     if not sum(map(len, ratios)):
       return None
     every = np.concatenate(ratios)
     return np.array([np.median(bone[np.isfinite(bone)]) if np.isfinite(bone).any() else np.nan for bone in every.T])
 
   def _wrong_bones(self, relative: np.ndarray, limit: float, where: str) -> list[str]:
-    """A finding on bones whose proportion is not a hand's."""
+    """Reports bones whose median ratio lies outside [1 / limit, limit], with a hint at the cause.
+
+    Args:
+      relative: `[20]` median ratios.
+      limit: largest ratio accepted; the base of the thumb has a wider one.
+      where: inserted into the text, for example ' in the picture'.
+    """
     limits = np.full(len(relative), limit)
     limits[_THUMB_BASE] = max(limit, _RATIO_THUMB_BASE)
     wrong = np.flatnonzero((relative > limits) | (relative < 1 / limits))
@@ -100,10 +115,10 @@ class Bones(checks.Check):
 
 
 class DatasetSide(checks.Check):
-  """Hands are of the side that all hands of their dataset are.
+  """Checks that hands are of the one side that their dataset has, and counts sides.
 
   Args:
-    source: name of the dataset, as dataset.json says.
+    source: name of the dataset, as dataset.json states.
   """
 
   title = 'numbers of right and left hands'
@@ -113,12 +128,12 @@ class DatasetSide(checks.Check):
     self._sides: dict[str, int] = {}
 
   def add(self, batch: dict[str, np.ndarray]) -> None:
-    """Counts sides."""
+    """Counts the sides in a batch."""
     for side, number in zip(*np.unique(batch['hand/side'], return_counts=True)):
       self._sides[side.decode()] = self._sides.get(side.decode(), 0) + int(number)
 
   def findings(self) -> list[str]:
-    """What is wrong."""
+    """Reports hands of the side that the dataset does not have."""
     side = _ONE_SIDE.get(self._source)
     other = {'right': 'left', 'left': 'right'}.get(side)
     if not self._sides.get(other, 0):
@@ -126,15 +141,15 @@ class DatasetSide(checks.Check):
     return [f'{self._sides[other]} {other} hands, but all of {self._source} are {side} hands']
 
   def numbers(self) -> dict[str, Any]:
-    """Counts by side."""
+    """Returns the number of hands by side."""
     return {'sides': self._sides}
 
 
 class Side(checks.Check):
-  """3D joints are of the side that the record says.
+  """Checks that 3D joints are of the side that the record states.
 
-  Fingers bend toward the palm and the thumb lies before it: that tells a right hand from its mirror image. On 2,600
-  photographs labelled by a network it is right in 99.8 %.
+  Fingers bend toward the palm, and the thumb lies in front of it; these two cues tell a right hand from its mirror
+  image (`handedness`). On 2,600 photographs labelled by a network the answer is correct for 99.8 %.
   """
 
   title = 'right hands are right hands'
@@ -144,7 +159,7 @@ class Side(checks.Check):
     self._sides = {'right': 0, 'left': 0}
 
   def add(self, batch: dict[str, np.ndarray]) -> None:
-    """Gathers what it needs of records."""
+    """Compares the stated side with `handedness`, for records with all 3D joints."""
     left = batch['hand/side'] == b'left'
     self._sides['left'] += int(left.sum())
     self._sides['right'] += int((~left).sum())
@@ -153,19 +168,29 @@ class Side(checks.Check):
     self._wrong.add(batch['image/id'][whole], looks_left != left[whole])
 
   def findings(self) -> list[str]:
-    """What is wrong."""
+    """Reports records whose 3D joints look like the other hand."""
     return self._wrong.findings('3D joints are those of the other hand (mirrored axes, or right and left exchanged?)')
 
   def numbers(self) -> dict[str, Any]:
-    """Counts of both sides."""
+    """Returns the number of hands by side, and the share that looks like the other side."""
     return {'sides': self._sides, 'share_that_looks_like_the_other': round(self._wrong.share, 4)}
 
 
 def handedness(joints: np.ndarray) -> np.ndarray:
-  """Above zero for right hands, below for left ones, `[N]`.
+  """Computes a number for each hand that is positive for right hands and negative for left ones.
+
+  With bones b0, b1, b2 of the four fingers from base to tip, wrist w, knuckles i (index) and l (little), palm centre p
+  and thumb joints t_k:
+
+    [ sum_fingers (b0 x b1 + b1 x b2) . (i - l)  +  ((i - w) x (l - w)) . sum_k (t_k - p) ] / |middle MCP - w|^3.
+
+  The first term measures the bending, the second the position of the thumb.
 
   Args:
-    joints: `[N, 21, 3]` in axes x right, y down, z forward.
+    joints: `[N, 21, 3]` in axes x right, y down, z forward, any unit.
+
+  Returns:
+    `[N]`, without unit.
   """
   scale = np.maximum(np.linalg.norm(joints[:, skeletons.ROOT] - joints[:, 0], axis=-1), 1e-9) ** 3
   bending = 0.
@@ -180,10 +205,10 @@ def handedness(joints: np.ndarray) -> np.ndarray:
 
 
 class Parameters(checks.Check):
-  """Pose and shape make the joints that are labelled.
+  """Checks that pose and shape produce the labelled 3D joints.
 
   Args:
-    model: the right hand that they belong to; None if it is not at hand.
+    model: the right hand that pose and shape belong to; None if it is not available, then nothing is checked.
   """
 
   title = 'pose and shape make the 3D joints'
@@ -193,7 +218,7 @@ class Parameters(checks.Check):
     self._errors_mm, self._unchecked = [], 0
 
   def add(self, batch: dict[str, np.ndarray]) -> None:
-    """Gathers what it needs of records."""
+    """Poses the hands that have parameters and all 3D joints, and measures the error after Procrustes alignment."""
     here = (batch['hand/has_parameters'] > 0) & (batch['hand/joints_3d_valid'] > 0).all(1)
     if self._model is None:
       self._unchecked += int(here.sum())
@@ -204,12 +229,12 @@ class Parameters(checks.Check):
     found = ManoLayer(self._model)(batch['hand/pose'][here], batch['hand/shape'][here])['keypoints'].numpy()
     truth = batch['hand/joints_3d_m'][here].astype(np.float64)
     truth[batch['hand/side'][here] == b'left', :, 0] *= -1
-    # Joint 0 may be the palm.
+    # Joint 0 is left out, because it may be the palm.
     aligned = pose_error.align_procrustes(found[:, 1:], truth[:, 1:])
     self._errors_mm.append(1000 * pose_error.joint_errors(aligned, truth[:, 1:]).mean(1))
 
   def findings(self) -> list[str]:
-    """What is wrong."""
+    """Reports a median error above the limit."""
     error = self.numbers().get('median_error_mm', 0.)
     if error <= _PARAMETERS_MM:
       return []
@@ -217,7 +242,7 @@ class Parameters(checks.Check):
             'of the flat hand, or another hand model?)']
 
   def numbers(self) -> dict[str, Any]:
-    """Error in millimetres."""
+    """Returns the median error in millimetres, or the number of records that were not checked."""
     if self._unchecked:
       return {'not_checked': f'{self._unchecked} records; name their hand model by --hand_model'}
     if not self._errors_mm:

@@ -1,4 +1,4 @@
-"""Labels against themselves: ranges, 3D against 2D, depth."""
+"""Checks of labels against each other: ranges, 3D against 2D, depth."""
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ _HOPELESSLY_OUTSIDE = .5
 
 
 class Values(checks.Check):
-  """Sides, flags, names; joints that lie in the picture."""
+  """Checks sides, flags and names, and that most joints lie in the picture."""
 
   title = 'values in their ranges'
 
@@ -22,7 +22,7 @@ class Values(checks.Check):
     self._outside = checks.Flagged(.05)
 
   def add(self, batch: dict[str, np.ndarray]) -> None:
-    """Gathers what it needs of records."""
+    """Tests each record of a batch: side, flags in 0..1, repetition, and the share of joints outside the picture."""
     names = batch['image/id']
     self._side.add(names, ~np.isin(batch['hand/side'], [b'right', b'left']))
     flags = np.concatenate([batch['hand/joints_2d_valid'], batch['hand/joints_3d_valid'], batch['hand/visibility']], 1)
@@ -37,12 +37,13 @@ class Values(checks.Check):
     self._outside.add(names, share > _HOPELESSLY_OUTSIDE)
 
   def _seen(self, key: int) -> bool:
+    """Whether a key was seen before; remembers it."""
     known = key in self._names
     self._names.add(key)
     return known
 
   def findings(self) -> list[str]:
-    """What is wrong."""
+    """Reports wrong sides, flags out of range, repeated hands, and hands mostly outside their picture."""
     return [*self._side.findings("hand/side is neither 'right' nor 'left'"),
             *self._flags.findings('a valid or visibility flag is not from 0 to 1'),
             *self._twice.findings('the same hand of the same image/id twice'),
@@ -51,10 +52,10 @@ class Values(checks.Check):
 
 
 class Projection(checks.Check):
-  """The 2D labels are the 3D labels seen through the camera.
+  """Checks that the 2D labels are the 3D labels projected by the camera.
 
   Args:
-    tolerance_px: largest distance that passes.
+    tolerance_px: largest distance accepted, pixels.
   """
 
   title = '2D labels are the projected 3D labels'
@@ -65,7 +66,8 @@ class Projection(checks.Check):
     self._largest, self._offsets = 0., []
 
   def add(self, batch: dict[str, np.ndarray]) -> None:
-    """Gathers what it needs of records."""
+    """Projects the 3D joints of records with a camera and measures their distance to the 2D labels."""
+    # (u, v, w) = K P, pixel = (u / w, v / w).
     points = np.einsum('nij,nkj->nki', batch['camera/intrinsics'].astype(np.float64), batch['hand/joints_3d_m'])
     both = (batch['hand/joints_2d_valid'] > 0) & (batch['hand/joints_3d_valid'] > 0)
     both &= _has_camera(batch)[:, None]
@@ -78,12 +80,12 @@ class Projection(checks.Check):
     self._offsets.append(offsets[both].astype(np.float32))
 
   def findings(self) -> list[str]:
-    """What is wrong."""
+    """Reports records with a joint farther from its projection than the tolerance."""
     return self._off.findings(f'2D labels are more than {self._tolerance_px} px from the projected 3D labels (at most '
                               f'{self._largest:.1f} px; the camera of another picture, or of other axes?)')
 
   def numbers(self) -> dict[str, Any]:
-    """Errors in pixels."""
+    """Returns largest and median distance and the median offset (x, y), in pixels."""
     if not self._off.checked:
       return {'records': 0}
     offsets = np.concatenate(self._offsets)
@@ -93,7 +95,7 @@ class Projection(checks.Check):
 
 
 class Depth(checks.Check):
-  """Hands lie before the camera, at the distance and of the extent of hands."""
+  """Checks that hands lie in front of the camera, at a plausible distance and of a plausible extent."""
 
   title = 'hands lie before the camera, in metres'
 
@@ -103,7 +105,7 @@ class Depth(checks.Check):
     self._low, self._high = np.inf, -np.inf
 
   def add(self, batch: dict[str, np.ndarray]) -> None:
-    """Gathers what it needs of records."""
+    """Tests depth and extent of the labelled 3D joints in a batch."""
     joints, valid = batch['hand/joints_3d_m'], batch['hand/joints_3d_valid'] > 0
     camera, labelled = _has_camera(batch), valid.any(1)
     here = camera & labelled
@@ -120,7 +122,7 @@ class Depth(checks.Check):
     self._not_relative.add(batch['image/id'][root], distance > 1e-3)
 
   def findings(self) -> list[str]:
-    """What is wrong."""
+    """Reports joints behind the camera, too near or far, too far apart, or not relative to the middle MCP."""
     return [
         *self._behind.findings('joints behind the camera (axes of OpenGL, or world coordinates?)'),
         *self._far.findings(f'joints not between {_NEAR_M} and {_FAR_M} m from the camera (millimetres, or a marker of '
@@ -130,10 +132,10 @@ class Depth(checks.Check):
         *self._not_relative.findings('without a camera the middle MCP must be the origin of the 3D joints')]
 
   def numbers(self) -> dict[str, Any]:
-    """Range in metres."""
+    """Returns the range of depth in metres."""
     return {'range_m': [round(self._low, 4), round(self._high, 4)]} if np.isfinite(self._low) else {}
 
 
 def _has_camera(batch: dict[str, np.ndarray]) -> np.ndarray:
-  """Which records `[N]` know their camera."""
+  """Which records `[N]` have intrinsics."""
   return batch['camera/intrinsics'][:, 0, 0] > 0

@@ -1,4 +1,4 @@
-"""Pictures and masks against labels."""
+"""Checks of pictures and masks against the labels."""
 import io
 from typing import Any, Optional
 
@@ -9,7 +9,7 @@ from scipy import ndimage
 from dhpe_tf.data import checks, image_files
 from dhpe_tf.errors import UserError
 
-# Edges may be smooth: grey counts where it is further than this from the edge.
+# Edges of masks may be smooth: grey pixels count only at more than this distance from the edge.
 _EDGE_PX, _MOST_GREY = 2, .01
 _LEAST_ON_MASK, _MOST_BESIDE = .4, .5
 _SLACK = .25
@@ -17,7 +17,7 @@ _EXIF_ORIENTATION = 0x0112
 
 
 class Pictures(checks.Check):
-  """Pictures are whole, upright and of the size that the record says."""
+  """Checks that pictures open, are upright and have the size that the record states."""
 
   title = 'pictures open and have their sizes'
 
@@ -25,16 +25,17 @@ class Pictures(checks.Check):
     self._bad = checks.Flagged()
 
   def add(self, batch: dict[str, np.ndarray]) -> None:
-    """Gathers what it needs of records."""
+    """Tests each picture of a batch."""
     bad = [not _fits(*picture) for picture in zip(batch['image/encoded'], batch['image/height'], batch['image/width'])]
     self._bad.add(batch['image/id'], np.array(bad, bool))
 
   def findings(self) -> list[str]:
-    """What is wrong."""
+    """Reports pictures that do not open, are not upright or have another size."""
     return self._bad.findings('the picture does not open, lies on its side, or has another size than the record says')
 
 
 def _fits(data: bytes, height: int, width: int) -> bool:
+  """Whether a picture opens, is upright and has this height and width."""
   try:
     size = image_files.read_image_size(data)
     with Image.open(io.BytesIO(data)) as image:
@@ -45,7 +46,7 @@ def _fits(data: bytes, height: int, width: int) -> bool:
 
 
 class Masks(checks.Check):
-  """Masks are black and white but for their edges, of the picture's size, and where the joints are."""
+  """Checks that masks have the picture's size, are black and white except at edges, and cover the joints."""
 
   title = 'masks cover the joints and nothing else'
 
@@ -54,7 +55,7 @@ class Masks(checks.Check):
     self._shares = []
 
   def add(self, batch: dict[str, np.ndarray]) -> None:
-    """Gathers what it needs of records."""
+    """Tests each mask of a batch against its picture's size and joints."""
     names = batch['image/id']
     for i in np.flatnonzero(batch['mask/encoded'] != b''):
       mask = _decode(batch['mask/encoded'][i])
@@ -72,7 +73,7 @@ class Masks(checks.Check):
       self._beside.add(names[i:i + 1], np.array([_share_beside(mask, joints[valid]) > _MOST_BESIDE]))
 
   def findings(self) -> list[str]:
-    """What is wrong."""
+    """Reports masks of a wrong form, masks that miss the joints, and masks that cover much else."""
     return [
         *self._form.findings('the mask does not open, has another size than the picture, or other values than 0 and '
                              '255 beside its edge (not cut at a threshold?)'),
@@ -80,11 +81,12 @@ class Masks(checks.Check):
         *self._beside.findings('most of the mask lies far from the joints (the body, or both hands?)')]
 
   def numbers(self) -> dict[str, Any]:
-    """Mean share of joints on the mask."""
+    """Returns the mean share of joints on the mask."""
     return {'mean_share_of_joints_on_mask': round(float(np.mean(self._shares)), 4)} if self._shares else {}
 
 
 def _decode(data: bytes) -> Optional[np.ndarray]:
+  """Decodes a PNG mask; None if it is damaged."""
   try:
     with Image.open(io.BytesIO(data), formats=('PNG',)) as image:
       return np.array(image)
@@ -93,7 +95,7 @@ def _decode(data: bytes) -> Optional[np.ndarray]:
 
 
 def _share_grey(mask: np.ndarray) -> float:
-  """Grey pixels that are not at the edge, as a share of the mask."""
+  """Number of grey pixels away from the mask's edge, divided by the mask's area."""
   inside = mask > 127
   core = ndimage.binary_erosion(inside, iterations=_EDGE_PX)
   beyond = ~ndimage.binary_dilation(inside, iterations=_EDGE_PX)
@@ -101,7 +103,12 @@ def _share_grey(mask: np.ndarray) -> float:
 
 
 def _share_on(mask: np.ndarray, points: np.ndarray) -> float:
-  """Share of points with a mask pixel no further than two pixels away, of those in the picture."""
+  """Share of the points inside the picture that have a mask pixel at most two pixels away.
+
+  Args:
+    mask: `[H, W]`.
+    points: `[K, 2]` pixels (x, y).
+  """
   height, width = mask.shape
   x, y = np.floor(points).astype(int).T
   inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
@@ -111,7 +118,12 @@ def _share_on(mask: np.ndarray, points: np.ndarray) -> float:
 
 
 def _share_beside(mask: np.ndarray, points: np.ndarray) -> float:
-  """Share of the mask outside of the box about the points, made larger by some slack on each side."""
+  """Share of the mask outside the box around the points; the box is enlarged by a quarter of its longer side each way.
+
+  Args:
+    mask: `[H, W]`.
+    points: `[K, 2]` pixels (x, y).
+  """
   low, high = points.min(0), points.max(0)
   slack = _SLACK * max(high - low)
   left, top = np.maximum(np.floor(low - slack), 0).astype(int)

@@ -1,4 +1,4 @@
-"""Do the labels lie on the hand? Where there is no mask, the colours of the picture must tell."""
+"""Checks that labels lie on the hand by the colours of the picture, for records without masks."""
 from collections.abc import Iterator
 from typing import Any, Optional
 
@@ -16,14 +16,14 @@ _LEAST_AUC = .6
 
 
 class Placement(checks.Check):
-  """The labels lie on the hand in the picture.
+  """Checks that labels lie on the hand in the picture, by two tests.
 
-  Hands have their colours: a histogram of the colours at the labels of all other pictures must tell a picture's labels
-  from what is around them. Area under that curve: 0.78 to 0.88 on two sets of 2,600 photographs, on fingertips alone
-  too, and 0.45 to 0.64 with wrong axes or the frame of another camera.
+  Colours: a histogram of the colours at the labels of all other pictures must tell a picture's labels from places
+  around them. On two sets of 2,600 photographs the area under the ROC curve is 0.78 to 0.88, with fingertips alone too;
+  with wrong axes or the frame of another camera it is 0.45 to 0.64.
 
-  Where all of a hand is labelled, its bones must set off from what is around the hand better than labels that are moved
-  or mirrored do: on those photographs each such change loses in 75 % or more.
+  Contrast: if most of a hand is labelled, its bones must differ from the surroundings (`contrast`) more than moved or
+  mirrored labels do. On those photographs each such change loses in at least 75 %.
 
   Args:
     limit: number of pictures to look at.
@@ -37,7 +37,7 @@ class Placement(checks.Check):
     self._colours: list[tuple[np.ndarray, np.ndarray]] = []
 
   def add(self, batch: dict[str, np.ndarray]) -> None:
-    """Gathers what it needs of records."""
+    """Collects the colours of each picture, and compares its labels with changed ones."""
     for i in range(len(batch['image/id'])):
       valid = batch['hand/joints_2d_valid'][i] > 0
       if self._left <= 0 or valid.sum() < _FEW:
@@ -55,7 +55,7 @@ class Placement(checks.Check):
         self._compare(image, joints, valid, middle)
 
   def findings(self) -> list[str]:
-    """What is wrong."""
+    """Reports colours that do not tell the labels from their surroundings, or changed labels that fit better."""
     auc = self._auc()
     if auc is not None and auc < _LEAST_AUC:
       return [f'nothing in the pictures tells the labels from what is around them (AUC {auc:.2f}; axes turned round, '
@@ -63,7 +63,7 @@ class Placement(checks.Check):
     found = []
     for name, better in self._better.items():
       count, wins = len(better), sum(better)
-      # Beyond two thirds, and by more than chance lets it be: two standard deviations of a fair coin.
+      # Above two thirds, and above what chance gives: two standard deviations of a fair coin, n / 2 + sqrt(n).
       if wins > max(2 / 3 * count, count / 2 + np.sqrt(count)):
         found.append((wins / count, name, wins, count))
     if not found:
@@ -73,7 +73,7 @@ class Placement(checks.Check):
             'or axes turned round?)']
 
   def numbers(self) -> dict[str, Any]:
-    """The area under the curve, and the strongest rival's share of wins."""
+    """Returns the number of pictures, the area under the ROC curve, and the most successful change's share of wins."""
     numbers: dict[str, Any] = {'records': len(self._colours)}
     auc = self._auc()
     if auc is not None:
@@ -83,7 +83,7 @@ class Placement(checks.Check):
     return numbers
 
   def _note_colours(self, image: np.ndarray, labels: np.ndarray) -> None:
-    """Keeps the colours at the labels and at random places around them."""
+    """Stores the colour bins at the labels `[K, 2]` and at random places around them, pixels."""
     low, high = labels.min(0), labels.max(0)
     random = np.random.default_rng(len(self._colours))
     places = (low + high) / 2 + max(high - low) * random.uniform(-1, 1, [_AROUND, 2])
@@ -92,7 +92,11 @@ class Placement(checks.Check):
       self._colours.append((_bins(at), _bins(around)))
 
   def _auc(self) -> Optional[float]:
-    """How well colours tell labels from what is around them; None if there are too few pictures to tell."""
+    """Mean area under the ROC curve of labels against surroundings; None if there are too few pictures.
+
+    Each place scores l = log P(bin | label) - log P(bin | around), with histograms of all other pictures. The area of a
+    picture is P(l_label > l_around) + P(l_label = l_around) / 2.
+    """
     if len(self._colours) < _LEAST_RECORDS:
       return None
     counts = [[np.bincount(bins, minlength=_BINS ** 3) for bins in pair] for pair in self._colours]
@@ -105,7 +109,7 @@ class Placement(checks.Check):
     return float(np.mean(areas))
 
   def _compare(self, image: np.ndarray, joints: np.ndarray, valid: np.ndarray, middle: np.ndarray) -> None:
-    """Lets the labels compete with moved ones."""
+    """Compares the contrast of the labels with that of each changed version."""
     ours = contrast(image, joints, valid)
     for name, moved in _alternatives(joints, valid, middle):
       theirs = contrast(image, moved, valid)
@@ -114,7 +118,13 @@ class Placement(checks.Check):
 
 
 def _alternatives(joints: np.ndarray, valid: np.ndarray, middle: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
-  """Names and labels: moved by parts of the hand's size, mirrored and turned about the middle of the view."""
+  """Yields (description, joints `[21, 2]`) of changed labels: moved, mirrored, or turned by 180 degrees.
+
+  Args:
+    joints: `[21, 2]` pixels.
+    valid: `[21]` bool, the joints that give the hand's size, in parts of which labels are moved.
+    middle: `[2]` pixels, the fixed point of mirroring and turning: the principal point or the picture's centre.
+  """
   side = np.ptp(joints[valid], axis=0).max()
   for share in (.15, .3, .5, 1.):
     for way, step in (('right', (1, 0)), ('left', (-1, 0)), ('down', (0, 1)), ('up', (0, -1))):
@@ -125,15 +135,18 @@ def _alternatives(joints: np.ndarray, valid: np.ndarray, middle: np.ndarray) -> 
 
 
 def contrast(image: np.ndarray, joints: np.ndarray, valid: np.ndarray) -> float:
-  """How well the colours along the bones differ from those around the hand: squared Mahalanobis distance of the means.
+  """Squared Mahalanobis distance between the colours along the bones and those around the hand.
+
+  With means m and covariances C of the two sets: d^2 = (m_hand - m_around)^T (C_hand + C_around + 0.001 I)^-1 (m_hand -
+  m_around).
 
   Args:
-    image: `[H, W, 3]` from 0 to 1.
+    image: `[H, W, 3]` in 0..1.
     joints: `[21, 2]` pixels.
     valid: `[21]` bool.
 
   Returns:
-    The distance, NaN where too little lies in the picture.
+    The distance; NaN if too few places lie in the picture.
   """
   along = np.linspace(0, 1, 5)[:, None]
   points = [joints[valid]] + [joints[a] * (1 - along) + joints[b] * along for a, b in skeletons.BONES
@@ -151,17 +164,17 @@ def contrast(image: np.ndarray, joints: np.ndarray, valid: np.ndarray) -> float:
 
 
 def _colours(image: np.ndarray, points: np.ndarray) -> np.ndarray:
-  """Colours at those of the points that lie in the picture."""
+  """Colours `[M, 3]` at those of the points `[K, 2]` that lie in the picture."""
   x, y = np.floor(points).astype(int).T
   inside = (x >= 0) & (x < image.shape[1]) & (y >= 0) & (y < image.shape[0])
   return image[y[inside], x[inside]]
 
 
 def _bins(colours: np.ndarray) -> np.ndarray:
-  """The histogram bin of each colour."""
+  """Histogram bin of each colour: `[M, 3]` in 0..1 -> `[M]` in 0 .. _BINS^3 - 1."""
   return np.minimum((colours * _BINS).astype(int), _BINS - 1) @ [_BINS ** 2, _BINS, 1]
 
 
 def _log_share(counts: np.ndarray) -> np.ndarray:
-  """Logarithm of the share of each bin, none of them empty."""
+  """Logarithm of each bin's share with half a count added: log((n + 1/2) / (N + bins / 2))."""
   return np.log((counts + .5) / (counts.sum() + .5 * len(counts)))
