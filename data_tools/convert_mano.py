@@ -1,6 +1,6 @@
 """Converts your own MANO file to a plain npz file that needs neither pickle nor chumpy.
 
-  python data_tools/convert_mano.py --input=mano_v1_2/models/MANO_RIGHT.pkl --output=mano_right.npz
+  python -m data_tools.convert_mano --input=mano_v1_2/models/MANO_RIGHT.pkl --output=mano_right.npz
 
 MANO is licensed by its authors (https://mano.is.tue.mpg.de, non-commercial, no redistribution): get it from them, and
 do not pass the output on. The npz has MANO's array names and an additional keypoint regressor.

@@ -1,4 +1,4 @@
-"""Trains variants of a configuration with several seeds, measures each, and writes a table and plots.
+r"""Trains variants of a configuration with several seeds, measures each, and writes a table and plots.
 
   python -m dhpe_tf.ablate --output=runs/ablations --records=records/synthetic --seeds=3 --jobs=2 \
     --size_file=ablations/size_two_cores.gin --start_file=ablations/start.gin

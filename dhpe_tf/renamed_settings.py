@@ -10,7 +10,7 @@ _RENAMED = (
     (r'@(train\.)?pck_curve\b', '@train.held_out_measures'),
     (r'\b(train\.)?pck_curve\.', 'train.held_out_measures.'),
     (r'\b(dhpe\.)?build_model\.hand_file\b', 'HandTask.hand_file'),
-    (r'@(baselines\.)?lifting\b', '@lifting.pose_prior'),
+    (r'@(baselines\.)?lifting\b(?!\.)', '@lifting.pose_prior'),
     (r'^(\s*)(baselines\.)?lifting\.(?!pose_prior)', r'\1lifting.pose_prior.'),
     (r'\bbaselines\.(levenberg_marquardt|particle_swarm|HandSpace)\b', r'model_fitting.\1'),
     (r'^(\s*)(baselines\.)?swarm\.', r'\1minimise_by_swarm.'),

@@ -117,18 +117,20 @@ def from_export(folder: str) -> Predictor:
   task_class = registry.find(card.get('task_class', registry.DEFAULT))
   try:
     loaded = tf.saved_model.load(folder)
-    signature = loaded.signatures['serving_default']
-    specs = {exporter.batch_name(name): spec for name, spec in signature.structured_input_signature[1].items()}
-    # Loaded functions hold no reference to the owner of their variables; the closures below keep `loaded` alive.
-    refine = loaded.signatures['refine'] if 'refine' in loaded.signatures else None
-    refined = None if refine is None else lambda inputs, steps: [_refine_once(refine, inputs, n) for n in steps]
+    taken = loaded.signatures['serving_default'].structured_input_signature[1]
+    specs = {exporter.batch_name(name): spec for name, spec in taken.items()}
     task = task_class()
   except (OSError, KeyError, ValueError, TypeError, AttributeError, tf.errors.OpError) as error:
     raise UserError(f'{folder}: not a complete export ({error}); export the model again.') from error
 
+  # The functions below refer to `loaded`: loaded signatures hold no reference to the owner of their variables.
   def answer(inputs: Tensors) -> Tensors:
-    return signature(**{exporter.served_name(name): value for name, value in inputs.items()})
-  return Predictor(task, specs, answer, card, refined and _served(task, refined))
+    return loaded.signatures['serving_default'](**_by_served_name(inputs))
+
+  def refined(inputs: Tensors, steps: Sequence[int]) -> list[Tensors]:
+    return [task.served(_refine_once(loaded.signatures['refine'], inputs, number)) for number in steps]
+
+  return Predictor(task, specs, answer, card, refined if 'refine' in loaded.signatures else None)
 
 
 def read_card(folder: str) -> dict[str, Any]:
@@ -150,16 +152,16 @@ def read_card(folder: str) -> dict[str, Any]:
                     'again.') from error
 
 
-def _served(task: Task, refined: Callable) -> Callable[[Tensors, Sequence[int]], list[Tensors]]:
-  """Applies `Task.served` to each answer of `refined`."""
-  return lambda inputs, steps: [task.served(outputs) for outputs in refined(inputs, steps)]
+def _by_served_name(inputs: Tensors) -> Tensors:
+  """Inputs by the names that signatures give them."""
+  return {exporter.served_name(name): value for name, value in inputs.items()}
 
 
 def _refine_once(refine: Callable[..., Tensors], inputs: Tensors, steps: int) -> Tensors:
   """Calls the signature 'refine' with the inputs and the number of steps, and zeros for its other arguments."""
   specs = refine.structured_input_signature[1]
-  given = {exporter.served_name(name): value for name, value in inputs.items()}
-  count = tf.nest.flatten(inputs)[0].shape[0]
+  given = _by_served_name(inputs)
+  count = tf.shape(tf.nest.flatten(inputs)[0])[0]
   for name, spec in specs.items():
     if name == _STEPS:
       given[name] = tf.constant(steps, spec.dtype)

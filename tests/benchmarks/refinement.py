@@ -37,8 +37,8 @@ def make_call(net: str):
   """
   from dhpe_tf import configuration
   from dhpe_tf.methods.dhpe import model as dhpe_model
-  from dhpe_tf.tasks.hand.task import HandTask
   from dhpe_tf.methods.dhpe.refinement import at_test_time
+  from dhpe_tf.tasks.hand.task import HandTask
   weight = 0.0 if net == 'none' else 1.0
   # The time does not depend on the trunk's weights; the large patience keeps all instances running.
   configuration.load([_FILES[net]], ['backbone.weights = None', f'refinement.Consistency.feature = {weight}',

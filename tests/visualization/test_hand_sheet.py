@@ -2,7 +2,7 @@ import numpy as np
 
 from dhpe_tf.hand.gestures import gesture_pose
 from dhpe_tf.hand.hand_model import load_hand_model
-from dhpe_tf.visualization import hand_sheet, overlay
+from dhpe_tf.visualization import hand_sheet, overlay, pictures
 
 
 def test_rows_of_hands_each_from_both_sides():

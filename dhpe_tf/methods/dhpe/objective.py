@@ -6,7 +6,7 @@ import gin
 import tensorflow as tf
 
 from dhpe_tf.geometry import cameras, crops, heatmaps, masks, meshes
-from dhpe_tf.hand import anatomy, skeletons
+from dhpe_tf.hand import skeletons
 from dhpe_tf.hand.hand_model import HandModel
 from dhpe_tf.losses import articulation, features, keypoints, laplacian, priors, reductions, shape
 from dhpe_tf.methods.steps import Losses
@@ -168,7 +168,7 @@ class Objective:
 
   def _joint_limits(self, step: Step) -> tf.Tensor:
     """The penalty on joint angles beyond the anatomical limits, radians squared, of poses [B, 45]."""
-    return anatomy.limit_penalty(step.outputs['pose'], self._hand_model)
+    return priors.joint_limits(step.outputs['pose'], self._hand_model)
 
   def _shape_prior(self, step: Step) -> tf.Tensor:
     """The penalty ||beta||^2 on shape coefficients [B, 10]."""

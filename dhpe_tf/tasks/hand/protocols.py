@@ -50,7 +50,7 @@ class Protocol:
   bone: tuple[int, int] = (WRIST, MIDDLE_MCP)
   first_keypoint: str = 'wrist'
   visible_only: bool = False
-  truth_used: str = 'crop from the true 2D keypoints; true root depth'
+  truth_used: str = 'crop from the true 2D keypoints; true depth of the middle MCP'
   own_size: bool = False
   pck_mm: tuple[int, ...] = ()
   needs_3d: bool = True
@@ -75,8 +75,7 @@ PROTOCOLS = {protocol.name: protocol for protocol in (
     Protocol('freihand', 'The FreiHAND challenge. Its own Procrustes alignment may mirror; the other may not.',
              ('none', 'procrustes_mirror', 'procrustes'), ('full',), root=WRIST),
     Protocol('ho3d', 'The HO-3D challenge. Its own Procrustes alignment may mirror; the other may not.',
-             ('none', 'root_bone', 'procrustes_mirror', 'procrustes'), ('full',), root=WRIST,
-             truth_used='crop from the true 2D keypoints; true depth of the wrist'),
+             ('none', 'root_bone', 'procrustes_mirror', 'procrustes'), ('full',), root=WRIST),
 )}
 
 ALIGNMENTS = {
