@@ -1,8 +1,8 @@
 r"""Predicts from photographs: for the hand task, lays a hand mesh over each; other tasks write results of their own.
 
   python -m dhpe_tf.predict --model=exported/photographs --input=hand.jpg --output=results --box=120,80,260,260
-  python -m dhpe_tf.predict --gin_file=methods/levenberg_marquardt.gin --evidence=exported/photographs --input=hand.jpg \
-    --output=results
+  python -m dhpe_tf.predict --gin_file=methods/levenberg_marquardt.gin --evidence=exported/photographs \
+    --input=hand.jpg --output=results
 
 The method is an exported or trained one (--model), or one that needs no training (--gin_file). Methods that take 2D
 joints receive them from --joints or, with --evidence, from another model.

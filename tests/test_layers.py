@@ -117,6 +117,31 @@ def test_shared_rooms_know_no_task_and_no_method(path):
   assert not _texts(path) & _names_of_hands(), sorted(_texts(path) & _names_of_hands())
 
 
+def _modules() -> dict[str, set[str]]:
+  """For each module of the package the modules of the package that it imports, wherever in the file."""
+  names = {'.'.join(('dhpe_tf', *path.relative_to(PACKAGE).with_suffix('').parts)): path for path in _files()
+           if path.name != '__init__.py'}
+  graph = {}
+  for name, path in names.items():
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding='utf-8'))):
+      if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+        found |= {node.module, *(f'{node.module}.{alias.name}' for alias in node.names)}
+      elif isinstance(node, ast.Import):
+        found |= {alias.name for alias in node.names}
+    graph[name] = found & set(names)
+  return graph
+
+
+def test_no_circle_of_imports():
+  # A module whose imports are all gone can go; what stays stands on a circle, or above one.
+  graph = _modules()
+  assert len(graph) > 100
+  while free := {name for name, imported in graph.items() if not imported & set(graph)}:
+    graph = {name: imported for name, imported in graph.items() if name not in free}
+  assert not graph, sorted(graph)
+
+
 def test_the_rule_on_names_finds_what_it_should(tmp_path):
   for text in ("camera = outputs['camera'][:, 4]", "run.history['joints_near']", 'model.hand_model', 'f(is_left=True)'):
     (tmp_path / 'a.py').write_text(text)

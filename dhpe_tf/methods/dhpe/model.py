@@ -21,6 +21,7 @@ from dhpe_tf.hand import parameters, skeletons
 from dhpe_tf.methods import steps
 from dhpe_tf.methods.dhpe import layers, mesh_regressor, pose_refiner
 from dhpe_tf.methods.dhpe.objective import Objective
+from dhpe_tf.methods.dhpe.refinement import at_test_time
 from dhpe_tf.networks import backbones, feature_net, hand_layers, keypoint_net
 from dhpe_tf.tasks.hand.task import HandTask
 from dhpe_tf.tasks.task import Signature, Tensors
@@ -94,12 +95,10 @@ class DhpeModel(steps.TrainableMethod):
     Returns:
       For each of `steps` the hand, its parameters and mask, by name.
     """
-    from dhpe_tf.methods.dhpe.refinement import at_test_time
     return at_test_time.refine_by_steps(self, inputs['image'], steps)
 
   def signatures(self) -> dict[str, Signature]:
     """The signature 'refine': images, steps, and known joints or masks, with weights of zero where there are none."""
-    from dhpe_tf.methods.dhpe.refinement import at_test_time
     return {'refine': at_test_time.signature(self)}
 
 

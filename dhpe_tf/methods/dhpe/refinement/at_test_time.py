@@ -12,8 +12,8 @@ import tensorflow as tf
 
 from dhpe_tf.geometry import masks
 from dhpe_tf.hand import parameters, skeletons
-from dhpe_tf.methods.dhpe.model import DhpeModel
 from dhpe_tf.methods.dhpe.refinement.consistency import Consistency, Evidence
+from dhpe_tf.methods.dhpe.refinement.estimator import Estimator
 from dhpe_tf.optimization.descent import descend
 from dhpe_tf.tasks.hand import outputs as hand_outputs
 from dhpe_tf.tasks.task import Signature
@@ -35,7 +35,7 @@ def step_sizes(pose: float = 0.02, shape: float = 0.05, rotation: float = 0.01, 
   return [size for size, count in zip(sizes, parameters.SIZES) for _ in range(count)]
 
 
-def refine(model: DhpeModel, images: tf.Tensor, steps: tf.Tensor, joints_2d: Optional[tf.Tensor] = None,
+def refine(model: Estimator, images: tf.Tensor, steps: tf.Tensor, joints_2d: Optional[tf.Tensor] = None,
            joints_2d_weight: Optional[tf.Tensor] = None, mask: Optional[tf.Tensor] = None,
            mask_weight: Optional[tf.Tensor] = None) -> dict[str, tf.Tensor]:
   """Estimates the hands in images and refines them.
@@ -63,7 +63,7 @@ def refine(model: DhpeModel, images: tf.Tensor, steps: tf.Tensor, joints_2d: Opt
           'steps_taken': found.steps_taken}
 
 
-def refine_by_steps(model: DhpeModel, images: tf.Tensor, steps: Sequence[int]) -> list[dict[str, tf.Tensor]]:
+def refine_by_steps(model: Estimator, images: tf.Tensor, steps: Sequence[int]) -> list[dict[str, tf.Tensor]]:
   """The results of `refine` after each of several numbers of steps, at the cost of the largest.
 
   Args:
@@ -86,13 +86,13 @@ def _own_evidence(images: tf.Tensor, outputs: dict[str, tf.Tensor]) -> Evidence:
   return Evidence(images, outputs['features'], outputs['joints_2d_rounds'], confidence, outputs['parameters'])
 
 
-def _posed(model: DhpeModel, h: tf.Tensor) -> dict[str, tf.Tensor]:
+def _posed(model: Estimator, h: tf.Tensor) -> dict[str, tf.Tensor]:
   """The hand posed by parameters h `[B, 63]`, with the parameters and its mask `[B, M, M]`."""
   hand = model.hand(h)
   return {**hand, 'parameters': h, 'mask': model.silhouette(hand['vertices'])}
 
 
-def signature(model: DhpeModel) -> Signature:
+def signature(model: Estimator) -> Signature:
   """`refine` as a function of a SavedModel, of images, steps, joints_2d, joints_2d_weight, mask and mask_weight.
 
   Where no joints or no mask are known, give zeros and weights of zero.

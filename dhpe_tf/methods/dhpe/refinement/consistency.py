@@ -8,7 +8,7 @@ from dhpe_tf.geometry import meshes
 from dhpe_tf.hand import parameters, skeletons
 from dhpe_tf.losses import features as feature_losses
 from dhpe_tf.losses import keypoints, laplacian, priors, shape
-from dhpe_tf.methods.dhpe.model import DhpeModel
+from dhpe_tf.methods.dhpe.refinement.estimator import Estimator
 
 
 class Evidence(NamedTuple):
@@ -52,7 +52,7 @@ class Consistency:
   what 2D evidence leaves open. No gradient passes through j2D(h) and F(x).
   """
 
-  def __init__(self, model: DhpeModel, evidence: Evidence, joints: float = 1.0, feature: float = 0.0,
+  def __init__(self, model: Estimator, evidence: Evidence, joints: float = 1.0, feature: float = 0.0,
                mask: float = 1.0, laplacian: float = 0.05, joint_limits: float = 0.02, shape_prior: float = 1e-4,
                stay: float = 2e-3, refine_joints: bool = True, laplacian_kind: str = 'cotangent'):
     """Keeps model and evidence.
