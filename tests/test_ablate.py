@@ -103,7 +103,7 @@ train.steps_per_epoch = 2
                     'variant less full', '---', 'constant', 'constant']
   kept = json.loads((output / 'results.json').read_text())
   assert set(kept[0]['results']) == {'0', '2'}
-  assert {'pck.png', 'gate.png', 'refinement.png'} <= {path.name for path in output.iterdir()}
+  assert {'curves.png', 'history.png', 'refinement.png'} <= {path.name for path in output.iterdir()}
   # Again, without the broken one: nothing is left to do.
   before = {path: path.stat().st_mtime_ns for path in output.rglob('log.txt')}
   assert call(*(each for each in arguments if 'broken' not in each)) == 0

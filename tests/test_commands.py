@@ -16,10 +16,10 @@ from tests.data import records
 CONFIG = """
 include 'models/tiny.gin'
 RECORDS = '{records}'
-train/dhpe_tf.build_dataset.sources = [(%RECORDS, 'train', 1.0)]
-eval/dhpe_tf.build_dataset.sources = [(%RECORDS, 'eval', 1.0)]
-dhpe_tf.build_dataset.image_size = %IMAGE_SIZE
-dhpe_tf.build_dataset.batch_size = 2
+train/build_dataset.sources = [(%RECORDS, 'train', 1.0)]
+eval/build_dataset.sources = [(%RECORDS, 'eval', 1.0)]
+build_dataset.image_size = %IMAGE_SIZE
+build_dataset.batch_size = 2
 dhpe.build_model.rounds = 1
 train.epochs = 1
 train.steps_per_epoch = 2
@@ -53,7 +53,7 @@ def test_training_shows_pictures(trained):
   events = [event for path in glob.glob(f'{trained}/logs/eval/*')
             for event in tf.compat.v1.train.summary_iterator(path)]
   tags = {value.tag for event in events for value in event.summary.value}
-  assert {'results', 'mesh_VERTEX', 'mesh_FACE', 'pck', 'auc_0_50mm'} <= tags
+  assert {'results', 'mesh_VERTEX', 'mesh_FACE', 'curves', 'auc_full/root', 'epe_mean/procrustes'} <= tags
   assert {'loss', 'iou', 'gate_open', 'feature_spread'} <= tags
 
 
@@ -80,30 +80,45 @@ def test_a_training_cut_off_ends_with_the_same_weights(folder, trained):
       np.testing.assert_allclose(*(end.get_tensor(name) for end in ends), rtol=1e-4, atol=1e-6, err_msg=name)
 
 
+def results_of(path, protocol='own-size'):
+  """The measures of a report by the name of what answered."""
+  answers = json.loads(path.read_text())['protocols'][protocol]['results']
+  return {name: {key: measure['value'] for key, measure in found.items()} for name, found in answers.items()}
+
+
 def test_report(folder, trained):
   assert call(evaluate, f'--model_dir={trained}', f'--data={folder}/records', '--split=eval',
-              f'--report={folder}/report.json', '--protocols=freihand') == 0
+              f'--report={folder}/report.json', '--protocols=freihand', '--root_depth=fitted') == 0
   report = json.loads((folder / 'report.json').read_text())
-  assert set(report['results']) == {'model', 'mean training hand'} and report['images'] == 3
-  model = report['results']['model']
-  assert all(model['joints_3d'][alignment]['epe_mean_mm'] > 0 for alignment in report['how']['alignment'])
-  assert model['joints_2d']['median_px_of_256_crop'] > 0 and 0 <= model['mask']['iou_mean'] <= 1
-  assert 'freihand' in report['protocols']
+  results = results_of(folder / 'report.json')
+  assert set(results) == {'model', 'mean training hand'} and report['images'] == 3
+  model = results['model']
+  assert all(model[f'epe_mean/{alignment}'] > 0 for alignment in ('root', 'root_scale', 'procrustes'))
+  assert model['epe_2d_median_px256'] > 0 and 0 <= model['hand_iou_mean'] <= 1
+  assert list(report['protocols']) == ['own-size', 'freihand']
+  definition = report['protocols']['freihand']['results']['model']['epe_mean/procrustes']['definition']
+  assert 'root depth fitted' in definition
   assert (folder / 'report.md').exists() and (folder / 'report.png').exists()
 
 
-def test_report_of_refinement(folder, trained, capsys):
-  arguments = [f'--model_dir={trained}', f'--data={folder}/records', f'--report={folder}/refined.json',
-               '--baseline_split=']
-  assert call(evaluate, *arguments, '--refine_steps=1,4') == 0
-  results = json.loads((folder / 'refined.json').read_text())['results']
+def test_report_of_refinement(folder, trained, exported, capsys):
+  arguments = [f'--data={folder}/records', f'--report={folder}/refined.json', '--baseline_split=']
+  assert call(evaluate, *arguments, f'--model_dir={trained}', '--refine_steps=1,4') == 0
+  results = results_of(folder / 'refined.json')
   assert list(results) == ['model', '1 steps of refinement', '4 steps of refinement']
-  plain = json.loads((folder / 'report.json').read_text())['results']['model']
-  assert results['model']['mask'] == pytest.approx(plain['mask'], abs=1e-3)
-  errors = [result['joints_2d']['mean_px_of_256_crop'] for result in results.values()]
-  assert errors[0] == pytest.approx(plain['joints_2d']['mean_px_of_256_crop'], rel=1e-3) and len(set(errors)) == 3
-  assert call(evaluate, *arguments, '--refine_steps=0') == 1
+  plain = results_of(folder / 'report.json')['model']
+  assert results['model']['hand_iou_mean'] == pytest.approx(plain['hand_iou_mean'], abs=1e-3)
+  errors = [result['epe_2d_mean_px256'] for result in results.values()]
+  assert errors[0] == pytest.approx(plain['epe_2d_mean_px256'], rel=1e-3) and len(set(errors)) == 3
+  # An export is measured and refined alike.
+  assert call(evaluate, *arguments, f'--model={exported}', '--refine_steps=4') == 0
+  again = results_of(folder / 'refined.json')
+  for name in ('model', '4 steps of refinement'):
+    assert again[name]['epe_2d_mean_px256'] == pytest.approx(results[name]['epe_2d_mean_px256'], rel=1e-2)
+  assert call(evaluate, *arguments, f'--model_dir={trained}', '--refine_steps=0') == 1
   assert '--refine_steps=0: they must be whole numbers above zero' in capsys.readouterr().err
+  assert call(evaluate, *arguments) == 1
+  assert 'give one of --model_dir, a training, --model, an export, and --gin_file' in capsys.readouterr().err
 
 
 def test_prediction_from_export_and_training_agree(folder, trained, exported):

@@ -133,3 +133,15 @@ def test_save_and_load_again(tmp_path):
   operative = (tmp_path / configuration.OPERATIVE_FILE).read_text(encoding='utf-8')
   assert "test_widget.colour = 'red'" in operative
   configuration.load([str(tmp_path / configuration.OPERATIVE_FILE)])
+
+
+# `train.*` are the settings of the command `train`; their class is not called so.
+_NAMED_OTHERWISE = {'train': 'TrainSettings'}
+
+
+def test_gin_names_are_python_names():
+  configuration.register_configurables()
+  ours = [entry for _, entry in gin.config._REGISTRY.items() if entry.wrapped.__module__.startswith('dhpe_tf.')]
+  assert len(ours) > 50
+  for entry in ours:
+    assert entry.wrapped.__name__ == _NAMED_OTHERWISE.get(entry.name, entry.name), entry.selector

@@ -1,11 +1,11 @@
-"""Every file in gin/ parses strictly, trains a step and holds no setting that reaches nothing."""
+"""Every file in gin/ parses strictly, holds no setting that reaches nothing, and trains a step if its method learns."""
 import pathlib
 
 import gin
 import pytest
 import tensorflow as tf
 
-from dhpe_tf import command_line, configuration, train
+from dhpe_tf import command_line, configuration, experiment, train
 from tests.data import records
 
 FOLDER = pathlib.Path(__file__).parent.parent / 'gin'
@@ -13,7 +13,11 @@ FILES = sorted(str(path.relative_to(FOLDER)) for path in FOLDER.rglob('*.gin') i
 
 # Files that change others, and the file that they are tried on.
 _ON_TOP = {f'ablations/{name}.gin': 'ablations/full.gin' for name in ('size_two_cores', 'start')}
-_ON_TOP['pretraining/keypoints.gin'] = 'quickstart.gin'
+_ON_TOP['methods/dhpe_keypoints.gin'] = 'quickstart.gin'
+
+# Files of methods that have none of dhpe's networks, and of those that do not learn.
+_OTHERS = ('methods/lifting.gin', 'methods/particle_swarm.gin', 'methods/levenberg_marquardt.gin')
+_FITS = _OTHERS[1:]
 
 # The networks shrunk, so that the whole folder takes little time; what the files set is used or overridden.
 _SMALL = ('IMAGE_SIZE = 64', "backbone.architecture = 'resnet_tiny'", 'backbone.weights = None',
@@ -44,7 +48,7 @@ def _files(name):
 
 def _settings(name, record_set):
   configuration.load(_files(name))
-  if name.startswith('baselines/'):  # they have none of these networks, and are small
+  if name in _OTHERS:
     yield from (f'RECORDS = {record_set!r}', *_SMALL[-4:])
     return
   bound = configuration._read(gin.config_str())[0]
@@ -66,12 +70,21 @@ def _settings(name, record_set):
     yield 'build_dataset.image_size = %IMAGE_SIZE'
 
 
-@pytest.mark.parametrize('name', FILES)
+@pytest.mark.parametrize('name', [name for name in FILES if name not in _FITS])
 def test_trains_a_step_without_dead_bindings(name, record_set, tmp_path, capsys):
   params = [f'--gin_param={param}' for param in _settings(name, record_set)]
   files = [f'--gin_file={file}' for file in _files(name)]
   status = command_line.call(train.main, ['train', *files, f'--model_dir={tmp_path}', *params], train._FLAGS)
   assert status == 0, capsys.readouterr().err[-2000:]
+
+
+@pytest.mark.parametrize('name', _FITS)
+def test_fits_are_built_without_dead_bindings(name):
+  configuration.load([name])
+  experiment.Experiment().build_method()
+  # Settings of trainings and data, such as those of the defaults, take effect elsewhere.
+  dead = [name for name in configuration.dead_bindings() if name.split('.')[0] not in ('train', 'build_dataset')]
+  assert not dead
 
 
 def test_dead_bindings_would_be_found(record_set, tmp_path, capsys):

@@ -1,4 +1,4 @@
-"""Trainings of the version before tasks and methods, in the folder beside, load with what they were and answer the same.
+"""A training of the version before tasks and methods, in the folder beside, loads and answers as it did.
 
 training_0_1 holds the configuration, the checkpoint and the answers to two images of a model of that version, its
 networks small, its weights moved away from their start.
@@ -27,7 +27,7 @@ def test_the_answers_are_those_of_then():
   images = np.random.RandomState(1).uniform(size=[2, 64, 64, 3]).astype(np.float32)
   outputs = model(images, training=False)
   with np.load(FOLDER / 'expected.npz') as expected:
-    assert np.abs(expected['features']).max() > 0.1
+    assert np.abs(expected['features']).max() > 0.05 and np.abs(expected['pose']).max() > 0.4
     for name in expected:
       np.testing.assert_allclose(outputs[name], expected[name], atol=1e-6, rtol=1e-5, err_msg=name)
 

@@ -177,21 +177,6 @@ def test_a_reader_travels_as_its_arguments():
   assert pickle.loads(data) is pickle.loads(data)
 
 
-def test_statistics_merge_to_what_one_pass_gives():
-  from dhpe_tf.data.statistics import RecordStatistics
-  from tests.data import records
-  whole, parts = RecordStatistics(), [RecordStatistics(), RecordStatistics()]
-  for i in range(6):
-    record = records.record(i, side=('right', 'left')[i % 2])
-    whole.add(record)
-    parts[i % 2].add(record)
-  parts[0].merge(RecordStatistics.from_state(json.loads(json.dumps(parts[1].state()))))
-  assert parts[0].summary() == whole.summary()
-  assert whole.summary()['sides'] == {'left': 3, 'right': 3}
-  depths = whole.summary()['histograms']['root_depth_m']
-  assert depths['counts'][depths['bins_end_at'].index(.5)] == 6
-
-
 def test_base_reader_errors(folder):
   with pytest.raises(UserError):
     list(base.examples(photographs.PhotographsReader(folder), 'nope', base.Skipped(True)))

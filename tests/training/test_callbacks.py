@@ -1,38 +1,61 @@
+"""What is written to TensorBoard after an evaluation: measures, curves, pictures and meshes."""
 import glob
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from dhpe_tf.tasks.measured import Column, Measured
 from dhpe_tf.training import callbacks
+from dhpe_tf.visualization.curves import Axes
+from tests.serving import toy
+from tests.training import tiny
 
 
-class Offset(tf.keras.Model):
-  """Says that joint k of a hand of scale 2 lies where the image says, in crop units."""
+class CurvedTask(tiny.TinyTask):
+  """The tiny task with a column, one that is never measured, and a curve."""
 
-  def call(self, images, training=False):
-    joints = tf.reshape(images, [-1, 21, 3]) * 2
-    camera = tf.one_hot([4] * len(images), 8) * 2
-    return {'joints_3d': joints, 'camera': camera}
+  columns = (Column('error', 'error', '.2f'), Column('other', 'other', '.2f'))
+  curve_axes = Axes(np.arange(3.), 'error', 'share')
+
+  def measure(self, protocol, predictions, labels, options=None):
+    measured = super().measure(protocol, predictions, labels, options)
+    return Measured(measured.measures, {'share': np.array([0., .5, 1.])})
 
 
-def test_pck_curve_of_known_errors(tmp_path):
-  truth = np.random.default_rng(0).normal(size=[4, 21, 3]).astype(np.float32)
-  found = truth + [1., 2., 3.]  # forgiven by the root
-  found[:, 3] += [0, 0, .02]
-  found[:, 5] += [0, 0, .2]
-  weight = np.ones([4, 21], np.float32)
-  weight[1:, 5] = 0
-  weight[0, 9] = 0  # then nothing of that hand counts, not even its joint 5
-  batch = {'image': tf.constant(found.reshape(4, 21, 1, 3), tf.float32), 'joints_3d_m': tf.constant(truth),
-           'joints_3d_weight': tf.constant(weight)}
-  callback = callbacks.PckCurve(str(tmp_path), [{name: value[:3] for name, value in batch.items()},
-                                                {name: value[3:] for name, value in batch.items()}])
-  callback.set_model(Offset())
+def written(folder):
+  """Tag -> step and value of what the event files in `folder`/eval hold."""
+  events = [event for path in glob.glob(f'{folder}/eval/*') for event in tf.compat.v1.train.summary_iterator(path)]
+  return {value.tag: (event.step, tf.make_ndarray(value.tensor)) for event in events for value in event.summary.value}
+
+
+def test_all_batches_are_measured_together(tmp_path):
+  model = tiny.build_tiny_model(dropout=0.)
+  batches = list(tiny.build_tiny_dataset(tiny.TASK, False, 0, 0, count=6))
+  assert [len(batch['image']) for batch in batches] == [4, 2]
+  callback = callbacks.HeldOutMeasures(str(tmp_path), CurvedTask(), batches)
+  callback.set_model(model)
   callback.on_test_end({'step': 7})
-  events = [event for path in glob.glob(f'{tmp_path}/eval/*') for event in tf.compat.v1.train.summary_iterator(path)]
-  values = {value.tag: (event.step, value.tensor) for event in events for value in event.summary.value}
-  # 19 of 20 keypoints are within from the first threshold above zero on (they are float32), the third from 20 mm on.
-  step, area = values['auc_0_50mm']
-  assert step == 7 and float(tf.make_ndarray(area)) == pytest.approx(1 - .02 / .05 / 20, abs=.006)
-  assert values['pck'][1].string_val[2].startswith(b'\x89PNG')
+  images, target = (np.concatenate([batch[name] for batch in batches]) for name in ('image', 'target'))
+  values = written(tmp_path)
+  step, error = values['error']
+  assert step == 7 and error == pytest.approx(np.abs(model(images)['values'] - target).mean(), rel=1e-5)
+  assert values['curves'][1][2].startswith(b'\x89PNG')
+  assert set(values) == {'error', 'curves'}
+
+
+def test_hands_are_drawn_and_their_meshes_written(tmp_path):
+  model = toy.build_toy_model()
+  picture = np.zeros([2, toy.SIZE, toy.SIZE, 3], np.float32)
+  picture[:, 4:8, 4:8] = 1.
+  callback = callbacks.Pictures(str(tmp_path), toy.TASK, {'image': tf.constant(picture)})
+  callback.set_model(model)
+  callback.on_test_end({'step': 3})
+  values = written(tmp_path)
+  step, results = values['results']
+  width, height, *drawn = results
+  assert step == 3 and len(drawn) == 2 and int(width) > int(height) == toy.SIZE  # several panels side by side
+  assert all(png.startswith(b'\x89PNG') for png in drawn)
+  np.testing.assert_array_equal(values['mesh_FACE'][1], np.tile(toy.HAND.faces, [2, 1, 1]))
+  # TensorBoard's y points up, the crop's down.
+  np.testing.assert_allclose(values['mesh_VERTEX'][1][..., 1], -model(picture)['vertices'][..., 1], atol=1e-5)

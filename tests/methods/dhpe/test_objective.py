@@ -41,11 +41,16 @@ def batch():
   return example_batch.make_batch(4, SIZE)
 
 
-@pytest.fixture
-def all_terms():
+def all_losses(feature_net):
+  """The objective with all terms."""
   gin.parse_config(['loss_weights.shape_prior = 1.0', 'loss_weights.parameters = 1.0',
                     'loss_weights.joint_limits = 1.0'])
-  return objective.Objective(load_hand_model(), no_features)
+  return objective.Objective(load_hand_model(), feature_net)
+
+
+@pytest.fixture
+def all_terms():
+  return all_losses(no_features)
 
 
 def test_a_perfect_answer_costs_nothing(batch, all_terms):
@@ -71,23 +76,26 @@ def test_figures_of_a_known_error(batch, all_terms):
   np.testing.assert_allclose(figures['error_3d_mm'][0], 1000 * 0.1 * unit_m * 20 / 21, rtol=1e-4)
 
 
-def test_labels_of_weight_zero_are_not_looked_at(batch, all_terms):
+def test_labels_of_weight_zero_are_not_looked_at(batch):
   outputs = {name: value for name, value in _perfect(batch).items() if name not in ('heatmaps', 'heatmap_stages')}
   outputs['heatmap_stages'] = [tf.zeros([4, 32, 32, 21])]
   outputs = {**outputs, 'joints_2d': outputs['joints_2d'] + 0.01, 'joints_3d': outputs['joints_3d'] + 0.01,
-             'mask': outputs['mask'] * 0.9, 'features': outputs['features'] * 2}
+             'mask': outputs['mask'] * 0.9}
+  masked_features = FEATURES * 0.5
+  all_terms = all_losses(lambda images, training: masked_features)
   weights = ('joints_2d_weight', 'joints_z_weight', 'mask_weight', 'parameters_weight')
   spoilt = {**batch, **{name: batch[name] * tf.reshape([1.0, 0, 1, 1], [4] + [1] * (len(batch[name].shape) - 1))
                         for name in weights}}
   spoilt.update({name: tf.concat([batch[name][:1], tf.fill([1, *batch[name].shape[1:]], 1e6), batch[name][2:]], 0)
                  for name in ('joints_2d', 'joints_3d', 'pose', 'shape')})
-  watched = [outputs[name] for name in ('joints_2d_rounds', 'joints_3d', 'mask', 'pose', 'shape', 'features')]
+  watched = [outputs[name] for name in ('joints_2d_rounds', 'joints_3d', 'mask', 'pose', 'shape')]
+  watched += [masked_features, outputs['heatmap_stages'][0]]
   with tf.GradientTape() as tape:
-    tape.watch([*watched, outputs['heatmap_stages'][0]])
+    tape.watch(watched)
     terms = all_terms.losses(spoilt, outputs, training=True).terms
     loss = tf.add_n([tf.reduce_sum(terms[name]) for name in (
         'heatmap', 'refiner', 'feature', 'articulation', 'shape', 'parameters')])
-  for gradient in tape.gradient(loss, [*watched, outputs['heatmap_stages'][0]]):
+  for gradient in tape.gradient(loss, watched):
     assert np.all(np.isfinite(gradient))
     assert not np.any(gradient[1])
   for name, (values, weight) in all_terms.measures(spoilt, outputs).items():

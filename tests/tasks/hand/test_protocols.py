@@ -63,7 +63,8 @@ def test_crop_by_hand():
 def test_definitions_name_what_papers_leave_out():
   truth = _truth()
   text = protocols.evaluate('zb-rhd', _moved(truth), truth)['auc_zb/root_bone'].definition
-  for word in ('21.05 to 50.00 mm', '12 thresholds', 'palm', 'middle1-middle2', '21 keypoints', 'true root depth'):
+  for word in ('21.05 to 50.00 mm', '12 thresholds', 'palm', 'middle1-middle2', '21 keypoints',
+               'true depth of the middle MCP'):
     assert word in text
   text = protocols.evaluate('paper-do', _moved(truth), truth)['auc_std/centroid'].definition
   assert 'thumb4, index4, middle4, ring4, little4' in text
