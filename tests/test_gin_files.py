@@ -19,6 +19,10 @@ _ON_TOP['methods/dhpe_keypoints.gin'] = 'quickstart.gin'
 _OTHERS = ('methods/lifting.gin', 'methods/particle_swarm.gin', 'methods/levenberg_marquardt.gin')
 _FITS = _OTHERS[1:]
 
+# Files that differ from others by values of the same settings, or that longer tests train too.
+_RARER = ('rhd.gin', 'stb.gin', 'rhd_stb.gin', 'dexter_object.gin',
+          *(name for name in FILES if name.startswith('ablations/') and name != 'ablations/full.gin'))
+
 # The networks shrunk, so that the whole folder takes little time; what the files set is used or overridden.
 _SMALL = ('IMAGE_SIZE = 64', "backbone.architecture = 'resnet_tiny'", 'backbone.weights = None',
           'backbone.freeze_until = None', 'build_dataset.batch_size = 2', 'train.epochs = 1',
@@ -70,7 +74,8 @@ def _settings(name, record_set):
     yield 'build_dataset.image_size = %IMAGE_SIZE'
 
 
-@pytest.mark.parametrize('name', [name for name in FILES if name not in _FITS])
+@pytest.mark.parametrize('name', [pytest.param(name, marks=pytest.mark.slow) if name in _RARER else name
+                                  for name in FILES if name not in _FITS])
 def test_trains_a_step_without_dead_bindings(name, record_set, tmp_path, capsys):
   params = [f'--gin_param={param}' for param in _settings(name, record_set)]
   files = [f'--gin_file={file}' for file in _files(name)]

@@ -97,7 +97,7 @@ def _names_of_hands() -> set[str]:
   names = {*instance.BATCH, *outputs.OUTPUTS, *Objective.MEASURES, *loss_weights(), *HandTask.protocols, 'hand_model',
            'heatmap_stages', 'joint_order', *task_flags.SIDES}
   # Words of everyday use, which mean other things elsewhere; any task may have meshes.
-  return names - COMMON - {'shape', 'parameters', 'features', 'feature', 'vertices'}
+  return names - COMMON - {'shape', 'parameters', 'features', 'feature', 'vertices', 'crop'}
 
 
 @pytest.mark.parametrize('path', _files(), ids=lambda path: str(path.relative_to(PACKAGE)))

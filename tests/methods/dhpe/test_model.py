@@ -118,12 +118,12 @@ def test_learns_one_batch(batch):
   model.compile(optimizer=tf.keras.optimizers.Adam(3e-3))
   step = tf.function(lambda: model.train_step(batch))
   logs = []
-  for _ in range(150):
+  for _ in range(190):
     model.reset_metrics()
     logs.append({name: float(value) for name, value in step().items()})
   assert logs[-1]['loss'] < 0.2 * logs[0]['loss']
   assert logs[-1]['error_2d_px'] < 0.3 * logs[0]['error_2d_px']
-  assert logs[-1]['error_heatmap_px'] < 0.1 * logs[0]['error_heatmap_px']
+  assert logs[-1]['error_heatmap_px'] < 6 * 256 / 224
   assert logs[-1]['iou'] > logs[0]['iou']
   assert logs[0]['gate_open'] == 0 and logs[-1]['gate_open'] > 0.5
   # The feature loss has not made all pictures look alike.
