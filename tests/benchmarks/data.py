@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 from absl import app, flags
 
-_COUNT = flags.DEFINE_integer('count', 2000, 'Synthetic hands in the longer run.', lower_bound=64)
+_COUNT = flags.DEFINE_integer('count', 2000, 'Synthetic hands in the longer run.', lower_bound=65)
 _BATCHES = flags.DEFINE_integer('batches', 40, 'Batches of pipeline and training that are timed.', lower_bound=1)
 _APPEARANCE = flags.DEFINE_bool('appearance', True, 'Whether to time changes of colour against those of keras-cv.')
 
