@@ -73,31 +73,37 @@ def _shared_files():
   return [path for path in _files() if _own_room(path) in SHARED] + [TOOLS / f'{name}.py' for name in SHARED_TOOLS]
 
 
-def _texts(path: pathlib.Path) -> set[str]:
-  """All names and texts that a file's code uses: strings that are no docstrings, attributes, variables, arguments."""
+def _texts(path: pathlib.Path) -> tuple[set[str], set[str]]:
+  """The texts that a file's code uses, docstrings left out, and its names: attributes, variables, arguments."""
   tree = ast.parse(path.read_text(encoding='utf-8'))
   docstrings = {id(node.body[0].value) for node in ast.walk(tree)
                 if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and node.body
                 and isinstance(node.body[0], ast.Expr)}
-  found = set()
+  texts, names = set(), set()
   for node in ast.walk(tree):
     if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
-      found.add(node.value)
+      texts.add(node.value)
     elif isinstance(node, ast.Attribute):
-      found.add(node.attr)
+      names.add(node.attr)
     elif isinstance(node, ast.Name):
-      found.add(node.id)
+      names.add(node.id)
     elif isinstance(node, (ast.arg, ast.keyword)):
-      found.add(node.arg)
-  return found
+      names.add(node.arg)
+  return texts, names
+
+
+def _of_hands(path: pathlib.Path) -> set[str]:
+  """What a file says of hands. A protocol is only ever named by a text: 'crop' names one, crop is also a square."""
+  texts, names = _texts(path)
+  return (texts | names) & _names_of_hands() | texts & set(HandTask.protocols)
 
 
 def _names_of_hands() -> set[str]:
   """Whatever only the hand task and its methods should know: batch, outputs, measures, losses, flags."""
-  names = {*instance.BATCH, *outputs.OUTPUTS, *Objective.MEASURES, *loss_weights(), *HandTask.protocols, 'hand_model',
+  names = {*instance.BATCH, *outputs.OUTPUTS, *Objective.MEASURES, *loss_weights(), 'hand_model',
            'heatmap_stages', 'joint_order', *task_flags.SIDES}
   # Words of everyday use, which mean other things elsewhere; any task may have meshes.
-  return names - COMMON - {'shape', 'parameters', 'features', 'feature', 'vertices', 'crop'}
+  return names - COMMON - {'shape', 'parameters', 'features', 'feature', 'vertices'}
 
 
 @pytest.mark.parametrize('path', _files(), ids=lambda path: str(path.relative_to(PACKAGE)))
@@ -114,7 +120,7 @@ def test_imports_go_down(path):
 def test_shared_rooms_know_no_task_and_no_method(path):
   allowed = {*SHARED, 'errors', 'files', 'renamed_settings', 'geometry', 'visualization', '__version__'}
   assert set(_imports(path)) <= allowed, sorted(set(_imports(path)) - allowed)
-  assert not _texts(path) & _names_of_hands(), sorted(_texts(path) & _names_of_hands())
+  assert not _of_hands(path), sorted(_of_hands(path))
 
 
 def _modules() -> dict[str, set[str]]:
@@ -143,11 +149,12 @@ def test_no_circle_of_imports():
 
 
 def test_the_rule_on_names_finds_what_it_should(tmp_path):
-  for text in ("camera = outputs['camera'][:, 4]", "run.history['joints_near']", 'model.hand_model', 'f(is_left=True)'):
+  for text in ("camera = outputs['camera'][:, 4]", "run.history['joints_near']", 'model.hand_model', 'f(is_left=True)',
+               "measure('crop')"):
     (tmp_path / 'a.py').write_text(text)
-    assert _texts(tmp_path / 'a.py') & _names_of_hands()
+    assert _of_hands(tmp_path / 'a.py')
   (tmp_path / 'a.py').write_text('"""Says joints_2d in words."""')
-  assert not _texts(tmp_path / 'a.py')
+  assert not _of_hands(tmp_path / 'a.py')
 
 
 def test_nothing_in_the_library_imports_tests_or_tools():
