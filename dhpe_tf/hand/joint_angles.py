@@ -87,23 +87,34 @@ def axes_of(joints: np.ndarray, tips: np.ndarray) -> np.ndarray:
   return np.array(axes)
 
 
-def angles_to_pose(angles: tf.Tensor, hand_model: HandModel) -> tf.Tensor:
-  """Axis-angle poses of angles: each joint twists, then abducts, then flexes.
+def angles_to_turns(angles: tf.Tensor, hand_model: HandModel) -> tf.Tensor:
+  """Rotation matrices of angles: each joint twists, then abducts, then flexes.
 
-    R = R(f, flexion) R(a, abduction) R(t, twist), each about one of the joint's axes f, a and t (`joint_axes`).
+    R = R(f, flexion) R(a, abduction) R(t, twist) = A^T R_x(flexion) R_y(abduction) R_z(twist) A,
+
+  each about one of the joint's axes f, a and t, the rows of A (`joint_axes`).
 
   Args:
     angles: [..., 15, 3] radians.
     hand_model: whose axes to turn about.
 
   Returns:
-    [..., 45] about the flat hand.
+    [..., 15, 3, 3] about the flat hand.
   """
   angles = tf.convert_to_tensor(angles)
   axes = tf.constant(joint_axes(hand_model), angles.dtype)
-  turns = [rotations.axis_angle_to_matrix(angles[..., k, None] * axes[:, k]) for k in range(3)]
-  vectors = rotations.matrix_to_axis_angle(turns[0] @ turns[1] @ turns[2])
-  return tf.reshape(vectors, tf.concat([tf.shape(angles)[:-2], [45]], axis=0))
+  (sx, sy, sz), (cx, cy, cz) = (tf.unstack(part, axis=-1) for part in (tf.sin(angles), tf.cos(angles)))
+  rows = [[cy * cz, -cy * sz, sy],
+          [cx * sz + sx * sy * cz, cx * cz - sx * sy * sz, -sx * cy],
+          [sx * sz - cx * sy * cz, sx * cz + cx * sy * sz, cx * cy]]
+  local = tf.stack([tf.stack(row, axis=-1) for row in rows], axis=-2)
+  return tf.matmul(axes, tf.matmul(local, axes), transpose_a=True)
+
+
+def angles_to_pose(angles: tf.Tensor, hand_model: HandModel) -> tf.Tensor:
+  """Axis-angle poses [..., 45] about the flat hand of angles [..., 15, 3], radians; see `angles_to_turns`."""
+  vectors = rotations.matrix_to_axis_angle(angles_to_turns(angles, hand_model))
+  return tf.reshape(vectors, tf.concat([tf.shape(vectors)[:-2], [45]], axis=0))
 
 
 def pose_to_angles(pose: tf.Tensor, hand_model: HandModel) -> tf.Tensor:

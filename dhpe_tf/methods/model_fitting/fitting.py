@@ -7,10 +7,9 @@ import numpy as np
 import tensorflow as tf
 
 from dhpe_tf.geometry import masks, rotations
-from dhpe_tf.hand import anatomy, parameters, skeletons
+from dhpe_tf.hand import anatomy, hand_space, parameters, skeletons
 from dhpe_tf.hand import hand_model as hand_models
 from dhpe_tf.methods import method
-from dhpe_tf.methods.model_fitting import hand_space
 from dhpe_tf.networks import hand_layers
 from dhpe_tf.optimization import least_squares, swarm
 from dhpe_tf.tasks.hand.task import HandTask

@@ -2,9 +2,8 @@
 import numpy as np
 import tensorflow as tf
 
-from dhpe_tf.hand import anatomy
+from dhpe_tf.hand import anatomy, hand_space
 from dhpe_tf.hand.hand_model import load_hand_model
-from dhpe_tf.methods.model_fitting import hand_space
 from dhpe_tf.networks import hand_layers
 
 

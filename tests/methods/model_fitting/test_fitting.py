@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dhpe_tf.hand import anatomy
+from dhpe_tf.hand import anatomy, hand_space
 from dhpe_tf.methods import method
-from dhpe_tf.methods.model_fitting import fitting, hand_space
+from dhpe_tf.methods.model_fitting import fitting
 from dhpe_tf.metrics import segmentation
 from dhpe_tf.optimization import least_squares
 from tests.methods.model_fitting import hands

@@ -1,11 +1,10 @@
 import numpy as np
-import pytest
 import tensorflow as tf
 
 from dhpe_tf.geometry import rotations
-from dhpe_tf.hand import anatomy, parameters, skeletons
+from dhpe_tf.hand import anatomy, hand_space, parameters, skeletons
 from dhpe_tf.hand.hand_model import load_hand_model
-from dhpe_tf.methods.model_fitting import fitting, hand_space
+from dhpe_tf.methods.model_fitting import fitting
 from tests.methods.model_fitting import hands
 
 
@@ -50,12 +49,3 @@ def test_starts_are_the_best_similarity():
   found = space.starts(tf.constant(seen), tf.constant(weights), fitting.VIEWS)
   own = found.numpy()[np.arange(len(z)), np.arange(len(z))]
   np.testing.assert_allclose(space.joints(tf.constant(own)), joints, atol=1e-4)
-
-
-@pytest.mark.parametrize('dtype', ['float32', 'float64'])
-def test_keypoints_come_from_few_vertices(dtype):
-  model = load_hand_model()
-  small = hand_space.keypoint_model(model)
-  assert small.num_vertices < model.num_vertices / 4
-  np.testing.assert_allclose(small.rest_keypoints, model.rest_keypoints, atol=1e-12)
-  assert hand_space.HandSpace(model, dtype).joints(tf.zeros([1, hand_space.SIZE], dtype)).dtype == dtype

@@ -6,7 +6,6 @@ the place p = (x, y) of the root in the crop. The root's depth is 0, because 2D 
 
   J(z) = s R (Reg(LBS(pose, shape)) - root) + (p, 0),    s = s_mean exp(u),    R = R(r) R_upright.
 """
-import dataclasses
 from collections.abc import Sequence
 from typing import Optional
 
@@ -16,8 +15,8 @@ import tensorflow as tf
 
 from dhpe_tf.geometry import rotations
 from dhpe_tf.hand import joint_angles, parameters, skeletons
-from dhpe_tf.hand.hand_model import NUM_SHAPE, HandModel
-from dhpe_tf.hand.mano_layer import ManoLayer
+from dhpe_tf.hand.hand_model import NUM_POSE, NUM_SHAPE, HandModel
+from dhpe_tf.hand.keypoint_layer import KeypointLayer
 
 _LIMITS = joint_angles.limits().reshape(-1, 2)
 MOVING = np.flatnonzero(_LIMITS[:, 1] > _LIMITS[:, 0])
@@ -27,16 +26,7 @@ SIZE = sum(_SIZES)
 ANGLES, SHAPE = slice(0, NUM_ANGLES), slice(NUM_ANGLES, NUM_ANGLES + NUM_SHAPE)  # where they stand in z
 
 
-def keypoint_model(hand_model: HandModel) -> HandModel:
-  """The hand with only those vertices of which its joints and keypoints are made; its faces are a placeholder."""
-  used = np.flatnonzero((hand_model.joint_regressor != 0).any(0) | (hand_model.keypoint_regressor != 0).any((0, 1)))
-  return dataclasses.replace(
-      hand_model, v_template=hand_model.v_template[used], faces=np.array([[0, 1, 2]]),
-      shapedirs=hand_model.shapedirs[used], posedirs=hand_model.posedirs[used], weights=hand_model.weights[used],
-      joint_regressor=hand_model.joint_regressor[:, used], keypoint_regressor=hand_model.keypoint_regressor[..., used])
-
-
-@gin.configurable(module='model_fitting', denylist=['hand_model', 'dtype'])
+@gin.configurable(module='hand', denylist=['hand_model', 'dtype'])
 class HandSpace:
   """Conversions from z to joints and parameters, and the bounds of z.
 
@@ -59,8 +49,7 @@ class HandSpace:
     """
     self.hand_model = hand_model
     self._dtype = dtype
-    # Only masks need all vertices; joints alone cost a fifth.
-    self._keypoints = ManoLayer(keypoint_model(hand_model), dtype=dtype)
+    self._keypoints = KeypointLayer(hand_model, dtype=dtype)
     start = parameters.mean_parameters(hand_model)
     mean_pose = tf.constant(start[None, parameters.POSE], 'float64')
     angles = joint_angles.pose_to_angles(mean_pose, hand_model).numpy().reshape(-1)[MOVING]
@@ -73,16 +62,17 @@ class HandSpace:
 
   def joints(self, z: tf.Tensor) -> tf.Tensor:
     """Keypoints J(z) `[B, 21, 3]` in crop space of z `[B, 42]`."""
-    pose, shape, rotation, scale, place = self._parts(z)
-    points = self._keypoints(pose, shape)['keypoints']
+    turns, shape, rotation, scale, place = self._parts(z)
+    points = self._keypoints(turns, shape)
     points = points - points[:, skeletons.ROOT, None]  # metres, [B, 21, 3]
     turned = tf.matmul(points, rotations.quaternion_to_matrix(rotation), transpose_b=True) * scale[:, None]
     return turned + tf.pad(place, [[0, 0], [0, 1]])[:, None]
 
   def to_parameters(self, z: tf.Tensor) -> tf.Tensor:
     """The parameters h `[B, 63]` of z `[B, 42]`: the translation is t = (p, 0) - s R root."""
-    pose, shape, rotation, scale, place = self._parts(z)
-    root = self._keypoints(pose, shape)['keypoints'][:, skeletons.ROOT]
+    turns, shape, rotation, scale, place = self._parts(z)
+    pose = tf.reshape(rotations.matrix_to_axis_angle(turns), [-1, NUM_POSE])
+    root = self._keypoints(turns, shape)[:, skeletons.ROOT]
     turned = tf.linalg.matvec(rotations.quaternion_to_matrix(rotation), root) * scale
     return parameters.join(parameters.HandParameters(
         pose, shape, rotation, scale, tf.pad(place, [[0, 0], [0, 1]]) - turned))
@@ -131,12 +121,12 @@ class HandSpace:
     return tf.concat([hand, turn, scale[..., None], place], axis=-1)
 
   def _parts(self, z: tf.Tensor) -> tuple[tf.Tensor, ...]:
-    """Pose `[B, 45]`, shape `[B, 10]`, quaternion `[B, 4]`, scale `[B, 1]` (crop units per metre), place `[B, 2]`."""
+    """Turns `[B, 15, 3, 3]`, shape `[B, 10]`, quaternion `[B, 4]`, scale `[B, 1]` (units a metre), place `[B, 2]`."""
     angles, shape, turn, scale, place = tf.split(z, _SIZES, axis=1)
     # The 26 moving angles among all 45, by a product with zeros and ones, which has every derivative.
     spread = tf.constant(np.eye(len(_LIMITS))[MOVING], z.dtype)
-    pose = joint_angles.angles_to_pose(tf.reshape(tf.matmul(angles, spread), [-1, 15, 3]), self.hand_model)
+    turns = joint_angles.angles_to_turns(tf.reshape(tf.matmul(angles, spread), [-1, 15, 3]), self.hand_model)
     upright = tf.constant(parameters.upright(self.hand_model.side), z.dtype)
     rotation = rotations.quaternion_multiply(
         rotations.axis_angle_to_quaternion(turn), tf.tile(upright[None], [tf.shape(z)[0], 1]))
-    return pose, shape, rotation, self._unit * tf.exp(scale), place
+    return turns, shape, rotation, self._unit * tf.exp(scale), place
