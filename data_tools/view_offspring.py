@@ -10,7 +10,7 @@ import numpy as np
 from absl import flags
 
 from data_tools import view_records
-from dhpe_tf import command_line
+from dhpe_tf import command_line, files
 
 _FLAGS = flags.FlagValues()
 flags.DEFINE_string('model_dir', None, 'folder of a training', flag_values=_FLAGS)
@@ -40,6 +40,7 @@ def main(argv: list[str]) -> None:
   from dhpe_tf.errors import UserError
   from dhpe_tf.methods.dhpe.selfsup.offspring import Offspring
   from dhpe_tf.visualization import pictures
+  files.check_output(_FLAGS.output)
   predictor = _load()
   task, size = predictor.task, predictor.input_specs['image'].shape[1]
   breeder = Offspring(task.hand_model, size, start_epoch=0, parents_per_batch=1)  # whatever its settings

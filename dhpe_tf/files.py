@@ -3,7 +3,7 @@ import contextlib
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Union
 
 from dhpe_tf.errors import UserError
@@ -19,12 +19,41 @@ def remove(path: PathLike) -> None:
     os.remove(path)
 
 
+def check_output(path: PathLike, inputs: Iterable[PathLike] = ()) -> None:
+  """Refuses a file to write before the work for it is done; `atomic_path` refuses the same folders, but at the end.
+
+  Args:
+    path: of the file to write.
+    inputs: files that the same command reads, which it must not replace.
+
+  Raises:
+    UserError: a folder, a device or one of `inputs` is at `path`.
+  """
+  _check_kind(path, is_folder=False)
+  for source in inputs:
+    if os.path.exists(path) and os.path.exists(source) and os.path.samefile(path, source):
+      raise UserError(f'{os.fspath(path)}: the result would replace the file that it is made from; choose another name '
+                      'for the result.')
+
+
+def _check_kind(path: PathLike, is_folder: bool) -> None:
+  """Raises a UserError if something else than a file or, if `is_folder`, than a folder is at `path`."""
+  path = os.fspath(path)
+  if os.path.isdir(path):
+    if not is_folder:
+      raise UserError(f'cannot write {path}: it is a folder, which a file must not replace; choose another name, or '
+                      'move the folder away.')
+  elif os.path.exists(path) and (is_folder or not os.path.isfile(path)):
+    raise UserError(f'cannot write {path}: it is no {"folder" if is_folder else "plain file"}, so it is left alone; '
+                    'choose another name, or move it away.')
+
+
 @contextlib.contextmanager
 def atomic_path(path: PathLike) -> Iterator[str]:
   """Yields a temporary path beside `path`, renamed to `path` if the block succeeds and removed if it fails.
 
-  The block may create a file or a folder at the temporary path. An existing file or folder at `path` is replaced only
-  after the new one is complete.
+  The block may create a file or a folder at the temporary path. What exists at `path` is replaced only after the new
+  one is complete, and only by its own kind: a file never takes the place of a folder.
 
   Args:
     path: the final path; its parent folder is created if it is missing.
@@ -33,7 +62,8 @@ def atomic_path(path: PathLike) -> Iterator[str]:
     The temporary path, in the same folder and so on the same file system.
 
   Raises:
-    UserError: the operating system refused the write (disk full, no permission).
+    UserError: something of another kind is at `path`, or the operating system refused the write (disk full, no
+      permission). What was at `path` is still there.
   """
   path = os.path.abspath(os.fspath(path))
   stem, ext = os.path.splitext(os.path.basename(path))
@@ -42,6 +72,7 @@ def atomic_path(path: PathLike) -> Iterator[str]:
   try:
     os.makedirs(os.path.dirname(path), exist_ok=True)
     yield temporary
+    _check_kind(path, is_folder=os.path.isdir(temporary))
     if os.path.isdir(path):
       _replace_folder(temporary, path)
     else:
