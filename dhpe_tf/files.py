@@ -2,6 +2,7 @@
 import contextlib
 import os
 import shutil
+import stat
 import uuid
 from collections.abc import Iterable, Iterator
 from typing import Union
@@ -94,3 +95,39 @@ def _replace_folder(new: str, old: str) -> None:
     os.replace(aside, old)
     raise
   remove(aside)
+
+
+def check_input(path: PathLike, most_bytes: int) -> None:
+  """Refuses what a command must not read: pipes and devices, which may never end, and files beyond a limit.
+
+  Args:
+    path: of the file.
+    most_bytes: its largest size.
+
+  Raises:
+    UserError: the file is missing, no plain file, or larger.
+  """
+  path = os.fspath(path)
+  try:
+    found = os.stat(path)
+  except (OSError, ValueError) as error:
+    raise UserError(f'cannot read {path}: {getattr(error, "strerror", error)}') from error
+  if not stat.S_ISREG(found.st_mode):
+    raise UserError(f'cannot read {path}: it is no plain file; give a file.')
+  if found.st_size > most_bytes:
+    raise UserError(f'cannot read {path}: {found.st_size} bytes, more than the {most_bytes} that such a file may have; '
+                    'take the file from its publisher.')
+
+
+def read_within(path: PathLike, most_bytes: int) -> bytes:
+  """Reads a file; a UserError if it is missing, no plain file, or larger than `most_bytes`."""
+  check_input(path, most_bytes)
+  try:
+    with open(path, 'rb') as file:
+      size = os.fstat(file.fileno()).st_size
+      content = file.read(min(size, most_bytes) + 1)
+  except OSError as error:
+    raise UserError(f'cannot read {os.fspath(path)}: {error.strerror or error}') from error
+  if len(content) > size:
+    raise UserError(f'cannot read {os.fspath(path)}: it grows while it is read')
+  return content
