@@ -24,6 +24,7 @@ flags.DEFINE_bool('plausible', False, 'only seeds that a training would take', f
 flags.DEFINE_integer('zoom', 1, 'enlargement of the crops', lower_bound=1, flag_values=_FLAGS)
 flags.DEFINE_integer('seed', 0, 'of shapes, views, lights and backgrounds', lower_bound=0, flag_values=_FLAGS)
 flags.DEFINE_multi_string('gin_param', [], 'setting such as "selfsup.Offspring.rotation_rad = 0.5"', flag_values=_FLAGS)
+command_line.define_import_flag(_FLAGS)
 flags.mark_flags_as_required(['records', 'output'], _FLAGS)
 
 

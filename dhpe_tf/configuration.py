@@ -16,6 +16,7 @@ import os
 import pathlib
 import pkgutil
 import re
+import tokenize
 from collections.abc import Iterable
 from typing import NamedTuple, Optional, TextIO, Union
 
@@ -156,8 +157,8 @@ def _parse_file(name: str) -> set[str]:
   """Parses a gin file; returns the names of the macros used so far."""
   path = _find(name)
   _add_search_path(path.parent)
-  _parse(_check_file, str(path))
-  _parse(gin.parse_config_file, str(path))
+  _parse(_check_file, str(path), place=str(path))
+  _parse(gin.parse_config_file, str(path), place=str(path))
   return _read(gin.config_str())[1]
 
 
@@ -255,6 +256,9 @@ def _parse(function, *arguments, place: str = 'configuration') -> None:
   except SyntaxError as error:
     where = f'{error.filename}:{error.lineno}' if error.filename else place
     raise errors.UserError(f'{where}: {str(error.msg).splitlines()[0]}: {(error.text or "").strip()}') from error
+  except tokenize.TokenError as error:
+    fault, (line, _) = error.args
+    raise errors.UserError(f'{place}:{line}: {fault}; close what is open there') from error
   except (ValueError, TypeError, KeyError, OSError, ImportError, NameError, AttributeError) as error:
     message = str(error)
     match = re.search(r'In file "(.*?)", line (\d+)', message)

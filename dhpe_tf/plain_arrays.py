@@ -16,6 +16,7 @@ _LONGEST_AXIS = 1 << 31
 _LONGEST_HEADER = 10_000
 _LONGEST_TEXT = 10_000  # characters
 _LONGEST_NAME = 100
+_LONGEST_FAULT = 200  # characters; zipfile quotes what it found
 _CHUNK = 1 << 20
 _NUMBER = re.compile(r'([<>=|]?)([biuf])([1248])')
 _TEXT = re.compile(r'([<>]?)U(\d{1,5})')
@@ -94,8 +95,8 @@ def read_npz(path: str) -> dict[str, Union[np.ndarray, str]]:
     raise
   # Whatever zipfile raises for a damaged archive means the same to the user.
   except Exception as error:
-    raise UserError(f'{path}: not a readable npz file of plain arrays ({error}); make it or download it again'
-                    ) from error
+    raise UserError(f'{path}: not a readable npz file of plain arrays ({str(error)[:_LONGEST_FAULT]}); make it or '
+                    'download it again') from error
 
 
 def _read_within(file: BinaryIO, most: int) -> bytes:

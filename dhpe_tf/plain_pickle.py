@@ -178,7 +178,7 @@ class _Reader:
     """The name, if it is let through."""
     module = _PYTHON_2_MODULES.get(module, module)
     if (module, name) not in self.calls:
-      raise RefusedError(f'{module}.{name}'[:100].encode('ascii', 'backslashreplace').decode())
+      raise RefusedError(f'{module}.{name}'[:100].encode('unicode_escape').decode())
     return Name(module, name)
 
   def call(self, function: Any, arguments: Any) -> Any:

@@ -88,7 +88,7 @@ def _read(path: str) -> dict:
 def _field(arrays: dict, key: str, path: str) -> np.ndarray:
   """The array of a name in the file, int64 for faces ('f') and float64 else; a UserError if it is missing."""
   if key not in arrays:
-    found = ', '.join(sorted(str(name)[:_SHOWN] for name in arrays)[:_SHOWN]) or 'nothing'
+    found = ', '.join(sorted(ascii(name)[:_SHOWN].strip('\'') for name in arrays)[:_SHOWN]) or 'nothing'
     raise UserError(f'{path}: no field {key}; found {found}. '
                     'Expected a MANO file (v1.2) or our own')
   try:
