@@ -12,7 +12,7 @@ from absl import flags
 
 from dhpe_tf import command_line
 from dhpe_tf.errors import UserError
-from dhpe_tf.files import atomic_path
+from dhpe_tf.files import atomic_path, check_output
 from dhpe_tf.hand.hand_model import HandModel, load_hand_model
 
 _FLAGS = flags.FlagValues()
@@ -44,6 +44,7 @@ def main(argv: list[str]) -> None:
   del argv
   if not _FLAGS.output.endswith('.npz'):
     raise UserError(f'--output={_FLAGS.output} must end in .npz')
+  check_output(_FLAGS.output, [_FLAGS.input])
   model = load_hand_model(_FLAGS.input, side=_FLAGS.side, tip_vertices=_FLAGS.tip_vertices)
   text = {'side': model.side, 'name': model.name, 'version': model.description['version'], 'licence': LICENCE,
           'source': os.path.basename(_FLAGS.input)}

@@ -13,6 +13,7 @@ from absl import flags
 
 from dhpe_tf import command_line
 from dhpe_tf.errors import UserError
+from dhpe_tf.files import check_output
 
 FLAGS = flags.FLAGS
 KINDS = ('.obj', '.ply', '.glb', '.png')
@@ -40,6 +41,7 @@ def main(_) -> None:
   kind = os.path.splitext(FLAGS.output)[1]
   if kind not in KINDS:
     raise UserError(f'--output={FLAGS.output} must end in {", ".join(KINDS)}')
+  check_output(FLAGS.output)
   model = load_hand_model(FLAGS.hand_model, side=FLAGS.side)
   poses = choose_poses(FLAGS.gesture, model, FLAGS.count, FLAGS.seed)
   if len(poses) == 1 and FLAGS.shape == 'random' and kind == '.png':

@@ -58,6 +58,9 @@ class SplitJobs:
     Args:
       shard: its number.
       show: whether to show a progress bar.
+
+    Raises:
+      UserError: that error, where no note can be written.
     """
     command_line.quiet()
     keys = list(self.reader.keys(self.split))[shard::self.shards]
@@ -69,8 +72,12 @@ class SplitJobs:
     try:
       gathered = tfrecords.write_shard(self.path(shard), found, HAND_RECORD, _COMPRESSION_LEVEL)
     except UserError as error:
-      with open(self.path(shard) + _FAILURE, 'w', encoding='utf-8') as file:
-        file.write(base.first_line(error))
+      try:
+        with open(self.path(shard) + _FAILURE, 'w', encoding='utf-8') as file:
+          file.write(base.first_line(error))
+      except OSError:
+        # A full disk takes no note either; then the error itself must reach the others.
+        raise error from None
       return
     tfrecords.write_json(self.path(shard) + _RESULT, {'statistics': gathered.state(), 'skipped': skipped.messages})
 

@@ -14,7 +14,7 @@ from absl import flags
 from tqdm import tqdm
 
 from data_tools import counts
-from dhpe_tf import command_line
+from dhpe_tf import command_line, files
 from dhpe_tf.errors import UserError
 
 _FLAGS = flags.FlagValues()
@@ -42,6 +42,8 @@ def main(argv: list[str]) -> None:
   from dhpe_tf import configuration
   from dhpe_tf.experiment import Experiment
 
+  for path in filter(None, (_FLAGS.report, _FLAGS.sheet)):
+    files.check_output(path)
   configuration.load(_FLAGS.gin_file, _FLAGS.gin_param)
   task = Experiment(method=None).task
   options = command_line.task_flags(task.define_flags, 'validate', argv)

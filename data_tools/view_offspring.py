@@ -10,7 +10,7 @@ import numpy as np
 from absl import flags
 
 from data_tools import view_records
-from dhpe_tf import command_line
+from dhpe_tf import command_line, files
 
 _FLAGS = flags.FlagValues()
 flags.DEFINE_string('model_dir', None, 'folder of a training', flag_values=_FLAGS)
@@ -24,6 +24,7 @@ flags.DEFINE_bool('plausible', False, 'only seeds that a training would take', f
 flags.DEFINE_integer('zoom', 1, 'enlargement of the crops', lower_bound=1, flag_values=_FLAGS)
 flags.DEFINE_integer('seed', 0, 'of shapes, views, lights and backgrounds', lower_bound=0, flag_values=_FLAGS)
 flags.DEFINE_multi_string('gin_param', [], 'setting such as "selfsup.Offspring.rotation_rad = 0.5"', flag_values=_FLAGS)
+command_line.define_import_flag(_FLAGS)
 flags.mark_flags_as_required(['records', 'output'], _FLAGS)
 
 
@@ -40,6 +41,7 @@ def main(argv: list[str]) -> None:
   from dhpe_tf.errors import UserError
   from dhpe_tf.methods.dhpe.selfsup.offspring import Offspring
   from dhpe_tf.visualization import pictures
+  files.check_output(_FLAGS.output)
   predictor = _load()
   task, size = predictor.task, predictor.input_specs['image'].shape[1]
   breeder = Offspring(task.hand_model, size, start_epoch=0, parents_per_batch=1)  # whatever its settings

@@ -8,7 +8,7 @@ Records of another task than hands need a --gin_file that names it.
 """
 from absl import flags
 
-from dhpe_tf import command_line
+from dhpe_tf import command_line, files
 
 _FLAGS = flags.FlagValues()
 flags.DEFINE_string('records', None, 'folder of the record set', flag_values=_FLAGS)
@@ -29,6 +29,7 @@ def main(argv: list[str]) -> None:
   from dhpe_tf import configuration
   from dhpe_tf.data import input_pipeline
   from dhpe_tf.experiment import Experiment
+  files.check_output(_FLAGS.output)
   configuration.load(_FLAGS.gin_file, _FLAGS.gin_param)
   task = Experiment(method=None).task
   dataset = input_pipeline.build_dataset(task, [(_FLAGS.records, _FLAGS.split, 1.0)], batch_size=1,

@@ -30,7 +30,7 @@ def define_configuration_flags(values: flags.FlagValues) -> None:
 def define_import_flag(values: flags.FlagValues) -> None:
   """Defines --import, for tasks and methods that are not part of this package."""
   flags.DEFINE_multi_string('import', [], 'Module of yours that defines a task or a method for gin, such as '
-                            'my_package.my_task.', flag_values=values)
+                            'my_package.my_task. Gin files may import no other.', flag_values=values)
 
 
 def task_flags(define: Callable[[str, flags.FlagValues], None], command: str, argv: list[str]) -> flags.FlagValues:
@@ -139,8 +139,12 @@ def _refuse_arguments(rest: list[str]) -> None:
 
 
 def _import_modules(flag_values: flags.FlagValues) -> None:
-  """Imports the modules named by --import, so that they register their tasks and methods with gin."""
-  for name in flag_values['import'].value if 'import' in flag_values else ():
+  """Imports the modules named by --import, which register tasks and methods with gin; gin files may import them too."""
+  if 'import' not in flag_values:
+    return
+  from dhpe_tf import configuration
+  configuration.allow_imports(flag_values['import'].value)
+  for name in flag_values['import'].value:
     try:
       importlib.import_module(name)
     except ImportError as error:

@@ -4,6 +4,9 @@ Layers, later ones override earlier ones: the defaults in the signatures, `gin/d
 (when a run resumes), the given files, the given single parameters. Files are looked up in the working folder, beside
 the file that includes them, and in `gin/` of the repository (or of the installed package, if there is no repository).
 So `rhd.gin`, `gin/rhd.gin` and `include 'models/light.gin'` work from any folder.
+
+A gin file may come from somebody else, with a model for instance. So it may import only what the user imports by
+--import.
 """
 import difflib
 import importlib
@@ -13,8 +16,9 @@ import os
 import pathlib
 import pkgutil
 import re
+import tokenize
 from collections.abc import Iterable
-from typing import NamedTuple, Optional
+from typing import NamedTuple, Optional, TextIO, Union
 
 import gin
 
@@ -26,6 +30,8 @@ CONFIGURABLE_PACKAGES = ('geometry', 'hand', 'rendering', 'networks', 'losses', 
 DEFAULTS = 'defaults.gin'
 CONFIG_FILE = 'config.gin'  # the settings as given; pass it as `saved` to resume a run
 OPERATIVE_FILE = 'operative_config.gin'  # the settings as used, defaults of the code included
+
+_allowed_imports: frozenset[str] = frozenset()
 
 _PACKAGE = pathlib.Path(__file__).parent
 
@@ -71,6 +77,12 @@ def folder() -> pathlib.Path:
   raise errors.UserError(f'no gin/{DEFAULTS} beside {_PACKAGE} nor inside it; install the package again')
 
 
+def allow_imports(modules: Iterable[str]) -> None:
+  """Sets the modules that gin files may import: those that the user has named."""
+  global _allowed_imports
+  _allowed_imports = frozenset(modules)
+
+
 def register_configurables() -> None:
   """Imports every module that registers a gin configurable."""
   for name in CONFIGURABLE_PACKAGES:
@@ -97,12 +109,12 @@ def load(gin_files: Iterable[str] = (), gin_params: Iterable[str] = (), saved: O
     _add_search_path(prefix)
   used = _parse_file(DEFAULTS)
   if saved:
-    _parse(gin.parse_config, _saved_text(saved), place=saved)
+    _parse_text(_saved_text(saved), saved)
     used |= _read(gin.config_str())[1]
   for name in gin_files:
     used |= _parse_file(name)
   for param in gin_params:
-    _parse(gin.parse_config, renamed_settings.renew(param), place=f'--gin_param {param!r}')
+    _parse_text(renamed_settings.renew(param), f'--gin_param {param!r}')
     used |= _read(gin.config_str())[1]
   _check_macros(used)
   _parse(gin.finalize)
@@ -143,9 +155,51 @@ def _read(text: str) -> tuple[set[Binding], set[str]]:
 
 def _parse_file(name: str) -> set[str]:
   """Parses a gin file; returns the names of the macros used so far."""
-  _add_search_path(_find(name).parent)
-  _parse(gin.parse_config_file, str(_find(name)))
+  path = _find(name)
+  _add_search_path(path.parent)
+  _parse(_check_file, str(path), place=str(path))
+  _parse(gin.parse_config_file, str(path), place=str(path))
   return _read(gin.config_str())[1]
+
+
+def _parse_text(text: str, place: str) -> None:
+  """Parses settings; `place` names them in errors."""
+  _parse(_check_statements, text, place, (), place=place)
+  _parse(gin.parse_config, text, place=place)
+
+
+def _check_file(path: str, above: tuple[str, ...] = ()) -> None:
+  """Checks the statements of a gin file; `above` are the files that include it."""
+  path = os.path.realpath(path)
+  if path in above:
+    raise errors.UserError(f'{above[-1]}: includes {path}, which includes it in turn; remove one of the two')
+  with open(path, encoding='utf-8') as file:
+    _check_statements(file, path, (*above, path))
+
+
+def _check_statements(source: Union[str, TextIO], place: str, above: tuple[str, ...]) -> None:
+  """Raises a UserError for an import that the user has not asked for, there or in an included file.
+
+  Args:
+    source: text or open file.
+    place: names it in errors.
+    above: paths of the files on the way to it, and its own if it is one.
+  """
+  for statement in gin.config_parser.ConfigParser(source, _Collector()):
+    if isinstance(statement, gin.config_parser.ImportStatement) and statement.module not in _allowed_imports:
+      raise errors.UserError(f'{place}:{statement.location.line_num}: import of {statement.module} is refused, because '
+                             f'it runs code; if you trust that module, add --import={statement.module}')
+    if isinstance(statement, gin.config_parser.IncludeStatement):
+      _check_file(_find_included(statement, place), above)
+
+
+def _find_included(statement: gin.config_parser.IncludeStatement, place: str) -> str:
+  """Returns the path of an included file as gin finds it; raises a UserError if there is none."""
+  for prefix in gin.config._LOCATION_PREFIXES:
+    path = os.path.join(prefix, statement.filename)
+    if os.path.isfile(path):
+      return path
+  raise errors.UserError(f'{place}:{statement.location.line_num}: no file {statement.filename} to include')
 
 
 def _saved_text(path: str) -> str:
@@ -182,7 +236,7 @@ def _check_macros(used: set[str]) -> None:
     raise errors.UserError(f'configuration: macro {name} is set but nothing uses it{_suggest(name, used)}')
 
 
-def _parse(function, *arguments: str, place: str = 'configuration') -> None:
+def _parse(function, *arguments, place: str = 'configuration') -> None:
   """Calls a parsing function of gin and turns its errors into a one-line UserError.
 
   Args:
@@ -197,9 +251,14 @@ def _parse(function, *arguments: str, place: str = 'configuration') -> None:
   logging.getLogger().addFilter(_without_search_notes)
   try:
     function(*arguments)
+  except errors.UserError:
+    raise
   except SyntaxError as error:
     where = f'{error.filename}:{error.lineno}' if error.filename else place
     raise errors.UserError(f'{where}: {str(error.msg).splitlines()[0]}: {(error.text or "").strip()}') from error
+  except tokenize.TokenError as error:
+    fault, (line, _) = error.args
+    raise errors.UserError(f'{place}:{line}: {fault}; close what is open there') from error
   except (ValueError, TypeError, KeyError, OSError, ImportError, NameError, AttributeError) as error:
     message = str(error)
     match = re.search(r'In file "(.*?)", line (\d+)', message)

@@ -58,6 +58,7 @@ def main(argv: list[str]) -> None:
   from dhpe_tf.evaluation import collection, reports
 
   steps = _refine_steps()
+  reports.check_path(_FLAGS.report, _FLAGS.compare)
   others = reports.read_curves(_FLAGS.compare)
   experiment, predictor, evidence = _load()
   task = experiment.task

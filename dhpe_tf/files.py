@@ -2,8 +2,9 @@
 import contextlib
 import os
 import shutil
+import stat
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Union
 
 from dhpe_tf.errors import UserError
@@ -19,12 +20,41 @@ def remove(path: PathLike) -> None:
     os.remove(path)
 
 
+def check_output(path: PathLike, inputs: Iterable[PathLike] = ()) -> None:
+  """Refuses a file to write before the work for it is done; `atomic_path` refuses the same folders, but at the end.
+
+  Args:
+    path: of the file to write.
+    inputs: files that the same command reads, which it must not replace.
+
+  Raises:
+    UserError: a folder, a device or one of `inputs` is at `path`.
+  """
+  _check_kind(path, is_folder=False)
+  for source in inputs:
+    if os.path.exists(path) and os.path.exists(source) and os.path.samefile(path, source):
+      raise UserError(f'{os.fspath(path)}: the result would replace the file that it is made from; choose another name '
+                      'for the result.')
+
+
+def _check_kind(path: PathLike, is_folder: bool) -> None:
+  """Raises a UserError if something else than a file or, if `is_folder`, than a folder is at `path`."""
+  path = os.fspath(path)
+  if os.path.isdir(path):
+    if not is_folder:
+      raise UserError(f'cannot write {path}: it is a folder, which a file must not replace; choose another name, or '
+                      'move the folder away.')
+  elif os.path.exists(path) and (is_folder or not os.path.isfile(path)):
+    raise UserError(f'cannot write {path}: it is no {"folder" if is_folder else "plain file"}, so it is left alone; '
+                    'choose another name, or move it away.')
+
+
 @contextlib.contextmanager
 def atomic_path(path: PathLike) -> Iterator[str]:
   """Yields a temporary path beside `path`, renamed to `path` if the block succeeds and removed if it fails.
 
-  The block may create a file or a folder at the temporary path. An existing file or folder at `path` is replaced only
-  after the new one is complete.
+  The block may create a file or a folder at the temporary path. What exists at `path` is replaced only after the new
+  one is complete, and only by its own kind: a file never takes the place of a folder.
 
   Args:
     path: the final path; its parent folder is created if it is missing.
@@ -33,7 +63,8 @@ def atomic_path(path: PathLike) -> Iterator[str]:
     The temporary path, in the same folder and so on the same file system.
 
   Raises:
-    UserError: the operating system refused the write (disk full, no permission).
+    UserError: something of another kind is at `path`, or the operating system refused the write (disk full, no
+      permission). What was at `path` is still there.
   """
   path = os.path.abspath(os.fspath(path))
   stem, ext = os.path.splitext(os.path.basename(path))
@@ -42,6 +73,7 @@ def atomic_path(path: PathLike) -> Iterator[str]:
   try:
     os.makedirs(os.path.dirname(path), exist_ok=True)
     yield temporary
+    _check_kind(path, is_folder=os.path.isdir(temporary))
     if os.path.isdir(path):
       _replace_folder(temporary, path)
     else:
@@ -63,3 +95,39 @@ def _replace_folder(new: str, old: str) -> None:
     os.replace(aside, old)
     raise
   remove(aside)
+
+
+def check_input(path: PathLike, most_bytes: int) -> None:
+  """Refuses what a command must not read: pipes and devices, which may never end, and files beyond a limit.
+
+  Args:
+    path: of the file.
+    most_bytes: its largest size.
+
+  Raises:
+    UserError: the file is missing, no plain file, or larger.
+  """
+  path = os.fspath(path)
+  try:
+    found = os.stat(path)
+  except (OSError, ValueError) as error:
+    raise UserError(f'cannot read {path}: {getattr(error, "strerror", error)}') from error
+  if not stat.S_ISREG(found.st_mode):
+    raise UserError(f'cannot read {path}: it is no plain file; give a file.')
+  if found.st_size > most_bytes:
+    raise UserError(f'cannot read {path}: {found.st_size} bytes, more than the {most_bytes} that such a file may have; '
+                    'take the file from its publisher.')
+
+
+def read_within(path: PathLike, most_bytes: int) -> bytes:
+  """Reads a file; a UserError if it is missing, no plain file, or larger than `most_bytes`."""
+  check_input(path, most_bytes)
+  try:
+    with open(path, 'rb') as file:
+      size = os.fstat(file.fileno()).st_size
+      content = file.read(min(size, most_bytes) + 1)
+  except OSError as error:
+    raise UserError(f'cannot read {os.fspath(path)}: {error.strerror or error}') from error
+  if len(content) > size:
+    raise UserError(f'cannot read {os.fspath(path)}: it grows while it is read')
+  return content

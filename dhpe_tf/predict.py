@@ -27,7 +27,7 @@ command_line.define_configuration_flags(_FLAGS)
 flags.DEFINE_string('evidence', None, 'Export or folder of a training that finds the inputs of the method.',
                     flag_values=_FLAGS)
 flags.DEFINE_string('input', None, 'Photograph, or folder of photographs.', flag_values=_FLAGS)
-flags.DEFINE_string('output', None, 'Folder for the results.', flag_values=_FLAGS)
+flags.DEFINE_string('output', None, 'Folder for the results; not that of the photographs.', flag_values=_FLAGS)
 flags.DEFINE_integer('refine_steps', 0, 'Steps of test-time refinement; the paper takes 50.', lower_bound=0,
                      flag_values=_FLAGS)
 flags.mark_flags_as_required(['input', 'output'], _FLAGS)
@@ -51,6 +51,7 @@ def main(argv: list[str]) -> None:
   from dhpe_tf.inference import files
 
   paths = files.list_pictures(_FLAGS.input)
+  _keep_apart(paths, _FLAGS.output)
   predictor = _load()
   task = predictor.task
   options = command_line.task_flags(task.define_flags, 'predict', argv)
@@ -66,6 +67,16 @@ def main(argv: list[str]) -> None:
     except UserError as error:
       faults.append(str(error))
   _report(faults, len(paths))
+
+
+def _keep_apart(paths: list[str], output: str) -> None:
+  """Raises a UserError if results would lie beside a photograph: they could replace one, and later be taken for one."""
+  for path in paths:
+    # A linked photograph has two folders.
+    for folder in {os.path.dirname(os.path.abspath(path)), os.path.dirname(os.path.realpath(path))}:
+      if os.path.exists(output) and os.path.samefile(folder, output):
+        raise UserError(f'--output={output}: {path} lies there too, and results beside photographs could replace them '
+                        f'or be taken for them; choose another folder, such as {os.path.join(output, "results")}.')
 
 
 def _load():

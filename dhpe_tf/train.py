@@ -4,7 +4,8 @@
 
 The folder --model_dir then holds config.gin (settings as given), operative_config.gin (as used), checkpoints/, logs/
 for TensorBoard, and `final` once the training is complete. Without --gin_file the configuration saved there is used.
-Ctrl-C or SIGTERM ends the training with a checkpoint. The same command resumes it, after any kind of end.
+Ctrl-C or SIGTERM ends the training with a checkpoint. The same command resumes it, after any kind of end. A second
+training in the same folder is refused.
 """
 import contextlib
 import os
@@ -25,13 +26,15 @@ def main(argv: list[str]) -> None:
   """Trains from the latest checkpoint in --model_dir, or from the start, until the configured end or a signal.
 
   Raises:
-    UserError: no configuration, settings that nothing uses, or a training that fails.
+    UserError: no configuration, settings that nothing uses, another training at work in --model_dir, or a training
+      that fails.
     KeyboardInterrupt: a signal stopped the training; a checkpoint is written.
   """
   del argv
   from dhpe_tf import configuration
   from dhpe_tf.errors import UserError
   from dhpe_tf.experiment import Experiment
+  from dhpe_tf.training import folder_lock
   from dhpe_tf.training.settings import TrainSettings
   from dhpe_tf.training.trainer import Trainer
 
@@ -41,7 +44,25 @@ def main(argv: list[str]) -> None:
     raise UserError(f'{saved} does not exist; give a configuration, for example --gin_file=quickstart.gin')
   configuration.load(_FLAGS.gin_file, _FLAGS.gin_param, saved=None if _FLAGS.gin_file else saved)
   settings = TrainSettings()
-  trainer = Trainer(Experiment(), settings, model_dir)
+  with folder_lock.held(model_dir):
+    _train(Trainer(Experiment(), settings, model_dir), settings)
+
+
+def _train(trainer, settings) -> None:
+  """Trains to the end or to a signal.
+
+  Args:
+    trainer: the `Trainer`.
+    settings: its `TrainSettings`.
+
+  Raises:
+    UserError: settings that nothing uses, or a training that fails.
+    KeyboardInterrupt: a signal stopped the training; a checkpoint is written.
+  """
+  from dhpe_tf import configuration
+  from dhpe_tf.errors import UserError
+
+  model_dir = _FLAGS.model_dir
   configuration.save(model_dir)
 
   def check_configuration():

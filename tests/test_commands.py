@@ -163,3 +163,12 @@ def test_unknown_protocol(folder, trained, capsys):
 def test_export_without_training(folder, capsys):
   assert call(export, f'--model_dir={folder}/none', f'--export_dir={folder}/x') == 1
   assert 'holds no config.gin' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('name, message', [('x.md', 'must end in .json'), ('folder.json', 'it is a folder')])
+def test_a_place_that_is_no_place_for_a_report_is_refused_before_anything_is_read(tmp_path, name, message, capsys):
+  (tmp_path / 'folder.json' / 'kept').mkdir(parents=True)
+  assert call(evaluate, f'--model_dir={tmp_path}/none', f'--data={tmp_path}/none', f'--report={tmp_path / name}') == 1
+  error = capsys.readouterr().err
+  assert message in error and error.count('\n') == 1
+  assert (tmp_path / 'folder.json' / 'kept').is_dir() and len(list(tmp_path.iterdir())) == 1

@@ -1,8 +1,11 @@
 """Configuration: layering, strictness, dead bindings, saving."""
+import sys
+
 import gin
 import pytest
 
-from dhpe_tf import configuration, errors
+from dhpe_tf import configuration, errors, evaluate, export, train
+from tests.commands import call
 
 
 @gin.configurable('test_widget')
@@ -72,7 +75,10 @@ def test_shipped_files_are_found_from_anywhere(tmp_path, monkeypatch):
     ('test_widget.size = ', 'bad.gin:1'),
     ('test_factory.build = @constant', 'Ambiguous selector'),
     ("include 'nowhere.gin'", 'nowhere.gin'),
-    ('import no_such_module', 'no_such_module'),
+    ('import no_such_module', 'bad.gin:1: import of no_such_module is refused, because it runs code; if you trust that '
+     'module, add --import=no_such_module'),
+    ('from os import path', 'import of os.path is refused'),
+    ('from __gin__ import dynamic_registration', 'import of __gin__.dynamic_registration is refused'),
 ])
 def test_mistakes_are_one_line_with_a_remedy(tmp_path, text, expected):
   path = _write(tmp_path / 'bad.gin', text + '\n')
@@ -80,6 +86,16 @@ def test_mistakes_are_one_line_with_a_remedy(tmp_path, text, expected):
     configuration.load([path])
   assert expected in str(caught.value)
   assert '\n' not in str(caught.value)
+
+
+def test_files_that_include_each_other(tmp_path):
+  _write(tmp_path / 'one_of_two.gin', "include 'other_of_two.gin'\n")
+  _write(tmp_path / 'other_of_two.gin', "include 'one_of_two.gin'\n")
+  with pytest.raises(errors.UserError, match='other_of_two.gin: includes .*one_of_two.gin, which includes it in turn'):
+    configuration.load([str(tmp_path / 'one_of_two.gin')])
+  itself = _write(tmp_path / 'itself.gin', "include 'itself.gin'\n")
+  with pytest.raises(errors.UserError, match='itself.gin, which includes it in turn; remove one of the two'):
+    configuration.load([itself])
 
 
 def test_unknown_parameter_names_file_and_line(tmp_path):
@@ -145,3 +161,35 @@ def test_gin_names_are_python_names():
   assert len(ours) > 50
   for entry in ours:
     assert entry.wrapped.__name__ == _NAMED_OTHERWISE.get(entry.name, entry.name), entry.selector
+
+
+@pytest.fixture(name='module')
+def _module(tmp_path, monkeypatch):
+  """A module that leaves a trace when it is imported."""
+  monkeypatch.syspath_prepend(str(tmp_path))
+  (tmp_path / 'leaves_a_trace.py').write_text(f"open({str(tmp_path / 'trace')!r}, 'w').close()")
+  yield 'leaves_a_trace'
+  configuration.allow_imports([])
+  sys.modules.pop('leaves_a_trace', None)
+
+
+def test_no_configuration_imports_a_module_that_the_user_did_not_name(tmp_path, module):
+  path = _write(tmp_path / 'inner.gin', f'test_widget.size = 2\nimport {module}\n')
+  outer = _write(tmp_path / 'outer.gin', "include 'inner.gin'\n")
+  for arguments in (([path],), ([outer],), ([], [f'import {module}']), ([], (), path)):
+    with pytest.raises(errors.UserError, match=f'import of {module} is refused'):
+      configuration.load(*arguments)
+  assert not (tmp_path / 'trace').exists()
+  configuration.allow_imports([module])
+  configuration.load([outer])
+  assert (tmp_path / 'trace').exists() and _widget()[0] == 2
+
+
+def test_a_foreign_model_dir_imports_nothing(tmp_path, module, capsys):
+  _write(tmp_path / 'config.gin', f'import {module}\n')
+  for command, arguments in ((train, ()), (evaluate, (f'--data={tmp_path}', f'--report={tmp_path}/r.json')),
+                             (export, (f'--export_dir={tmp_path}/exported',))):
+    assert call(command, f'--model_dir={tmp_path}', *arguments) == 1
+    error = capsys.readouterr().err
+    assert f'config.gin:1: import of {module} is refused' in error and f'--import={module}' in error
+  assert not (tmp_path / 'trace').exists()

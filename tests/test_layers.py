@@ -15,6 +15,7 @@ TOOLS = PACKAGE.parent / 'data_tools'
 LAYERS = (
     {'errors', 'renamed_settings'},
     {'files'},
+    {'plain_arrays', 'plain_pickle'},
     {'configuration', 'geometry'},
     {'hand'},
     {'rendering'},

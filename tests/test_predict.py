@@ -64,3 +64,32 @@ def test_results_that_cannot_be_written(exported, tmp_path, capsys):
   (tmp_path / 'file').write_text('')
   assert run(exported, tmp_path / 'a.png', tmp_path / 'file' / 'out') == 1
   assert 'cannot write' in capsys.readouterr().err
+
+
+def test_results_never_lie_among_the_photographs(exported, tmp_path, capsys):
+  photographs = tmp_path / 'photographs'
+  photographs.mkdir()
+  for name in ('a.jpg', 'a_overlay.png'):
+    Image.fromarray(toy.bright_picture()).save(photographs / name)
+  (photographs / 'a.json').write_text('labels')
+  (tmp_path / 'linked').mkdir()
+  (tmp_path / 'linked' / 'b.jpg').symlink_to(photographs / 'a.jpg')
+  before = {path.name: path.read_bytes() for path in photographs.iterdir()}
+  (tmp_path / 'other_name').symlink_to(photographs)
+  for given in (photographs, photographs / 'a.jpg', tmp_path / 'linked'):
+    for output in (photographs, tmp_path / 'other_name'):
+      assert run(exported, given, output) == 1
+      error = capsys.readouterr().err
+      assert f'--output={output}: ' in error and 'choose another folder, such as' in error and error.count('\n') == 1
+  assert {path.name: path.read_bytes() for path in photographs.iterdir()} == before
+  for _ in range(2):
+    assert run(exported, photographs, photographs / 'results') == 0
+    assert len(list((photographs / 'results').iterdir())) == 6
+
+
+def test_a_folder_in_the_place_of_a_result_stays(exported, tmp_path, capsys):
+  Image.fromarray(toy.bright_picture()).save(tmp_path / 'a.png')
+  (tmp_path / 'out' / 'a.json' / 'kept').mkdir(parents=True)
+  assert run(exported, tmp_path / 'a.png', tmp_path / 'out') == 1
+  assert 'a.json: it is a folder, which a file must not replace' in capsys.readouterr().err
+  assert (tmp_path / 'out' / 'a.json' / 'kept').is_dir()

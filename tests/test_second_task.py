@@ -25,6 +25,7 @@ train.epochs = 2
 train.steps_per_epoch = 40
 cosine.learning_rate = 3e-3
 '''
+IMPORT = '--import=tests.bar_task'
 
 
 @pytest.fixture(scope='module')
@@ -38,13 +39,13 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def trained(folder):
-  assert call(train, f'--gin_file={folder}/bar.gin', f'--model_dir={folder}/model') == 0
+  assert call(train, IMPORT, f'--gin_file={folder}/bar.gin', f'--model_dir={folder}/model') == 0
   return folder / 'model'
 
 
 @pytest.fixture(scope='module')
 def exported(folder, trained):
-  assert call(export, f'--model_dir={trained}', f'--export_dir={folder}/exported') == 0
+  assert call(export, IMPORT, f'--model_dir={trained}', f'--export_dir={folder}/exported') == 0
   return folder / 'exported'
 
 
@@ -56,13 +57,13 @@ def test_it_is_short_and_unknown_to_the_package():
 
 def test_records_are_drawn_and_checked(folder, capsys):
   task = [f'--gin_file={folder}/bar.gin', f'--records={folder}/records']
-  assert call(view_records, *task, f'--output={folder}/sheet.png', '--count=6', '--cell=40', '--columns=3') == 0
+  assert call(view_records, IMPORT, *task, f'--output={folder}/sheet.png', '--count=6', '--cell=40', '--columns=3') == 0
   with Image.open(folder / 'sheet.png') as sheet:
     assert sheet.size == (3 * 40, 2 * (80 + 14))
     cell = np.asarray(sheet)[14:94, :40].astype(float)
   # The picture above, the label drawn as a bar below: they look alike.
   assert np.corrcoef(cell[:40].ravel(), cell[40:].ravel())[0, 1] > 0.9
-  assert call(validate, *task) == 1  # made without a dataset.json
+  assert call(validate, IMPORT, *task) == 1  # made without a dataset.json
   assert 'there is no dataset.json' in capsys.readouterr().out
 
 
@@ -76,7 +77,8 @@ def test_evaluation_of_training_and_export(folder, trained, exported):
   errors = []
   for model in (f'--model_dir={trained}', f'--model={exported}'):
     report = folder / 'report.json'
-    assert call(evaluate, model, f'--gin_file={folder}/bar.gin', f'--data={folder}/records', f'--report={report}') == 0
+    assert call(evaluate, IMPORT, model, f'--gin_file={folder}/bar.gin', f'--data={folder}/records',
+                f'--report={report}') == 0
     results = json.loads(report.read_text())['protocols']['default']['results']
     errors.append(results['model']['tilt_error']['value'])
     assert errors[-1] < 0.5 * results['mean tilt']['tilt_error']['value']
@@ -88,7 +90,7 @@ def test_evaluation_of_training_and_export(folder, trained, exported):
 def test_prediction(folder, trained, exported, kind):
   Image.fromarray(bar_task.draw_bar(0.4, 48)).save(folder / 'bar.png')
   output = folder / f'out_{kind}'
-  assert call(predict, f'--model={folder}/{kind}', f'--input={folder}/bar.png', f'--output={output}') == 0
+  assert call(predict, IMPORT, f'--model={folder}/{kind}', f'--input={folder}/bar.png', f'--output={output}') == 0
   assert json.loads((output / 'bar.json').read_text())['tilt'][0] == pytest.approx(0.4, abs=0.25)
   with Image.open(output / 'bar_overlay.png') as picture:
     assert picture.size == (32, 32)
@@ -104,5 +106,5 @@ def test_the_savedmodel_needs_nothing_of_ours(trained, exported):
 
 
 def test_unknown_flags_of_a_task_are_refused(folder, trained, capsys):
-  assert call(predict, f'--model={trained}', f'--input={folder}/bar.png', '--output=x', '--box=1,2,3,4') == 1
+  assert call(predict, IMPORT, f'--model={trained}', f'--input={folder}/bar.png', '--output=x', '--box=1,2,3,4') == 1
   assert "Unknown command line flag 'box'" in capsys.readouterr().err

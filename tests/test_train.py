@@ -1,6 +1,9 @@
 import os
 import resource
 import signal
+import subprocess
+import sys
+import time
 
 import gin
 import pytest
@@ -90,3 +93,23 @@ def test_a_signal_ends_in_good_order(tmp_path, config, capsys):
   assert run(tmp_path / 'model', f'--gin_file={config}', '--gin_param=train.callbacks = [@interrupt]') == 130
   assert tf.train.latest_checkpoint(str(tmp_path / 'model' / 'checkpoints')).endswith('-1')
   assert 'the same command goes on' in capsys.readouterr().out
+
+
+def test_a_second_training_is_refused_until_the_first_is_killed(tmp_path, config, capsys):
+  model_dir = tmp_path / 'model'
+  arguments = [f'--gin_file={config}', '--gin_param=train.epochs = 1000000',
+               '--gin_param=train.checkpoint_minutes = 0.0001']
+  with subprocess.Popen([sys.executable, '-m', 'dhpe_tf.train', '--import=tests.training.tiny',
+                         f'--model_dir={model_dir}', *arguments], stderr=subprocess.DEVNULL) as first:
+    try:
+      deadline = time.monotonic() + 120
+      while not (model_dir / 'checkpoints' / 'checkpoint').exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+      assert run(model_dir, *arguments) == 1
+      error = capsys.readouterr().err.splitlines()
+      assert len(error) == 1 and f'another training is at work in this folder (process {first.pid} on' in error[0]
+    finally:
+      first.send_signal(signal.SIGKILL)
+  reached = int(tf.train.latest_checkpoint(str(model_dir / 'checkpoints')).rpartition('-')[2])
+  assert run(model_dir, f'--gin_param=train.epochs = {reached // 2 + 2}') == 0
+  assert f'"step": {2 * (reached // 2 + 2)}' in (model_dir / 'final').read_text()

@@ -161,8 +161,8 @@ def _box(meta: dict, path: str) -> Optional[np.ndarray]:
 def _numbers(meta: dict, field: str, shape: tuple[int, ...], path: str) -> np.ndarray:
   """Returns a label as an array; raises a UserError unless it is finite and of this shape."""
   try:
-    values = np.asarray(meta.get(field), np.float64)
-  except (TypeError, ValueError):
+    values = restricted_pickle.to_floats(meta.get(field))
+  except ValueError:
     values = np.zeros([0])
   if values.shape != shape or not np.isfinite(values).all():
     raise UserError(f'{path}: {field} must be {list(shape)} finite numbers')

@@ -72,7 +72,8 @@ class RhdReader(base.Reader):
     if split not in self._annotations:
       path = os.path.join(self._root, folder, f'anno_{folder}.pickle')
       loaded = restricted_pickle.load(path)
-      if not isinstance(loaded, dict) or not loaded or not all(isinstance(key, int) for key in loaded):
+      if not isinstance(loaded, dict) or not loaded or not all(
+          isinstance(key, int) and isinstance(sample, dict) for key, sample in loaded.items()):
         raise UserError(f'{path}: a dictionary by sample number was expected; take the file from RHD_published_v2')
       self._annotations[split] = loaded
     return self._annotations[split]
@@ -81,7 +82,10 @@ class RhdReader(base.Reader):
     """Returns the arrays of a sample; raises a UserError unless they are finite and of the expected shapes."""
     labels = {}
     for field, shape in _SHAPES.items():
-      values = np.asarray(self._load(split)[key].get(field), np.float64)
+      try:
+        values = restricted_pickle.to_floats(self._load(split)[key].get(field))
+      except ValueError:
+        values = np.zeros([0])
       if values.shape != shape or not np.isfinite(values).all():
         raise UserError(f'{self._root}, {split} sample {key}: {field} must be {list(shape)} finite numbers')
       labels[field] = values

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Optional
 import numpy as np
 
 from dhpe_tf.errors import UserError
-from dhpe_tf.files import atomic_path
+from dhpe_tf.files import atomic_path, check_output
 from dhpe_tf.tasks.measured import Measure, Measured
 from dhpe_tf.tasks.task import Task
 from dhpe_tf.visualization import curves as plots
@@ -30,6 +30,24 @@ class Report(NamedTuple):
   slices: Mapping[str, dict] = {}
 
 
+def check_path(path: str, compared: Sequence[str] = ()) -> None:
+  """Refuses a place for a report before the work for it is done.
+
+  Args:
+    path: of the JSON file.
+    compared: reports of other runs, which must stay.
+
+  Raises:
+    UserError: `path` does not end in .json, so that table or plots might replace it; or a folder or one of `compared`
+      is there.
+  """
+  stem, ending = os.path.splitext(path)
+  if ending != '.json':
+    raise UserError(f'--report={path} must end in .json; table (.md) and plots (.png) get its name.')
+  for target in (path, f'{stem}.md', f'{stem}.png'):
+    check_output(target, compared)
+
+
 def write(path: str, task: Task, report: Report, others: Optional[Curves] = None) -> None:
   """Writes `path` (JSON), a table beside it (.md) and one plot of curves for each protocol (.png).
 
@@ -40,8 +58,9 @@ def write(path: str, task: Task, report: Report, others: Optional[Curves] = None
     others: curves of other runs for the same plots; see `read_curves`.
 
   Raises:
-    UserError: a file cannot be written.
+    UserError: `path` does not end in .json, or a file cannot be written.
   """
+  check_path(path)
   axes = task.curve_axes
   entries = {**report.header,
              'protocols': {name: _entry(task, name, answers) for name, answers in report.measured.items()},

@@ -7,6 +7,7 @@ from typing import Any, Union
 
 import numpy as np
 
+from dhpe_tf import plain_arrays
 from dhpe_tf.errors import UserError
 from dhpe_tf.hand import restricted_pickle, skeletons
 
@@ -17,6 +18,8 @@ TIP_VERTICES = {
     'manopth': (745, 317, 444, 556, 673),
     'smplx': (744, 320, 443, 554, 671),
 }
+_SHOWN = 40  # names, and characters of each, that a message lists of a file
+_LONGEST_TEXT = 1000
 _NAMES = {'v_template': 'v_template', 'faces': 'f', 'shapedirs': 'shapedirs', 'posedirs': 'posedirs',
           'joint_regressor': 'J_regressor', 'weights': 'weights', 'hands_mean': 'hands_mean',
           'hands_components': 'hands_components'}
@@ -37,11 +40,15 @@ def read_fields(path: str, tip_vertices: Union[str, Sequence[int]]) -> dict:
   """
   arrays = _read(path)
   fields = {name: _field(arrays, key, path) for name, key in _NAMES.items()}
+  if fields['shapedirs'].ndim != 3:
+    raise UserError(f'{path}: field shapedirs must have shape [V, 3, 10], found {list(fields["shapedirs"].shape)}')
   fields['shapedirs'] = fields['shapedirs'][..., :10]
   keypoints, choice = _keypoint_regressor(arrays, fields['joint_regressor'], tip_vertices, path)
-  description = {key: str(arrays[key]) for key in ('licence', 'source') if key in arrays}
-  description['version'] = str(arrays.get('version') or _version_of_folder(path))
-  name = str(arrays['name']) if 'name' in arrays else os.path.splitext(os.path.basename(path))[0]
+  texts = {key: arrays[key][:_LONGEST_TEXT] for key in ('licence', 'source', 'version', 'name')
+           if isinstance(arrays.get(key), str)}
+  description = {key: texts[key] for key in ('licence', 'source') if key in texts}
+  description['version'] = texts.get('version') or _version_of_folder(path)
+  name = texts.get('name') or os.path.splitext(os.path.basename(path))[0]
   return {**fields, 'name': name, 'parents': _parents(arrays, path), 'keypoint_regressor': keypoints, 'path': path,
           'description': {**description, 'keypoints': choice}}
 
@@ -69,11 +76,7 @@ def _read(path: str) -> dict:
   if not os.path.isfile(path):
     raise UserError(f'hand model file {path} does not exist')
   if path.endswith('.npz'):
-    try:
-      with np.load(path, allow_pickle=False) as stored:
-        return {key: stored[key] for key in stored.files}
-    except Exception as error:
-      raise UserError(f'{path}: not a readable npz file of plain arrays ({error})') from error
+    return plain_arrays.read_npz(path)
   if path.endswith('.pkl'):
     loaded = restricted_pickle.load(path)
     if not isinstance(loaded, dict):
@@ -85,11 +88,12 @@ def _read(path: str) -> dict:
 def _field(arrays: dict, key: str, path: str) -> np.ndarray:
   """The array of a name in the file, int64 for faces ('f') and float64 else; a UserError if it is missing."""
   if key not in arrays:
-    raise UserError(f'{path}: no field {key}; found {", ".join(sorted(map(str, arrays))) or "nothing"}. '
+    found = ', '.join(sorted(ascii(name)[:_SHOWN].strip('\'') for name in arrays)[:_SHOWN]) or 'nothing'
+    raise UserError(f'{path}: no field {key}; found {found}. '
                     'Expected a MANO file (v1.2) or our own')
   try:
-    array = np.asarray(restricted_pickle.to_array(arrays[key]))
-    return array.astype(np.int64 if key == 'f' else np.float64)
+    array = restricted_pickle.to_floats(arrays[key])
+    return array.astype(np.int64) if key == 'f' else array
   except Exception as error:
     raise UserError(f'{path}: field {key} is not an array of numbers ({error})') from error
 
@@ -99,6 +103,8 @@ def _parents(arrays: dict, path: str) -> tuple:
   table = _field(arrays, 'kintree_table', path)
   if table.shape != (2, 16):
     raise UserError(f'{path}: field kintree_table must have shape [2, 16], found {list(table.shape)}')
+  if not np.isfinite(table).all():
+    raise UserError(f'{path}: field kintree_table holds NaN or infinite values; the file is damaged, fetch it again')
   # MANO's root has parent 2^32 - 1, which is -1 read as unsigned.
   return tuple(-1 if parent < 0 or parent >= 2 ** 31 else int(parent) for parent in table[0])
 
@@ -116,12 +122,13 @@ def _keypoint_regressor(arrays: dict, joint_regressor: np.ndarray, tip_vertices:
     if tip_vertices not in TIP_VERTICES:
       raise UserError(f'tip_vertices {tip_vertices!r} is unknown; known: {", ".join(TIP_VERTICES)}')
     tips, choice = TIP_VERTICES[tip_vertices], f'joint regressor and tip vertices of {tip_vertices!r}'
-  count = joint_regressor.shape[-1]
+  if joint_regressor.ndim != 2 or joint_regressor.shape[0] != 16:
+    raise UserError(f'{path}: field J_regressor must have shape [16, V], found {list(joint_regressor.shape)}')
+  count = joint_regressor.shape[1]
   if len(tips) != 5 or min(tips) < 0 or max(tips) >= count:
     raise UserError(f'{path}: tip_vertices must be five vertices in 0..{count - 1}, thumb to little finger, found '
                     f'{list(tips)}')
-  if joint_regressor.shape[0] != 16:
-    raise UserError(f'{path}: field J_regressor must have shape [16, {count}], found {list(joint_regressor.shape)}')
-  rows = np.concatenate([joint_regressor, np.eye(count)[list(tips)]])
+  rows = np.concatenate([joint_regressor, np.zeros([5, count])])
+  rows[np.arange(16, 21), list(tips)] = 1
   rows = rows[skeletons.permutation('mano21', 'dhpe')]
   return np.broadcast_to(rows, (3,) + rows.shape), choice

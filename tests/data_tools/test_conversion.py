@@ -182,3 +182,13 @@ def test_base_reader_errors(folder):
     list(base.examples(photographs.PhotographsReader(folder), 'nope', base.Skipped(True)))
   assert np.isfinite(base.make_example(base.Picture(b'', 1, 1), 'a', 'left', 's', np.zeros([21, 3]), np.zeros([21, 2]),
                                        np.eye(3))['hand/box_px']).all()
+
+
+def test_a_disk_too_full_for_a_note_about_it(folder, tmp_path, monkeypatch, capsys):
+  def write_shard(path, *unused):
+    os.mkdir(path + shard_jobs._FAILURE)  # the note cannot be written
+    raise UserError('cannot write: no space left')
+
+  monkeypatch.setattr(tfrecords, 'write_shard', write_shard)
+  assert _convert(folder, tmp_path / 'out') == 1
+  assert 'error: cannot write: no space left' in capsys.readouterr().err

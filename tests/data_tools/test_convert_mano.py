@@ -49,3 +49,14 @@ def test_wrong_flags_are_one_line_and_leave_no_file(mano_file, tmp_path, capsys,
   error = capsys.readouterr().err
   assert error.startswith('error: ') and message in error and error.count('\n') == 1
   assert not (tmp_path / 'mano.npz').exists()
+
+
+def test_neither_a_folder_nor_the_input_is_replaced(mano_file, tmp_path, capsys):
+  (tmp_path / 'folder.npz' / 'kept').mkdir(parents=True)
+  assert _convert(input=mano_file, output=tmp_path / 'folder.npz') == 1
+  assert 'folder.npz: it is a folder' in capsys.readouterr().err and (tmp_path / 'folder.npz' / 'kept').is_dir()
+  assert _convert(input=mano_file, output=tmp_path / 'mano.npz') == 0
+  before = (tmp_path / 'mano.npz').read_bytes()
+  assert _convert(input=tmp_path / 'mano.npz', output=tmp_path / 'mano.npz') == 1
+  assert 'would replace the file that it is made from' in capsys.readouterr().err
+  assert (tmp_path / 'mano.npz').read_bytes() == before

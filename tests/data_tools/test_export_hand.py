@@ -56,3 +56,11 @@ def test_wrong_flags_are_one_line_and_leave_no_file(export, tmp_path, capsys, fl
 def test_unknown_kind_of_file(export, tmp_path, capsys):
   assert export(f'--output={tmp_path / "hand.fbx"}') == 1
   assert 'must end in .obj' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('kind', export_hand.KINDS)
+def test_a_folder_in_the_place_of_the_file_stays(export, tmp_path, capsys, kind):
+  (tmp_path / f'hand{kind}' / 'kept').mkdir(parents=True)
+  assert export(f'--output={tmp_path / "hand"}{kind}') == 1
+  assert f'hand{kind}: it is a folder' in capsys.readouterr().err
+  assert (tmp_path / f'hand{kind}' / 'kept').is_dir()

@@ -102,3 +102,10 @@ def test_records_of_nowhere(tmp_path, capsys):
   tfrecords.write_split(str(tmp_path / 'r'), 'train', (made.record(i) for i in range(3)), HAND_RECORD, 1)
   assert _run(f'--records={tmp_path}/r') == 1
   assert 'there is no dataset.json' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize('flag', ['report', 'sheet'])
+def test_a_folder_in_the_place_of_a_result_stays(tmp_path, capsys, flag):
+  (tmp_path / 'kept' / 'inside').mkdir(parents=True)
+  assert _run(f'--records={tmp_path}/none', f'--{flag}={tmp_path}/kept') == 1
+  assert 'kept: it is a folder' in capsys.readouterr().err and (tmp_path / 'kept' / 'inside').is_dir()

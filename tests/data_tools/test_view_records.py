@@ -27,3 +27,10 @@ def test_what_is_missing_is_named(tmp_path, capsys):
   assert view(records=tmp_path / 'none', output=tmp_path / 'sheet.png') == 1
   assert 'no record set' in capsys.readouterr().err
   assert not (tmp_path / 'sheet.png').exists()
+
+
+def test_a_folder_in_the_place_of_the_sheet_stays(tmp_path, capsys):
+  (tmp_path / 'sheet.png' / 'kept').mkdir(parents=True)
+  assert view(records=records.write(tmp_path / 'set', 1), output=tmp_path / 'sheet.png') == 1
+  assert 'sheet.png: it is a folder' in capsys.readouterr().err
+  assert (tmp_path / 'sheet.png' / 'kept').is_dir()

@@ -85,3 +85,24 @@ def test_slices_are_in_the_table():
   report = reports.Report({}, {'own-size': {'model': TASK.measure('own-size', predictions, labels)}},
                           {'model': collection.measure_slices(TASK, predictions, labels, kinds)})
   assert '| side | left | 2 | 0.0 | 0.0 | 0.0 | 1.000 | 0.0 | 1.000 |' in reports.table(TASK, report)
+
+
+@pytest.mark.parametrize('name', ['r.md', 'r.png', 'r', 'r.json.gz'])
+def test_report_and_table_have_different_names(tmp_path, name):
+  with pytest.raises(UserError, match=rf'--report=.*{name} must end in \.json'):
+    reports.write(str(tmp_path / name), TASK, reports.Report({}, {'own-size': {'model': NOTHING}}))
+  assert not list(tmp_path.iterdir())
+
+
+def test_folders_and_compared_reports_stay(tmp_path):
+  report = reports.Report({'data': 'x'}, measured())
+  reports.write(str(tmp_path / 'first.json'), TASK, report)
+  with pytest.raises(UserError, match=r'first\.json: the result would replace'):
+    reports.check_path(str(tmp_path / 'first.json'), [str(tmp_path / 'first.json')])
+  for name in ('r.json', 's.md', 't.png'):
+    (tmp_path / name / 'kept').mkdir(parents=True)
+    with pytest.raises(UserError, match=f'{name}: it is a folder'):
+      reports.check_path(str(tmp_path / name[0]) + '.json')
+    with pytest.raises(UserError, match=f'{name}: it is a folder'):
+      reports.write(str(tmp_path / name[0]) + '.json', TASK, report)
+    assert (tmp_path / name / 'kept').is_dir()

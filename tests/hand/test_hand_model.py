@@ -122,7 +122,7 @@ BAD = {
     'body model': ({'weights': np.full([778, 24], 1 / 24)}, r'field weights must have shape \[778, 16\], found '),
     'few shapes': ({'shapedirs': np.zeros([778, 3, 6])}, r'\[778, 3, 10\], found \[778, 3, 6\]'),
     'missing': ({'hands_mean': None}, 'no field hands_mean; found J, J_regressor'),
-    'no regressor': ({'J_regressor': np.ones([24, 778]) / 778}, r'J_regressor must have shape \[16, 778\], found \[24'),
+    'no regressor': ({'J_regressor': np.ones([24, 778]) / 778}, r'J_regressor must have shape \[16, V\], found \[24'),
     'not numbers': ({'v_template': 'a hand'}, 'field v_template is not an array of numbers'),
     'flat template': ({'v_template': np.zeros(2334)}, r'field v_template must have shape \[V, 3\], found \[2334\]'),
     'nan': ({'hands_mean': np.full(45, np.nan)}, 'field hands_mean holds NaN'),

@@ -1,0 +1,66 @@
+"""Atomic writing: nothing is lost that the user had, and nothing looks complete that is not."""
+import os
+
+import pytest
+
+from dhpe_tf import files
+from dhpe_tf.errors import UserError
+
+
+def _write(path, text='new'):
+  with files.atomic_path(path) as temporary, open(temporary, 'w', encoding='utf-8') as file:
+    file.write(text)
+
+
+def _make_folder(path):
+  with files.atomic_path(path) as temporary:
+    os.makedirs(temporary)
+    with open(os.path.join(temporary, 'inside'), 'w', encoding='utf-8') as file:
+      file.write('new')
+
+
+@pytest.mark.parametrize('linked', [False, True])
+def test_a_file_never_replaces_a_folder(tmp_path, linked):
+  folder = tmp_path / 'a.json'
+  (tmp_path / 'real' if linked else folder).mkdir()
+  if linked:
+    folder.symlink_to(tmp_path / 'real')
+  (folder / 'kept').write_text('old')
+  with pytest.raises(UserError, match=r'a\.json: it is a folder, .*choose another name, or move the folder away'):
+    _write(folder)
+  with pytest.raises(UserError, match='it is a folder'):
+    files.check_output(folder)
+  assert (folder / 'kept').read_text() == 'old' and folder.is_symlink() == linked
+  assert not [path for path in tmp_path.iterdir() if 'tmp' in path.name]
+
+
+def test_a_folder_never_replaces_a_file(tmp_path):
+  (tmp_path / 'a').write_text('old')
+  with pytest.raises(UserError, match='it is no folder, so it is left alone'):
+    _make_folder(tmp_path / 'a')
+  assert (tmp_path / 'a').read_text() == 'old' and len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_pipe_or_device_is_left_alone(tmp_path):
+  os.mkfifo(tmp_path / 'a')
+  for write in (_write, _make_folder, files.check_output):
+    with pytest.raises(UserError, match=r'a: it is no (plain file|folder), so it is left alone'):
+      write(tmp_path / 'a')
+  assert (tmp_path / 'a').is_fifo()
+
+
+def test_each_kind_replaces_its_own(tmp_path):
+  for _ in range(2):
+    _write(tmp_path / 'deep' / 'file')
+    _make_folder(tmp_path / 'folder')
+  assert (tmp_path / 'deep' / 'file').read_text() == (tmp_path / 'folder' / 'inside').read_text() == 'new'
+  assert {path.name for path in tmp_path.iterdir()} == {'deep', 'folder'}
+
+
+def test_a_result_does_not_replace_its_source(tmp_path):
+  (tmp_path / 'a').write_text('old')
+  os.link(tmp_path / 'a', tmp_path / 'same')
+  files.check_output(tmp_path / 'b', [tmp_path / 'a'])
+  for name in ('a', 'same'):
+    with pytest.raises(UserError, match=f'{name}: the result would replace the file that it is made from'):
+      files.check_output(tmp_path / name, [tmp_path / 'a'])
