@@ -82,7 +82,8 @@ setup(
     python_requires='>=3.9',
     packages=find_packages(include=['dhpe_tf', 'dhpe_tf.*']) + list(GIN_PACKAGES),
     package_dir=GIN_PACKAGES,
-    package_data={'dhpe_tf.hand': ['assets/*'], **{package: ['*.gin'] for package in GIN_PACKAGES}},
+    package_data={'dhpe_tf.hand': ['assets/*'], 'dhpe_tf.networks': ['assets/*'],
+                  **{package: ['*.gin'] for package in GIN_PACKAGES}},
     install_requires=INSTALL_REQUIRES,
     extras_require={'test': TEST, 'serving': SERVING, 'beam': BEAM, 'benchmark': BENCHMARK},
 )
