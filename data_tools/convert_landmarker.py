@@ -25,10 +25,11 @@ TOLERANCE = 1e-3  # largest difference from the interpreter, in the outputs' own
 
 
 def main(argv: list[str]) -> None:
-  """Converts both networks of --wheel and writes them to --output, both or none.
+  """Converts both networks of --wheel, compares both with TensorFlow Lite, and then writes them to --output.
 
   Raises:
-    UserError: a wrong wheel, or the Keras models disagree with TensorFlow Lite.
+    UserError: a wrong wheel, or the Keras models disagree with TensorFlow Lite; nothing is written then. Or a file
+      cannot be written.
   """
   del argv
   from data_tools import landmarker

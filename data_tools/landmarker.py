@@ -15,6 +15,7 @@ from dhpe_tf.errors import UserError
 from dhpe_tf.networks import landmark_net, palm_net, stored_weights
 
 _RANDOM_PICTURES = 3
+_MOST_BYTES = 1 << 26  # of a network in the wheel; the larger one has 5.5 MB
 
 
 class Layer(NamedTuple):
@@ -89,6 +90,9 @@ def read_file(wheel: str, path: str) -> bytes:
   """
   try:
     with zipfile.ZipFile(wheel) as archive:
+      if archive.getinfo(path).file_size > _MOST_BYTES:
+        raise UserError(f'{wheel}: {path} unpacks to more than {_MOST_BYTES >> 20} MiB; take the wheel of mediapipe '
+                        '0.10.21')
       return archive.read(path)
   except (OSError, zipfile.BadZipFile) as error:
     raise UserError(f'cannot read {wheel}: {error}; get it by `pip download mediapipe==0.10.21 --no-deps`') from error
@@ -105,7 +109,11 @@ def layers_with_weights(content: bytes) -> list[Layer]:
   kinds = {code: name for name, code in vars(schema.BuiltinOperator).items() if not name.startswith('_')}
   if content[4:8] != b'TFL3':
     raise UserError('the network in the wheel is no TensorFlow Lite file')
-  model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
+  try:
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
+  # The generated code checks nothing, so damage may end in any exception.
+  except Exception as error:
+    raise UserError(f'the network in the wheel is damaged ({error}); download the wheel again') from error
   graph = model.subgraphs[0]
   halves, layers = {}, []
   for operator in graph.operators:
@@ -175,4 +183,5 @@ def difference(model: tf.keras.Model, content: bytes, source: Source) -> float:
   """The largest difference between a Keras model and the file it came from, over a few random pictures."""
   pictures = np.random.default_rng(0).random((_RANDOM_PICTURES, *model.input_shape[1:]), np.float32)
   wanted, found = interpret(content, pictures), source.outputs(model(pictures))
-  return max(float(np.abs(a - b).max()) for a, b in zip(wanted, found))
+  # Unlike max, np.max keeps a NaN.
+  return float(np.max([np.abs(a - b).max() for a, b in zip(wanted, found)]))

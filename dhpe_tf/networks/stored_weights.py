@@ -1,11 +1,10 @@
 """Weights of Keras models in npz files: one array `layer/variable` for each variable, float16 or float32."""
 import pathlib
-import zipfile
 
 import numpy as np
 import tensorflow as tf
 
-from dhpe_tf import errors, files
+from dhpe_tf import errors, files, plain_arrays
 
 ASSETS = pathlib.Path(__file__).parent / 'assets'
 
@@ -44,9 +43,4 @@ def load(model: tf.keras.Model, path: files.PathLike) -> None:
   Raises:
     UserError: no such file, no npz file, or one for another model.
   """
-  try:
-    with np.load(path, allow_pickle=False) as stored:
-      arrays = dict(stored)
-  except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-    raise errors.UserError(f'cannot read weights from {path}: {error}') from error
-  assign(model, arrays, str(path))
+  assign(model, plain_arrays.read_npz(str(path)), str(path))

@@ -67,11 +67,25 @@ def test_the_difference_is_seen(small):
   assert landmarker.difference(model, content, source) > 1e-2
 
 
+def test_no_number_is_a_difference(small):
+  _, content = small
+  source = _source(['conv', 'deep', 'slope', 'bare', 'dense'])
+  model, _ = landmarker.convert(content, source)
+  # The second output is not a number, the first one agrees.
+  twice = source._replace(outputs=lambda answers: [answers, answers * np.nan])
+  wanted = landmarker.interpret
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(landmarker, 'interpret', lambda *arguments: wanted(*arguments) * 2)
+    assert not landmarker.difference(model, content, twice) <= 1
+
+
 def test_other_networks_are_refused(small):
   with pytest.raises(landmarker.UserError, match='5 layers, not 2'):
     landmarker.convert(small[1], _source(['conv', 'deep']))
   with pytest.raises(landmarker.UserError, match='no TensorFlow Lite file'):
     landmarker.layers_with_weights(b'something else')
+  with pytest.raises(landmarker.UserError, match='damaged'):
+    landmarker.layers_with_weights(small[1][:200])
   with pytest.raises(landmarker.UserError, match='SOFTMAX'):
     landmarker.keras_arrays(landmarker.Layer('SOFTMAX', [np.zeros(1)]), 'a')
 

@@ -39,7 +39,8 @@ def start(config, model_dir, task=None):
   environment = {name: value for name, value in os.environ.items() if name != 'TF_CONFIG'}
   if task:
     environment['TF_CONFIG'] = json.dumps(task)
-  return subprocess.Popen([sys.executable, '-m', 'dhpe_tf.train', f'--gin_file={config}', f'--model_dir={model_dir}'],
+  return subprocess.Popen([sys.executable, '-m', 'dhpe_tf.train', f'--gin_file={config}', f'--model_dir={model_dir}',
+                           '--import=tests.training.tiny'],
                           env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from dhpe_tf.data import image_files
 from dhpe_tf.errors import UserError
+from dhpe_tf.files import check_output
 from dhpe_tf.geometry import cameras, crops
 from dhpe_tf.tasks.hand import label_lines, results, view
 from dhpe_tf.tasks.task import Tensors, write_json
@@ -220,14 +221,16 @@ def write(request: Request, hand: Hand, stem: str, card: Mapping[str, Any]) -> l
   """Writes `<stem>_overlay.png`, `<stem>.json` and, if there is a mesh, `<stem>.obj`; returns their paths.
 
   Raises:
-    UserError: a file cannot be written.
+    UserError: a folder is in the place of one of them, and nothing is written; or a file cannot be written.
   """
-  written = [f'{stem}_overlay.png']
+  picture, mesh, text = f'{stem}_overlay.png', f'{stem}.obj', f'{stem}.json'
+  written = [picture, text] if hand.vertices_crop is None else [picture, mesh, text]
+  for path in written:
+    check_output(path)
   panels = overlay.draw_panels(hand.crop_image, hand.vertices_crop, hand.joints_crop, hand.faces)
-  pictures.write_png(written[0], panels)
-  if hand.vertices_crop is not None:
-    written.append(f'{stem}.obj')
+  pictures.write_png(picture, panels)
+  if mesh in written:
     title = f'{request.side} hand in {os.path.basename(request.name)}'
-    mesh_files.write_obj(written[-1], hand.values['vertices_m'], hand.faces, title)
-  write_json(f'{stem}.json', describe(request, hand, card['joint_order']))
-  return [*written, f'{stem}.json']
+    mesh_files.write_obj(mesh, hand.values['vertices_m'], hand.faces, title)
+  write_json(text, describe(request, hand, card['joint_order']))
+  return written
