@@ -1,10 +1,12 @@
 """The space of the search for a hand: only those numbers that 2D evidence can tell apart, each with a meaning.
 
 z [B, 42] = 26 joint angles (those that can move at all, hand.joint_angles), 10 shape coefficients, the rotation as
-axis-angle r about the camera's axes from the upright hand, the logarithm u of the scale over that of the mean hand, and
+axis-angle r about the camera's axes from a base rotation, the logarithm u of the scale over that of the mean hand, and
 the place p = (x, y) of the root in the crop. The root's depth is 0, because 2D evidence does not determine it:
 
-  J(z) = s R (Reg(LBS(pose, shape)) - root) + (p, 0),    s = s_mean exp(u),    R = R(r) R_upright.
+  J(z) = s R (Reg(LBS(pose, shape)) - root) + (p, 0),    s = s_mean exp(u),    R = R(r) R_base.
+
+The base is the upright hand, or for each instance a rotation [B, 4] near its own, so that r stays small.
 """
 from collections.abc import Sequence
 from typing import Optional
@@ -60,17 +62,31 @@ class HandSpace:
     self.high = np.concatenate([high, [shape_limit] * NUM_SHAPE, free])
     self.mean = np.concatenate([np.clip(angles, low, high), np.zeros(SIZE - NUM_ANGLES)])
 
-  def joints(self, z: tf.Tensor) -> tf.Tensor:
-    """Keypoints J(z) `[B, 21, 3]` in crop space of z `[B, 42]`."""
-    turns, shape, rotation, scale, place = self._parts(z)
+  def joints(self, z: tf.Tensor, base: Optional[tf.Tensor] = None) -> tf.Tensor:
+    """Keypoints J(z) `[B, 21, 3]` in crop space of z `[B, 42]` and base rotations `[B, 4]`."""
+    turns, shape, rotation, scale, place = self._parts(z, base)
     points = self._keypoints(turns, shape)
     points = points - points[:, skeletons.ROOT, None]  # metres, [B, 21, 3]
     turned = tf.matmul(points, rotations.quaternion_to_matrix(rotation), transpose_b=True) * scale[:, None]
     return turned + tf.pad(place, [[0, 0], [0, 1]])[:, None]
 
-  def to_parameters(self, z: tf.Tensor) -> tf.Tensor:
-    """The parameters h `[B, 63]` of z `[B, 42]`: the translation is t = (p, 0) - s R root."""
-    turns, shape, rotation, scale, place = self._parts(z)
+  def from_parameters(self, h: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """The z `[B, 42]`, with r = 0, and the base `[B, 4]` of parameters h `[B, 63]`; what z cannot express is lost.
+
+    These are angles that cannot move, and the root's depth.
+    """
+    h = parameters.split(tf.cast(h, self._dtype))
+    angles = tf.reshape(joint_angles.pose_to_angles(h.pose, self.hand_model), [-1, len(_LIMITS)])
+    base = tf.math.l2_normalize(h.rotation, axis=-1)
+    z = tf.concat([tf.gather(angles, MOVING, axis=1), h.shape, tf.zeros_like(h.translation),
+                   tf.math.log(h.scale / self._unit), tf.zeros_like(h.translation[:, :2])], axis=1)
+    # With the root in the middle the translation is -s R root, so the difference is the root's place.
+    place = h.translation - parameters.split(self.to_parameters(z, base)).translation
+    return tf.concat([z[:, :-2], place[:, :2]], axis=1), base
+
+  def to_parameters(self, z: tf.Tensor, base: Optional[tf.Tensor] = None) -> tf.Tensor:
+    """The parameters h `[B, 63]` of z `[B, 42]` and bases `[B, 4]`: the translation is t = (p, 0) - s R root."""
+    turns, shape, rotation, scale, place = self._parts(z, base)
     pose = tf.reshape(rotations.matrix_to_axis_angle(turns), [-1, NUM_POSE])
     root = self._keypoints(turns, shape)[:, skeletons.ROOT]
     turned = tf.linalg.matvec(rotations.quaternion_to_matrix(rotation), root) * scale
@@ -120,13 +136,13 @@ class HandSpace:
     hand = tf.tile(flat[0][None], [tf.shape(joints_2d)[0], 1, 1])
     return tf.concat([hand, turn, scale[..., None], place], axis=-1)
 
-  def _parts(self, z: tf.Tensor) -> tuple[tf.Tensor, ...]:
+  def _parts(self, z: tf.Tensor, base: Optional[tf.Tensor]) -> tuple[tf.Tensor, ...]:
     """Turns `[B, 15, 3, 3]`, shape `[B, 10]`, quaternion `[B, 4]`, scale `[B, 1]` (units a metre), place `[B, 2]`."""
     angles, shape, turn, scale, place = tf.split(z, _SIZES, axis=1)
     # The 26 moving angles among all 45, by a product with zeros and ones, which has every derivative.
     spread = tf.constant(np.eye(len(_LIMITS))[MOVING], z.dtype)
     turns = joint_angles.angles_to_turns(tf.reshape(tf.matmul(angles, spread), [-1, 15, 3]), self.hand_model)
-    upright = tf.constant(parameters.upright(self.hand_model.side), z.dtype)
-    rotation = rotations.quaternion_multiply(
-        rotations.axis_angle_to_quaternion(turn), tf.tile(upright[None], [tf.shape(z)[0], 1]))
+    if base is None:
+      base = tf.tile(tf.constant([parameters.upright(self.hand_model.side)], z.dtype), [tf.shape(z)[0], 1])
+    rotation = rotations.quaternion_multiply(rotations.axis_angle_to_quaternion(turn), base)
     return turns, shape, rotation, self._unit * tf.exp(scale), place

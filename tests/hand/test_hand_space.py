@@ -49,3 +49,19 @@ def test_starts_are_the_best_similarity():
   found = space.starts(tf.constant(seen), tf.constant(weights), fitting.VIEWS)
   own = found.numpy()[np.arange(len(z)), np.arange(len(z))]
   np.testing.assert_allclose(space.joints(tf.constant(own)), joints, atol=1e-4)
+
+
+def test_parameters_lead_back_to_the_same_hand():
+  space, z, hand, _ = hands.known(dtype='float64')
+  found, base = space.from_parameters(space.to_parameters(z))
+  np.testing.assert_allclose(space.joints(found, base), space.joints(z), atol=1e-9)
+  np.testing.assert_allclose(found[:, :36], z[:, :36], atol=1e-6)
+  np.testing.assert_allclose(found[:, -6:-3], 0)
+
+
+def test_bases_turn_each_hand():
+  space, z, _, _ = hands.known(dtype='float64')
+  still = tf.concat([z[:, :-6], tf.zeros_like(z[:, :3]), z[:, -3:]], axis=1)
+  turn = rotations.axis_angle_to_quaternion(z[:, -6:-3])
+  base = rotations.quaternion_multiply(turn, tf.constant([parameters.upright('right')] * len(z), 'float64'))
+  np.testing.assert_allclose(space.joints(still, base), space.joints(z), atol=1e-12)
