@@ -1,17 +1,19 @@
-r"""Predicts from photographs: for the hand task, lays a hand mesh over each; other tasks write results of their own.
+r"""Predicts from photographs: for the hand task, lays meshes over the hands in them; other tasks write other results.
 
-  python -m dhpe_tf.predict --model=exported/photographs --input=hand.jpg --output=results --box=120,80,260,260
+  python -m dhpe_tf.predict --input=photo.jpg
+  python -m dhpe_tf.predict --model=runs/mine --input=photographs --output=results --box=120,80,260,260 --side=left
   python -m dhpe_tf.predict --gin_file=methods/levenberg_marquardt.gin --evidence=exported/photographs \
     --input=hand.jpg --output=results
 
-The method is an exported or trained one (--model), or one that needs no training (--gin_file). Methods that take 2D
-joints receive them from --joints or, with --evidence, from another model.
+The method is the shipped model, another exported or trained one (--model), or one that needs no training (--gin_file).
+Methods that take 2D joints receive them from --joints or, with --evidence, from another model.
 
-For each photograph the hand task writes <stem>_overlay.png (the photograph, mesh, skeleton, and the mesh turned by 90
-degrees), <stem>.obj and <stem>.json. The JSON holds image, size (height, width), joint_order, and hands: side, box,
+For each photograph the hand task writes <stem>_overlay.jpg (meshes and skeletons over the photograph), <stem>.obj (the
+mesh of the first hand; <stem>_2.obj that of the second, and so on) and <stem>.json. The JSON holds image, size (height,
+width), joint_order, and hands, the surest first: side, box (the square that was looked at; turn: how far it was turned),
 joints_2d_px (pixels of the photograph), joints_3d_m and vertices_m (camera axes: x right, y down, z forward; relative
-to the middle MCP unless --intrinsics are given), pose, shape, camera (of the right-hand model; a left hand is its
-mirror image), units_per_metre and score.
+to the middle MCP unless --intrinsics are given), pose, shape, camera (of the right-hand model in the square; a left
+hand is its mirror image), units_per_metre and score.
 """
 import os
 import sys
@@ -22,15 +24,16 @@ from dhpe_tf import command_line
 from dhpe_tf.errors import UserError
 
 _FLAGS = flags.FlagValues()
-flags.DEFINE_string('model', None, 'Folder of an export, of one of its versions, or of a training.', flag_values=_FLAGS)
+flags.DEFINE_string('model', None, 'Folder of an export, of one of its versions, or of a training; without it and '
+                    'without --gin_file the shipped model.', flag_values=_FLAGS)
 command_line.define_configuration_flags(_FLAGS)
 flags.DEFINE_string('evidence', None, 'Export or folder of a training that finds the inputs of the method.',
                     flag_values=_FLAGS)
 flags.DEFINE_string('input', None, 'Photograph, or folder of photographs.', flag_values=_FLAGS)
-flags.DEFINE_string('output', None, 'Folder for the results; not that of the photographs.', flag_values=_FLAGS)
-flags.DEFINE_integer('refine_steps', 0, 'Steps of test-time refinement; the paper takes 50.', lower_bound=0,
-                     flag_values=_FLAGS)
-flags.mark_flags_as_required(['input', 'output'], _FLAGS)
+flags.DEFINE_string('output', 'hands', 'Folder for the results; not that of the photographs.', flag_values=_FLAGS)
+flags.DEFINE_integer('refine_steps', None, 'Steps of test-time refinement, 0 for none; without it as many as the model '
+                     'card says. The paper takes 50.', lower_bound=0, flag_values=_FLAGS)
+flags.mark_flag_as_required('input', _FLAGS)
 
 TASK_COMMAND = 'predict'  # tasks define further flags for this command
 
@@ -44,8 +47,8 @@ def main(argv: list[str]) -> None:
   Raises:
     UserError: flags that do not fit together, or pictures without a result.
   """
-  if bool(_FLAGS.model) == bool(_FLAGS.gin_file):
-    raise UserError('give --model, an export or a training, or --gin_file, a method that needs no training.')
+  if _FLAGS.model and _FLAGS.gin_file:
+    raise UserError('give --model, an export or a training, or --gin_file, a method that needs no training; not both.')
   from tqdm import tqdm
 
   from dhpe_tf.inference import files
@@ -85,11 +88,11 @@ def _load():
   from dhpe_tf.inference import predictor as predictors
   # The evidence comes first, because loading a training replaces the gin configuration.
   evidence = predictors.load(_FLAGS.evidence, trace=True) if _FLAGS.evidence else None
-  if _FLAGS.model:
-    chosen = predictors.load(_FLAGS.model, _FLAGS.gin_param)
-  else:
+  if _FLAGS.gin_file:
     configuration.load(_FLAGS.gin_file, _FLAGS.gin_param)
     chosen = predictors.from_configuration()
+  else:
+    chosen = predictors.load(_FLAGS.model or predictors.shipped_model(), _FLAGS.gin_param)
   if _FLAGS.refine_steps and (evidence or chosen.refined is None):
     raise UserError('this method has no refinement; leave out --refine_steps, or export the model again.')
   return predictors.behind(evidence, chosen) if evidence else chosen
@@ -97,10 +100,11 @@ def _load():
 
 def _predict_file(predictor, path: str, stem: str, options) -> None:
   """Predicts for one picture and writes the results to files whose names begin with `stem`."""
-  request = predictor.task.read_request(path, options)
+  request = predictor.task.read_request(path, options, predictor.card)
   inputs = predictor.task.inputs(request, predictor.input_specs)
-  if _FLAGS.refine_steps:
-    outputs, = predictor.refined(inputs, [_FLAGS.refine_steps])
+  steps = predictor.card.get('usage', {}).get('refine_steps', 0) if _FLAGS.refine_steps is None else _FLAGS.refine_steps
+  if steps and predictor.refined:
+    outputs, = predictor.refined(inputs, [steps])
   else:
     outputs = predictor.answer(inputs)
   result = predictor.task.result(request, outputs, predictor.card)

@@ -26,6 +26,7 @@ NUM_ANGLES = len(MOVING)
 _SIZES = (NUM_ANGLES, NUM_SHAPE, 3, 1, 2)
 SIZE = sum(_SIZES)
 ANGLES, SHAPE = slice(0, NUM_ANGLES), slice(NUM_ANGLES, NUM_ANGLES + NUM_SHAPE)  # where they stand in z
+SCALE = SIZE - 3  # where u stands
 
 
 @gin.configurable(module='hand', denylist=['hand_model', 'dtype'])
@@ -36,6 +37,7 @@ class HandSpace:
     hand_model: the hand.
     low, high: `[42]` the box of plausible hands: joint limits, shape, size and place.
     mean: `[42]` the mean hand, upright, with the scale of `parameters.mean_parameters`.
+    mean_scale: that scale, crop units a metre.
   """
 
   def __init__(self, hand_model: HandModel, dtype: str = 'float32', shape_limit: float = 3.0,
@@ -55,7 +57,7 @@ class HandSpace:
     start = parameters.mean_parameters(hand_model)
     mean_pose = tf.constant(start[None, parameters.POSE], 'float64')
     angles = joint_angles.pose_to_angles(mean_pose, hand_model).numpy().reshape(-1)[MOVING]
-    self._unit = float(start[parameters.SCALE.start])
+    self.mean_scale = float(start[parameters.SCALE.start])
     low, high = _LIMITS[MOVING].T
     free = np.array([4.0] * 3 + [np.log(size_factor)] + [place_limit] * 2)
     self.low = np.concatenate([low, [-shape_limit] * NUM_SHAPE, -free])
@@ -70,6 +72,11 @@ class HandSpace:
     turned = tf.matmul(points, rotations.quaternion_to_matrix(rotation), transpose_b=True) * scale[:, None]
     return turned + tf.pad(place, [[0, 0], [0, 1]])[:, None]
 
+  def beyond(self, angles: tf.Tensor) -> tf.Tensor:
+    """How far angles `[B, 26]` lie outside the joint limits, radians `[B, 26]`; zero inside."""
+    low, high = (tf.constant(limits[ANGLES], angles.dtype) for limits in (self.low, self.high))
+    return tf.nn.relu(low - angles) + tf.nn.relu(angles - high)
+
   def from_parameters(self, h: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """The z `[B, 42]`, with r = 0, and the base `[B, 4]` of parameters h `[B, 63]`; what z cannot express is lost.
 
@@ -79,7 +86,7 @@ class HandSpace:
     angles = tf.reshape(joint_angles.pose_to_angles(h.pose, self.hand_model), [-1, len(_LIMITS)])
     base = tf.math.l2_normalize(h.rotation, axis=-1)
     z = tf.concat([tf.gather(angles, MOVING, axis=1), h.shape, tf.zeros_like(h.translation),
-                   tf.math.log(h.scale / self._unit), tf.zeros_like(h.translation[:, :2])], axis=1)
+                   tf.math.log(h.scale / self.mean_scale), tf.zeros_like(h.translation[:, :2])], axis=1)
     # With the root in the middle the translation is -s R root, so the difference is the root's place.
     place = h.translation - parameters.split(self.to_parameters(z, base)).translation
     return tf.concat([z[:, :-2], place[:, :2]], axis=1), base
@@ -145,4 +152,4 @@ class HandSpace:
     if base is None:
       base = tf.tile(tf.constant([parameters.upright(self.hand_model.side)], z.dtype), [tf.shape(z)[0], 1])
     rotation = rotations.quaternion_multiply(rotations.axis_angle_to_quaternion(turn), base)
-    return turns, shape, rotation, self._unit * tf.exp(scale), place
+    return turns, shape, rotation, self.mean_scale * tf.exp(scale), place

@@ -1,20 +1,24 @@
 """One interface to everything that answers a task: a method in training, an exported model, a fit, or two in a row."""
 import json
 import os
+import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Optional
 
 import tensorflow as tf
 
+import dhpe_tf
 from dhpe_tf import experiment
 from dhpe_tf.errors import UserError
 from dhpe_tf.methods.method import Method
 from dhpe_tf.serving import exporter, versions
+from dhpe_tf.serving.model_card import USAGE
 from dhpe_tf.tasks import registry
 from dhpe_tf.tasks.task import Task, Tensors
 from dhpe_tf.training.trained import load_trained
 
 _STEPS = 'steps'
+_SHIPPED = 'dhpe_hand'
 
 
 class Predictor(NamedTuple):
@@ -24,7 +28,7 @@ class Predictor(NamedTuple):
     task: the task that it answers.
     input_specs: specifications of its inputs, by the names of the task's batch.
     answer: inputs -> outputs as `Task.served` leaves them.
-    card: description of the model (`Task.describe`).
+    card: description of the model (`Task.describe`), with `Method.usage`.
     refined: (inputs, numbers of steps) -> the answers after each number of steps of refinement; 0 gives the plain
       answer. None for methods without refinement.
   """
@@ -34,6 +38,19 @@ class Predictor(NamedTuple):
   answer: Callable[[Tensors], Tensors]
   card: Mapping[str, Any]
   refined: Optional[Callable[[Tensors, Sequence[int]], list[Tensors]]] = None
+
+
+def shipped_model() -> str:
+  """Returns the folder of the model that the package ships: in the repository, or else in the installed package.
+
+  Raises:
+    UserError: it is in neither.
+  """
+  package = pathlib.Path(dhpe_tf.__file__).parent
+  for folder in (package.parent / 'exported' / _SHIPPED, package / 'exported' / _SHIPPED):
+    if find_export(str(folder)):
+      return str(folder)
+  raise UserError(f'no exported/{_SHIPPED} beside {package} nor inside it; install the package again, or give --model.')
 
 
 def load(path: str, gin_params: Sequence[str] = (), trace: bool = False) -> Predictor:
@@ -84,14 +101,16 @@ def from_method(method: Method) -> Predictor:
   def refined(inputs: Tensors, steps: Sequence[int]) -> list[Tensors]:
     return [task.served(outputs) for outputs in method.refined(inputs, steps)]
 
-  return Predictor(task, specs, _as_graph(answer, specs), task.describe(), refined if method.can_refine else None)
+  card = {**task.describe(), USAGE: dict(method.usage)}
+  return Predictor(task, specs, _as_graph(answer, specs), card, refined if method.can_refine else None)
 
 
 def behind(evidence: Predictor, second: Predictor) -> Predictor:
   """Returns a predictor that feeds the answers of `evidence` to `second` as its inputs."""
   def answer(inputs: Tensors) -> Tensors:
     return second.answer(second.task.evidence(evidence.answer(inputs), list(second.input_specs)))
-  return Predictor(second.task, evidence.input_specs, answer, second.card)
+  card = {**second.card, USAGE: evidence.card.get(USAGE, {})}
+  return Predictor(second.task, evidence.input_specs, answer, card)
 
 
 def find_export(path: str) -> str:

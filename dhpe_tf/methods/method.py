@@ -3,7 +3,9 @@
 A method that learns is a Keras model (`steps.TrainableMethod`); one that does not, such as a fit, is any object with
 these functions. Its inputs have the names of the task's batch contract, its answers those of the output contract.
 """
+import types
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import tensorflow as tf
 
@@ -18,10 +20,13 @@ class Method:
   Attributes:
     task: the task that it answers.
     can_refine: whether `refined` is implemented.
+    usage: how to use the method where that is not usual, for the model card: conventions of inputs by their names, for
+      the task, and 'refine_steps', the number of steps of refinement that pay.
   """
 
   task: Task
   can_refine: bool = False
+  usage: Mapping[str, Any] = types.MappingProxyType({})
 
   @property
   def input_specs(self) -> dict[str, tf.TensorSpec]:

@@ -30,7 +30,7 @@ class Losses(NamedTuple):
 class TrainableMethod(tf.keras.Model, method.Method):
   """A functional Keras model that answers a task and learns from its batches.
 
-  A subclass overrides `losses`, and where needed `measures`, `extended`, `extra_logs` and `begin_epoch`. Its
+  A subclass overrides `losses`, and where needed `measures`, `taken`, `extended`, `extra_logs` and `begin_epoch`. Its
   constructor calls `watch` with the names of its terms and measures.
   """
 
@@ -88,6 +88,14 @@ class TrainableMethod(tf.keras.Model, method.Method):
     del batch, outputs
     return {}
 
+  def taken(self, batch: Tensors) -> Tensors:
+    """The part of a batch that the steps call the Keras model with. It may differ from what `answer` takes.
+
+    Raises:
+      UserError: the batch lacks one of them.
+    """
+    return method.inputs_of(batch, self.input_specs)
+
   def extended(self, batch: Tensors) -> Tensors:
     """The batch `[B + N]` that a training step learns from: the B given instances, then N added ones (here none)."""
     return batch
@@ -120,7 +128,7 @@ class TrainableMethod(tf.keras.Model, method.Method):
     """
     batch = self.extended(data)
     with tf.GradientTape() as tape:
-      outputs = self(method.inputs_of(batch, self.input_specs), training=True)
+      outputs = self(self.taken(batch), training=True)
       losses = self.losses(batch, outputs, training=True)
       losses = losses._replace(weights=losses.known_weights)
       weights = losses.weights
@@ -137,7 +145,7 @@ class TrainableMethod(tf.keras.Model, method.Method):
   @tf.autograph.experimental.do_not_convert
   def test_step(self, data: Tensors) -> Tensors:
     """Losses and figures of a batch without learning from it; returns the means since the metrics were reset."""
-    outputs = self(method.inputs_of(data, self.input_specs), training=False)
+    outputs = self(self.taken(data), training=False)
     return self._report(data, outputs, self.losses(data, outputs, training=False))
 
   @property

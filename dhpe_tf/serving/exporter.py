@@ -10,6 +10,7 @@ import tensorflow as tf
 from dhpe_tf.errors import UserError
 from dhpe_tf.files import atomic_path
 from dhpe_tf.methods.method import Method
+from dhpe_tf.serving.model_card import USAGE
 from dhpe_tf.serving.versions import next_version
 from dhpe_tf.tasks.task import Signature, Tensors
 
@@ -113,7 +114,8 @@ def export(method: Method, export_dir: str, card: dict[str, Any], version: Optio
     difference = measure_parity(signatures['serving_default'], temporary)
     if not difference <= PARITY_TOLERANCE:
       raise UserError(f'{folder} is not written: its results differ from those of the model by {difference:.2g}.')
-    card = {**card, 'version': version, 'created': time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime()),
+    card = {**card, USAGE: dict(method.usage), 'version': version,
+            'created': time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime()),
             'signatures': {name: describe_signature(function) for name, function in signatures.items()},
             'parity': {'max_abs_difference': difference, 'inputs': 'random, 2'}}
     os.makedirs(os.path.dirname(os.path.join(temporary, CARD)), exist_ok=True)

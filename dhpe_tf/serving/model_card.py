@@ -7,6 +7,8 @@ import tensorflow as tf
 import dhpe_tf
 from dhpe_tf.tasks.task import Task
 
+USAGE = 'usage'  # the entry of `Method.usage`
+
 
 def describe(task: Task, name: str, config: str = '') -> dict[str, Any]:
   """Describes an exported model.

@@ -197,21 +197,22 @@ class Task(abc.ABC):
     """Checks the flags of 'predict' before anything is loaded; raises a UserError if they do not fit together."""
     del options
 
-  def read_request(self, path: str, options: Any) -> Any:
+  def read_request(self, path: str, options: Any, card: Mapping[str, Any]) -> Any:
     """Reads an input file of `predict`; by default a picture, RGB uint8 `[H, W, 3]`.
 
     Args:
       path: the file.
       options: parsed flags of `define_flags('predict', ...)`.
+      card: of the method, see `Predictor.card`.
 
     Raises:
       UserError: the file is not usable.
     """
-    del options
+    del options, card
     return image_files.read_image(path)
 
   def inputs(self, request: Any, specs: Mapping[str, tf.TensorSpec]) -> Tensors:
-    """Makes a method's inputs for a request, a batch of one; by default the whole picture as 'image'.
+    """Makes a method's inputs for a request, a batch; by default the whole picture as 'image'.
 
     Args:
       request: of `read_request`.

@@ -29,6 +29,16 @@ def write_png(path: PathLike, picture: np.ndarray) -> None:
     Image.fromarray(picture).save(temporary, 'PNG')
 
 
+def write_jpeg(path: PathLike, picture: np.ndarray) -> None:
+  """Writes a picture, uint8 [H, W, 3], as a JPEG file; much faster than PNG, and almost as good.
+
+  Raises:
+    UserError: the file cannot be written.
+  """
+  with atomic_path(path) as temporary:
+    Image.fromarray(picture).save(temporary, 'JPEG', quality=92)
+
+
 def with_caption(picture: np.ndarray, text: str) -> np.ndarray:
   """Adds a line of text above a picture, uint8 [H, W, 3]; the text is cut to the picture's width."""
   height, width = picture.shape[:2]

@@ -112,16 +112,13 @@ def levenberg_marquardt(task: HandTask, views: Sequence[Sequence[float]] = VIEWS
     The method.
   """
   space = hand_space.HandSpace(task.hand_model, dtype)
-  count = hand_space.NUM_ANGLES
-  low, high = (tf.constant(limit[:count], dtype) for limit in (space.low, space.high))
-  mean = tf.constant(space.mean[:count], dtype)
+  mean = tf.constant(space.mean[hand_space.ANGLES], dtype)
 
   def residuals_of(z: tf.Tensor, joints_2d: tf.Tensor, weight: tf.Tensor) -> tf.Tensor:
     error = tf.sqrt(weight) * (space.joints(z)[..., :2] - joints_2d) / joints_sigma  # [N, 21, 2]
     angles, shape = z[:, hand_space.ANGLES], z[:, hand_space.SHAPE]
-    beyond = tf.nn.relu(low - angles) + tf.nn.relu(angles - high)  # [N, 26]
     return tf.concat([tf.reshape(error, [-1, 2 * skeletons.NUM_KEYPOINTS]), (angles - mean) * (prior / angle_sigma),
-                      shape * (prior / shape_sigma), beyond * (prior / limit_sigma)], axis=1)
+                      shape * (prior / shape_sigma), space.beyond(angles) * (prior / limit_sigma)], axis=1)
 
   def fit(joints_2d: tf.Tensor, joints_2d_weight: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     starts = space.starts(joints_2d, joints_2d_weight, views)

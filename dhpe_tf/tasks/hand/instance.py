@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from dhpe_tf.data import augmentation
 from dhpe_tf.data.contract import Entry
+from dhpe_tf.finding import regions
 from dhpe_tf.geometry import cameras, crops
 from dhpe_tf.hand import hand_model, skeletons
 from dhpe_tf.tasks.hand import view
@@ -33,6 +34,8 @@ BATCH = {
     'is_left': Entry(('B',), 'bool', 'whether the record shows a left hand'),
     'visibility': Entry(('B', _K), 'float32', '1 where a labelled joint is seen', optional=True),
     'id': Entry(('B',), 'string', 'name of the picture', optional=True),
+    'evidence': Entry(('B', _K, None), 'float32', 'what a network that is already trained sees of each joint; made by '
+                      'data_tools.cache_evidence', optional=True),
 }
 
 
@@ -50,8 +53,9 @@ def to_instance(record: dict, image_size: int, seed: Optional[tf.Tensor] = None)
   is_left = tf.equal(record['hand/side'], 'left')
   width = tf.cast(record['image/width'], tf.float32)
   joints_px = _mirror_if(is_left, record['hand/joints_2d_px'], width)
-  crop = hand_crop(record, joints_px, is_left)
+  crop, turn = hand_crop(record, joints_px, is_left)
   crop, rotation, appearance_seed = _augmented(crop, seed)
+  rotation += turn
   image, mask, has_mask = _pictures(record, crop, rotation, is_left, width, image_size)
   if appearance_seed is not None:
     image = augmentation.random_appearance(image, appearance_seed)
@@ -166,7 +170,8 @@ def _crop_z(joints_2d: tf.Tensor, valid_2d: tf.Tensor, joints_3d_m: tf.Tensor, v
 
 
 @gin.configurable(module='hand', denylist=['record', 'joints_px', 'is_left'])
-def hand_crop(record: dict, joints_px: tf.Tensor, is_left: tf.Tensor, box_margin: float = 1.2) -> crops.Crop:
+def hand_crop(record: dict, joints_px: tf.Tensor, is_left: tf.Tensor, box_margin: float = 1.2,
+              upright: bool = False) -> tuple[crops.Crop, tf.Tensor]:
   """Returns the square around a hand: its joints; with fewer than two joints its box; without a box the whole picture.
 
   Args:
@@ -174,19 +179,34 @@ def hand_crop(record: dict, joints_px: tf.Tensor, is_left: tf.Tensor, box_margin
     joints_px: `[21, 2]` in the right-handed picture.
     is_left: whether that is the mirrored picture.
     box_margin: side of the crop divided by the longer side of the box.
+    upright: whether a hand whose joints are all known is turned to point up, in the square of `finding.regions`, as
+      networks like it that see hands as `finding` cuts them.
 
   Returns:
-    The crop in the right-handed picture.
+    The crop in the right-handed picture, and its turn `[]` in radians.
   """
-  by_joints = crops.crop_from_joints(joints_px, record['hand/joints_2d_valid'])
+  valid = record['hand/joints_2d_valid']
+  by_joints, by_box = crops.crop_from_joints(joints_px, valid), _box_crop(record, is_left, box_margin)
+  crop = _either(tf.reduce_sum(tf.cast(valid > 0, tf.float32)) >= 2, by_joints, by_box)
+  if not upright:
+    return crop, tf.constant(0.)
+  region, known = regions.from_joints(joints_px[None]), tf.reduce_all(valid > 0)
+  turned = crops.Crop(region.crop.center_px[0], region.crop.side_px[0])
+  return _either(known, turned, crop), tf.where(known, region.turn[0], 0.)
+
+
+def _box_crop(record: dict, is_left: tf.Tensor, margin: float) -> crops.Crop:
+  """The square around a record's box, or without a box around the whole picture, in the right-handed picture."""
   height, width = (tf.cast(record[f'image/{side}'], tf.float32) for side in ('height', 'width'))
   box = record['hand/box_px']
-  whole_box = tf.stack([0., 0., width, height])
-  by_box, whole = crops.crop_from_box(box, box_margin), crops.crop_from_box(whole_box)
-  side_px = tf.where(box[2] > 0, by_box.side_px, whole.side_px)
-  center_px = _mirror_if(is_left, tf.where(box[2] > 0, by_box.center_px, whole.center_px)[None], width)[0]
-  enough = tf.reduce_sum(tf.cast(record['hand/joints_2d_valid'] > 0, tf.float32)) >= 2
-  return crops.Crop(tf.where(enough, by_joints.center_px, center_px), tf.where(enough, by_joints.side_px, side_px))
+  by_box, whole = crops.crop_from_box(box, margin), crops.crop_from_box(tf.stack([0., 0., width, height]))
+  crop = _either(box[2] > 0, by_box, whole)
+  return crop._replace(center_px=_mirror_if(is_left, crop.center_px[None], width)[0])
+
+
+def _either(first_counts: tf.Tensor, first: crops.Crop, second: crops.Crop) -> crops.Crop:
+  """One of two crops."""
+  return crops.Crop(*(tf.where(first_counts, one, other) for one, other in zip(first, second)))
 
 
 def _mirror_if(is_left: tf.Tensor, points: tf.Tensor, width_px) -> tf.Tensor:

@@ -8,6 +8,7 @@ import gin
 import tensorflow as tf
 
 from dhpe_tf.data.contract import Entry
+from dhpe_tf.geometry import cameras
 from dhpe_tf.hand import hand_model, parameters, skeletons
 
 _K = skeletons.NUM_KEYPOINTS
@@ -25,13 +26,16 @@ OUTPUTS = {
     'shape': Entry(('B', hand_model.NUM_SHAPE), 'float32', 'shape coefficients', optional=True),
     'camera': Entry(('B', parameters.NUM_CAMERA), 'float32', 'unit quaternion (w, x, y, z), scale (crop units per '
                     'metre), translation (crop units)', optional=True),
+    'camera_distance': Entry(('B',), 'float32', 'from a pinhole camera before the middle of the crop to the root, crop '
+                             'units; without it, joints_3d and vertices lie where they are seen', optional=True),
+    'presence': Entry(('B',), 'float32', 'probability that the crop shows a hand', optional=True),
     'joints_2d_rounds': Entry(('B', None, _K, 2), 'float32', '2D joints read from the heat maps, then after each round '
                               'of refinement', optional=True),
     'features': Entry(('B', None), 'float32', 'feature vector of the picture', optional=True),
 }
 # Outputs of an exported model; the others are for training.
 SERVED = ('vertices', 'joints_2d', 'joints_3d', 'mask', 'heatmaps', 'parameters', 'pose', 'shape', 'camera',
-          'units_per_metre', 'joints_2d_rounds')
+          'units_per_metre', 'camera_distance', 'presence', 'joints_2d_rounds')
 
 
 def units_per_metre(outputs: dict[str, tf.Tensor]) -> tf.Tensor:
@@ -39,6 +43,14 @@ def units_per_metre(outputs: dict[str, tf.Tensor]) -> tf.Tensor:
   if 'units_per_metre' in outputs:
     return outputs['units_per_metre']
   return outputs['camera'][:, parameters.CAMERA_SCALE]
+
+
+def seen(points: tf.Tensor, outputs: dict[str, tf.Tensor]) -> tf.Tensor:
+  """Returns points `[B, N, 3]` of a method's crop space at the places where they are seen; their z stays."""
+  if 'camera_distance' not in outputs:
+    return points
+  distance = outputs['camera_distance']
+  return cameras.add_perspective(points, cameras.CropCamera(distance, tf.zeros([tf.shape(distance)[0], 2])))
 
 
 def joints_m(outputs: dict[str, tf.Tensor]) -> tf.Tensor:

@@ -1,4 +1,4 @@
-"""Prediction from a picture file: reads the request, makes the method's inputs, writes the results."""
+"""Prediction for the hands of a picture: makes the method's inputs, converts its outputs, writes the results."""
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Optional
@@ -6,231 +6,157 @@ from typing import Any, NamedTuple, Optional
 import numpy as np
 import tensorflow as tf
 
-from dhpe_tf.data import image_files
 from dhpe_tf.errors import UserError
 from dhpe_tf.files import check_output
 from dhpe_tf.geometry import cameras, crops
-from dhpe_tf.tasks.hand import label_lines, results, view
+from dhpe_tf.tasks.hand import results, view
+from dhpe_tf.tasks.hand.request import Request
 from dhpe_tf.tasks.task import Tensors, write_json
-from dhpe_tf.visualization import mesh_files, overlay, pictures
+from dhpe_tf.visualization import mesh_files, pictures, scene
 
 _MASK_SIZE = 32  # side of the empty mask for methods that can use one
 _WRITTEN = ('joints_2d_px', 'joints_3d_m', 'vertices_m', 'pose', 'shape', 'camera', 'units_per_metre', 'score')
-
-
-class Request(NamedTuple):
-  """A hand to find in a picture.
-
-  Attributes:
-    picture: uint8 [H, W, 3].
-    name: names the picture in errors.
-    box: (left, top, width, height) px; the crop is the square with the same centre and the longer side.
-    side: 'right' or 'left', in an unmirrored picture.
-    intrinsics: (fx, fy, cx, cy) px, or None if unknown.
-    root_depth_m: depth of the middle MCP in metres, or None if unknown; needs intrinsics.
-    joints_px: [21, 2] known 2D joints in pixels of the picture, or None.
-    joints_valid: [21], above zero where a joint is known; with joints_px.
-  """
-
-  picture: np.ndarray
-  name: str
-  box: tuple[float, float, float, float]
-  side: str = 'right'
-  intrinsics: Optional[Sequence[float]] = None
-  root_depth_m: Optional[float] = None
-  joints_px: Optional[np.ndarray] = None
-  joints_valid: Optional[np.ndarray] = None
-
-  @property
-  def crop(self) -> crops.Crop:
-    """The square to cut out, a batch of one."""
-    return crops.crop_from_box(tf.constant([self.box], tf.float32))
-
-  @property
-  def is_left(self) -> tf.Tensor:
-    """Whether it is a left hand, [1] bool."""
-    return tf.constant([self.side == 'left'])
 
 
 class Hand(NamedTuple):
   """A hand that was found.
 
   Attributes:
-    crop_image: [S, S, 3] in 0..1, not mirrored.
-    joints_crop: [21, 2] in that crop.
-    vertices_crop: [V, 3] in that crop; None for methods without a mesh.
-    faces: [F, 3], outward for this side.
+    side: 'right' or 'left', in the unmirrored picture.
+    box: (left, top, width, height) px of the square around it, before its turn.
+    turn: radians by which that square was turned, see `Request.turn`.
+    faces: [F, 3], outward for this side; None for methods without a mesh.
     values: see `results.DOCUMENTED`, without the batch axis.
   """
 
-  crop_image: np.ndarray
-  joints_crop: np.ndarray
-  vertices_crop: Optional[np.ndarray]
-  faces: np.ndarray
+  side: str
+  box: tuple[float, float, float, float]
+  turn: float
+  faces: Optional[np.ndarray]
   values: dict[str, np.ndarray]
 
-
-def read_request(path: str, options: Any, labels: Mapping[str, label_lines.Label]) -> Request:
-  """Reads a picture file and the flags about the hand in it.
-
-  Args:
-    path: the picture.
-    options: parsed flags, see `task_flags`.
-    labels: by file name, from `read_joints`.
-
-  Raises:
-    UserError: the file is no picture, the box does not fit, or its labels are unusable.
-  """
-  picture = image_files.read_image(path)
-  request = Request(picture, path, (0., 0., 0., 0.), options.side, numbers(options, 'intrinsics'), options.root_depth_m)
-  box = numbers(options, 'box')
-  if options.joints:
-    request, box = _with_joints(request, box, labels)
-  return request._replace(box=check_box(box, picture.shape[:2], path))
-
-
-def read_joints(path: str) -> dict[str, label_lines.Label]:
-  """Reads the labels of a .jsonl file by the file name of their picture; raises a UserError for an unusable line."""
-  checked = [label_lines.check(label) for label in label_lines.read_labels(path)]
-  return {os.path.basename(str(label['image'])): label for label in checked}
-
-
-def _with_joints(request: Request, box: Optional[Sequence[float]],
-                 labels: Mapping[str, label_lines.Label]) -> tuple[Request, Optional[Sequence[float]]]:
-  """Adds known joints and their side to a request; returns it, and the box around the joints if none was given."""
-  name = os.path.basename(request.name)
-  if name not in labels:
-    raise UserError(f'{request.name}: --joints has no line for {name}; add one, or leave the picture out.')
-  joints_px, valid = label_lines.joints_2d_px(labels[name])
-  if box is None:
-    crop = crops.crop_from_joints(tf.constant(joints_px, tf.float32), tf.constant(valid, tf.float32))
-    side = float(crop.side_px)
-    box = [*(crop.center_px.numpy() - side / 2), side, side]
-  side = label_lines.side(labels[name])
-  return request._replace(joints_px=joints_px, joints_valid=valid, side=side), box
-
-
-def numbers(options: Any, flag: str) -> Optional[list[float]]:
-  """Returns the four numbers of --box or --intrinsics, or None without the flag; raises a UserError if they are bad."""
-  texts = options[flag].value
-  if texts is None:
-    return None
-  try:
-    values = [float(text) for text in texts]
-  except ValueError:
-    values = []
-  if len(values) != 4:
-    form = {'box': 'left,top,width,height', 'intrinsics': 'fx,fy,cx,cy'}[flag]
-    raise UserError(f'--{flag}={",".join(texts)}: it must be four numbers, {form}.')
-  return values
-
-
-def check_options(options: Any) -> None:
-  """Checks flags against each other; raises a UserError if they do not fit together."""
-  numbers(options, 'box')
-  intrinsics = numbers(options, 'intrinsics')
-  if intrinsics and min(intrinsics[:2]) <= 0.:
-    raise UserError(f'--intrinsics={",".join(options.intrinsics)}: the focal lengths fx and fy must be positive.')
-  if options.root_depth_m and not intrinsics:
-    raise UserError('--root_depth_m needs --intrinsics: without a camera nothing is placed.')
-
-
-def check_box(box: Optional[Sequence[float]], size: tuple[int, int], name: str) -> tuple[float, float, float, float]:
-  """Returns the box as floats, or the whole picture of `size` (height, width) for None.
-
-  Raises:
-    UserError: the box is empty, not finite, or shares no pixel with the picture.
-  """
-  height, width = size
-  if box is None:
-    return 0., 0., float(width), float(height)
-  left, top, box_width, box_height = (float(value) for value in box)
-  if not np.isfinite(box).all() or box_width <= 0. or box_height <= 0.:
-    raise UserError(f'{name}: the box {tuple(box)} is empty; it is left, top, width, height in pixels.')
-  if left >= width or top >= height or left + box_width <= 0. or top + box_height <= 0.:
-    raise UserError(f'{name}: the box {tuple(box)} lies outside the picture, which is {width} x {height} pixels.')
-  return left, top, box_width, box_height
+  @property
+  def px_per_metre(self) -> float:
+    """How many pixels of the picture a metre at the hand spans."""
+    return float(self.values['units_per_metre']) * self.box[2] / 2
 
 
 def inputs(request: Request, specs: Mapping[str, tf.TensorSpec]) -> Tensors:
-  """Makes the method's inputs, a batch of one, by the names of the batch contract.
+  """Makes the method's inputs, a batch of the request's N hands, by the names of the batch contract.
 
   Args:
-    request: the hand to find.
+    request: the hands.
     specs: specifications of the inputs that the method takes.
 
   Raises:
     UserError: the method takes joints and none are known.
   """
   crop, is_left = request.crop, request.is_left
-  given = {'mask': tf.zeros([1, _MASK_SIZE, _MASK_SIZE]), 'mask_weight': tf.zeros([1])}
+  count = len(is_left)
+  given = {'mask': tf.zeros([count, _MASK_SIZE, _MASK_SIZE]), 'mask_weight': tf.zeros([count])}
   if 'image' in specs:
-    size = specs['image'].shape[1]
-    given['image'] = view.cut(tf.constant(request.picture)[None], crop, is_left, size)
+    given['image'] = _cut(request, specs['image'].shape[1])
   if 'joints_2d' in specs:
     if request.joints_px is None:
       raise UserError('this method takes 2D joints; give them by --joints=labels.jsonl, or a model that finds them by '
                       '--evidence=exported/photographs.')
-    joints = crops.to_crop(tf.constant(request.joints_px[None], tf.float32), crop)
+    joints = crops.to_crop(tf.constant(request.joints_px, tf.float32), crop)
     given['joints_2d'] = tf.where(is_left[:, None, None], crops.mirror_points(joints), joints)
-    given['joints_2d_weight'] = tf.constant(request.joints_valid[None], tf.float32)
+    given['joints_2d_weight'] = tf.constant(request.joints_valid, tf.float32)
   return {name: given[name] for name in specs}
 
 
-def to_hand(request: Request, outputs: Tensors, card: Mapping[str, Any], view_size: int = 384) -> Hand:
-  """Converts a method's outputs to the hand in the picture and, with intrinsics, in camera space.
+def _cut(request: Request, size: int) -> tf.Tensor:
+  """The crops [N, S, S, 3] of the request's hands."""
+  picture = tf.constant(request.picture)
+  return tf.map_fn(
+      lambda hand: view.cut(picture, crops.Crop(hand[0], hand[1]), hand[2], size, hand[3]),
+      (*request.crop, request.is_left, request.turn), fn_output_signature=tf.TensorSpec([size, size, 3], tf.float32))
+
+
+def to_hands(request: Request, outputs: Tensors, card: Mapping[str, Any]) -> list[Hand]:
+  """Converts a method's outputs to the hands in the picture and, with intrinsics, in camera space.
 
   Args:
-    request: the hand to find.
-    outputs: of the method, a batch of one, with 'score'.
+    request: the N hands.
+    outputs: of the method, a batch of N, with 'score'.
     card: of the task, see `HandTask.describe`.
-    view_size: side of `Hand.crop_image`, px.
   """
-  crop, is_left = request.crop, request.is_left
-  values = results.in_picture(outputs, crop, is_left)
+  crop, count = request.crop, len(request.is_left)
+  values = results.in_picture(outputs, crop, request.is_left, request.turn)
   if request.intrinsics is not None:
     fx, fy, cx, cy = request.intrinsics
-    matrix = cameras.make_intrinsics(tf.constant([[fx, fy]], tf.float32), tf.constant([[cx, cy]], tf.float32))
-    depth = None if request.root_depth_m is None else tf.constant([request.root_depth_m], tf.float32)
+    matrix = cameras.make_intrinsics(tf.constant([[fx, fy]] * count), tf.constant([[cx, cy]] * count))
+    depth = None if request.root_depth_m is None else tf.fill([count], request.root_depth_m)
     values = results.place(values, crop, matrix, depth)
-  vertices_crop = None
-  if 'vertices_px' in values:
-    places = crops.to_crop(values['vertices_px'], crop)
-    vertices_crop = tf.concat([places, outputs['vertices'][..., 2:]], axis=-1)[0].numpy()
-  faces = np.array(card['hand_model']['faces'], np.int32)
-  outward = faces[:, ::-1] if request.side == 'left' else faces
-  image = crops.extract(tf.constant(request.picture)[None], crop, view_size)[0].numpy()
-  joints_crop = crops.to_crop(values['joints_2d_px'], crop)[0].numpy()
-  return Hand(image, joints_crop, vertices_crop, outward, {key: value[0].numpy() for key, value in values.items()})
+  arrays = {name: value.numpy() for name, value in values.items()}
+  return [_hand(request, {name: value[number] for name, value in arrays.items()}, number, card)
+          for number in range(count)]
 
 
-def describe(request: Request, hand: Hand, joint_order: Sequence[str]) -> dict[str, Any]:
+def _hand(request: Request, values: dict[str, np.ndarray], number: int, card: Mapping[str, Any]) -> Hand:
+  """Hand `number` of the request."""
+  is_left, side_px = bool(request.is_left[number]), float(request.crop.side_px[number])
+  left, top = request.crop.center_px[number].numpy() - side_px / 2
+  faces = None
+  if 'vertices_m' in values:
+    faces = np.array(card['hand_model']['faces'], np.int32)[:, ::-1 if is_left else 1]
+  return Hand('left' if is_left else 'right', (float(left), float(top), side_px, side_px), float(request.turn[number]),
+              faces, values)
+
+
+def describe(request: Request, hands: Sequence[Hand], joint_order: Sequence[str]) -> dict[str, Any]:
   """Returns the JSON content of a picture's result.
 
   Args:
-    request: the hand to find.
-    hand: the hand found.
+    request: the hands that were looked for.
+    hands: those found.
     joint_order: names of the 21 keypoints.
   """
-  values = {name: hand.values[name].astype(np.float64).round(6).tolist() for name in _WRITTEN if name in hand.values}
   return {'image': os.path.basename(request.name), 'size': list(request.picture.shape[:2]),
-          'joint_order': list(joint_order), 'hands': [{'side': request.side, 'box': list(request.box), **values}]}
+          'joint_order': list(joint_order), 'hands': [_describe_one(hand) for hand in hands]}
 
 
-def write(request: Request, hand: Hand, stem: str, card: Mapping[str, Any]) -> list[str]:
-  """Writes `<stem>_overlay.png`, `<stem>.json` and, if there is a mesh, `<stem>.obj`; returns their paths.
+def _describe_one(hand: Hand) -> dict[str, Any]:
+  """The entry of a hand in the JSON content."""
+  values = {name: hand.values[name].astype(np.float64).round(6).tolist() for name in _WRITTEN if name in hand.values}
+  return {'side': hand.side, 'box': [round(value, 3) for value in hand.box], 'turn': round(hand.turn, 6), **values}
+
+
+def draw(picture: np.ndarray, hands: Sequence[Hand]) -> np.ndarray:
+  """Draws meshes and skeletons over a picture uint8 [H, W, 3]; where hands overlap, the nearer one covers the other."""
+  return scene.draw_hands(picture, [_drawn(hand, picture.shape) for hand in hands])
+
+
+def _drawn(hand: Hand, size: tuple[int, ...]) -> scene.DrawnHand:
+  """A hand as `scene` draws it.
+
+  Its depth is what a camera whose focal length is the picture's longer side would make of its size.
+  """
+  if hand.faces is None:
+    return scene.DrawnHand(hand.values['joints_2d_px'])
+  depth = hand.values['vertices_m'][:, 2]
+  depth = depth - depth.mean() + max(size[:2]) / hand.px_per_metre
+  return scene.DrawnHand(hand.values['joints_2d_px'], hand.values['vertices_px'], depth, hand.faces, hand.px_per_metre)
+
+
+def write(request: Request, hands: Sequence[Hand], stem: str, card: Mapping[str, Any],
+          with_overlay: bool = True) -> list[str]:
+  """Writes `<stem>_overlay.jpg`, `<stem>.json` and the meshes, `<stem>.obj`, `<stem>_2.obj`, ..; returns their paths.
 
   Raises:
     UserError: a folder is in the place of one of them, and nothing is written; or a file cannot be written.
   """
-  picture, mesh, text = f'{stem}_overlay.png', f'{stem}.obj', f'{stem}.json'
-  written = [picture, text] if hand.vertices_crop is None else [picture, mesh, text]
+  drawing, text = f'{stem}_overlay.jpg', f'{stem}.json'
+  meshes = {f'{stem}_{number}.obj' if number > 1 else f'{stem}.obj': hand
+            for number, hand in enumerate(hands, 1) if hand.faces is not None}
+  written = [*([drawing] if with_overlay else []), *meshes, text]
   for path in written:
     check_output(path)
-  panels = overlay.draw_panels(hand.crop_image, hand.vertices_crop, hand.joints_crop, hand.faces)
-  pictures.write_png(picture, panels)
-  if mesh in written:
-    title = f'{request.side} hand in {os.path.basename(request.name)}'
-    mesh_files.write_obj(mesh, hand.values['vertices_m'], hand.faces, title)
-  write_json(text, describe(request, hand, card['joint_order']))
+  if with_overlay:
+    pictures.write_jpeg(drawing, draw(request.picture, hands))
+  for path, hand in meshes.items():
+    title = f'{hand.side} hand in {os.path.basename(request.name)}'
+    mesh_files.write_obj(path, hand.values['vertices_m'], hand.faces, title)
+  write_json(text, describe(request, hands, card['joint_order']))
   return written

@@ -18,13 +18,14 @@ DOCUMENTED = {
     'vertices_px': '[B, V, 2] mesh, pixels (x, y) of the picture',
     'vertices_m': '[B, V, 3] mesh, metres, camera axes, relative to the root (middle MCP)',
     'mask': '[B, M, M] share of each cell of the crop that the mesh covers',
-    'score': '[B] mean peak of the heat maps in 0..1, a measure of confidence',
+    'score': '[B] in 0..1, a measure of confidence: the probability that the crop shows a hand, or else the mean peak '
+             'of the heat maps',
     'pose': '[B, 45] axis-angle of the right-hand model; of its mirror image for a left hand',
     'shape': '[B, 10] shape coefficients',
     'camera': '[B, 8] quaternion (w, x, y, z), crop units per metre, translation (crop units), of the right-hand model',
     'units_per_metre': '[B] scale: crop units per metre',
 }
-_UNCHANGED = ('score', 'pose', 'shape', 'camera', 'units_per_metre')
+_UNCHANGED = ('score', 'pose', 'shape', 'camera')
 
 
 def served(outputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
@@ -33,8 +34,10 @@ def served(outputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
 
 
 def add_score(outputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-  """Adds 'score' `[B]`: the mean over the joints of the heat maps' peaks, each clipped to 0..1; 1 without heat maps."""
-  if 'heatmaps' in outputs:
+  """Adds 'score' `[B]`: 'presence'; or the mean of the heat maps' peaks, each clipped to 0..1; or 1 without either."""
+  if 'presence' in outputs:
+    score = outputs['presence']
+  elif 'heatmaps' in outputs:
     peaks = tf.reduce_max(outputs['heatmaps'], axis=[1, 2])
     score = tf.reduce_mean(tf.clip_by_value(peaks, 0., 1.), axis=-1)
   else:
@@ -42,34 +45,42 @@ def add_score(outputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
   return {**outputs, 'score': tf.cast(score, tf.float32)}
 
 
-def in_picture(outputs: dict[str, tf.Tensor], crop: crops.Crop, is_left: tf.Tensor) -> dict[str, tf.Tensor]:
+def in_picture(outputs: dict[str, tf.Tensor], crop: crops.Crop, is_left: tf.Tensor,
+               turn: crops.Angle = 0.) -> dict[str, tf.Tensor]:
   """Converts outputs from the crop to the picture.
 
-  With crop centre c and side g in pixels, scale s (crop units per metre) and M = diag(-1, 1, 1) for mirrored crops,
-  else the identity, a point x `[3]` of crop space becomes
+  With crop centre c and side g in pixels, scale s (crop units per metre), M = diag(-1, 1, 1) for mirrored crops, else
+  the identity, and T the turn of the crop's content about the z axis, a point x `[3]` of crop space becomes
 
-    pixel = c + (g / 2) (M x)_xy,    P = (M x - M x_root) / s    (metres, relative to the root).
+    pixel = c + (g / 2) (M T^-1 x')_xy,    P = M T^-1 (x - x_root) / s    (metres, relative to the root),
+
+  x' being where x is seen: x itself, or its perspective image if the method gives a 'camera_distance'.
 
   Args:
     outputs: of the method for right-handed crops, see `outputs.OUTPUTS`, with 'score'.
     crop: `[B]` crops in the picture, before mirroring.
     is_left: `[B]` bool, whether the crop was mirrored.
+    turn: `[B]` or scalar, radians by which the content of the (mirrored) crop was turned, see `view.cut`.
 
   Returns:
-    Tensors as `DOCUMENTED`.
+    Tensors as `DOCUMENTED`; the mask stays that of the unmirrored, turned crop.
   """
-  # The diagonal of M as [B, 1, 3].
-  back = tf.where(is_left, -1., 1.)[:, None, None] * [1., 0., 0.] + [0., 1., 1.]
-  joints = outputs['joints_3d'] * back
-  scale = hand_outputs.units_per_metre(outputs)
-  metres, root = 1. / scale[:, None, None], joints[:, ROOT, None]
-  joints_2d = outputs['joints_2d'] if 'joints_2d' in outputs else outputs['joints_3d'][..., :2]
-  result = {'joints_2d_px': crops.from_crop(joints_2d * back[..., :2], crop), 'joints_3d_m': (joints - root) * metres,
+  mirror = tf.where(is_left, -1., 1.)[:, None, None] * [1., 0., 0.] + [0., 1., 1.]  # the diagonal of M, [B, 1, 3]
+  turn = tf.broadcast_to(tf.convert_to_tensor(turn, tf.float32), tf.shape(is_left))
+
+  def back(points: tf.Tensor) -> tf.Tensor:
+    return crops.turn(points, -turn) * mirror[..., :points.shape[-1]]
+
+  def in_metres(points: tf.Tensor) -> tf.Tensor:
+    return back(points - joints[:, ROOT, None]) / scale[:, None, None]
+
+  joints, scale = outputs['joints_3d'], hand_outputs.units_per_metre(outputs)
+  joints_2d = outputs['joints_2d'] if 'joints_2d' in outputs else joints[..., :2]
+  result = {'joints_2d_px': crops.from_crop(back(joints_2d), crop), 'joints_3d_m': in_metres(joints),
             'units_per_metre': scale}
   if 'vertices' in outputs:
-    vertices = outputs['vertices'] * back
-    result['vertices_px'] = crops.from_crop(vertices[..., :2], crop)
-    result['vertices_m'] = (vertices - root) * metres
+    result['vertices_px'] = crops.from_crop(back(hand_outputs.seen(outputs['vertices'], outputs)[..., :2]), crop)
+    result['vertices_m'] = in_metres(outputs['vertices'])
   if 'mask' in outputs:
     mask = outputs['mask']
     result['mask'] = tf.where(is_left[:, None, None], tf.reverse(mask, [2]), mask)

@@ -12,24 +12,28 @@ from dhpe_tf.geometry.crops import REPORT_PX
 from dhpe_tf.hand import hand_model
 from dhpe_tf.metrics import pck
 from dhpe_tf.tasks.hand import (
-    first_keypoint,
-    instance,
-    metric_space,
-    outputs,
-    prediction,
-    predictions,
-    protocols,
-    published,
-    record,
-    results,
-    serving,
-    slices,
-    task_flags,
+  first_keypoint,
+  instance,
+  metric_space,
+  outputs,
+  prediction,
+  predictions,
+  protocols,
+  published,
+  record,
+  results,
+  serving,
+  slices,
+  task_flags,
 )
+from dhpe_tf.tasks.hand import request as requests
 from dhpe_tf.tasks.hand.checks import all_checks
 from dhpe_tf.tasks.measured import Column, Measured, Published
 from dhpe_tf.tasks.task import Arrays, Signature, Surface, Task, Tensors
 from dhpe_tf.visualization import curves, overlay
+
+# In a model card's usage of images: crops are turned so that the hand points up, in the square of `finding.regions`.
+UPRIGHT = 'upright'
 
 
 @gin.configurable(module='hand')
@@ -119,7 +123,7 @@ class HandTask(Task):
     """Draws crop, mesh, skeleton and the mesh turned by 90 degrees side by side."""
     joints = outputs['joints_2d'] if 'joints_2d' in outputs else outputs['joints_3d'][..., :2]
     image = inputs['image'] if 'image' in inputs else overlay.blank(overlay.PANEL_PX)
-    return overlay.draw_panels(image, outputs.get('vertices'), joints, np.asarray(card['hand_model']['faces']))
+    return overlay.draw_panels(image, _seen_vertices(outputs), joints, np.asarray(card['hand_model']['faces']))
 
   def surface(self, outputs: Tensors, card: Mapping[str, Any]) -> Optional[Surface]:
     """Returns the meshes in the viewer's axes, (x, -y, -z), or None without a mesh."""
@@ -134,29 +138,31 @@ class HandTask(Task):
 
   def check_options(self, options: Any) -> None:
     """Checks box and camera flags and reads the labels of --joints."""
-    prediction.check_options(options)
-    self._joints = prediction.read_joints(options.joints) if options.joints else {}
+    requests.check_options(options)
+    self._joints = requests.read_joints(options.joints) if options.joints else {}
+    self._with_overlay = options.overlay
 
-  def read_request(self, path: str, options: Any) -> prediction.Request:
-    """Reads the picture and the flags about the hand in it."""
-    return prediction.read_request(path, options, self._joints)
+  def read_request(self, path: str, options: Any, card: Mapping[str, Any]) -> requests.Request:
+    """Reads the picture and finds the hands in it, or takes the one that the flags name."""
+    upright = card.get('usage', {}).get('image') == UPRIGHT
+    return requests.read(path, options, self._joints, upright)
 
-  def inputs(self, request: prediction.Request, specs: Mapping[str, tf.TensorSpec]) -> Tensors:
-    """Makes the crop of a right hand, or its known 2D joints."""
+  def inputs(self, request: requests.Request, specs: Mapping[str, tf.TensorSpec]) -> Tensors:
+    """Makes the crops of right hands, or their known 2D joints."""
     return prediction.inputs(request, specs)
 
   def evidence(self, outputs: Tensors, names: Sequence[str]) -> Tensors:
     """Returns 2D joints with confidences, and the mask, from the outputs of a method that sees pictures."""
     return super().evidence(_as_evidence(outputs), names)
 
-  def result(self, request: prediction.Request, outputs: Tensors, card: Mapping[str, Any]) -> prediction.Hand:
-    """Converts outputs to the hand in the picture."""
-    return prediction.to_hand(request, outputs, card)
+  def result(self, request: requests.Request, outputs: Tensors, card: Mapping[str, Any]) -> list[prediction.Hand]:
+    """Converts outputs to the hands in the picture."""
+    return prediction.to_hands(request, outputs, card)
 
-  def write_result(self, request: prediction.Request, result: prediction.Hand, stem: str,
+  def write_result(self, request: requests.Request, result: list[prediction.Hand], stem: str,
                    card: Mapping[str, Any]) -> list[str]:
-    """Writes overlay, mesh and JSON; returns their paths."""
-    return prediction.write(request, result, stem, card)
+    """Writes overlay, meshes and JSON; returns their paths."""
+    return prediction.write(request, result, stem, card, self._with_overlay)
 
   def describe(self) -> dict[str, Any]:
     """Returns conventions, joint orders and the hand model."""
@@ -170,6 +176,14 @@ class HandTask(Task):
                         specs: Mapping[str, tf.TensorSpec]) -> Optional[Signature]:
     """Builds the signature from encoded pictures, boxes and sides to results in the pictures."""
     return serving.encoded_signature(answer, specs)
+
+
+def _seen_vertices(found: Arrays) -> Optional[np.ndarray]:
+  """The mesh [V, 3] of one instance in crop space where it is seen, or None without a mesh."""
+  if 'vertices' not in found:
+    return None
+  one = {name: tf.constant(found[name])[None] for name in ('vertices', 'camera_distance') if name in found}
+  return outputs.seen(one['vertices'], one)[0].numpy()
 
 
 def _as_evidence(found: Tensors) -> Tensors:

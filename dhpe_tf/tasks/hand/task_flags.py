@@ -18,9 +18,13 @@ def define(command: str, values: flags.FlagValues) -> None:
 
 def _define_predict(values: flags.FlagValues) -> None:
   """Defines the flags for 'predict'."""
-  flags.DEFINE_list('box', None, 'Square around the hand as left,top,width,height in pixels, with a margin: its side '
-                    'about 1.5 times the hand. Without it the whole photograph is taken.', flag_values=values)
-  flags.DEFINE_enum('side', 'right', SIDES, 'Which hand, in an unmirrored photograph.', flag_values=values)
+  flags.DEFINE_list('box', None, 'Box around one hand as left,top,width,height in pixels (for models that are not sure '
+                    'of turned hands with a margin: 1.5 times the hand), or "whole". Without it all hands of the '
+                    'photograph are found.', flag_values=values)
+  flags.DEFINE_enum('side', None, SIDES, 'Which hand, in an unmirrored photograph; found without it.',
+                    flag_values=values)
+  flags.DEFINE_bool('overlay', True, 'Whether to write the photograph with the hands drawn over it.',
+                    flag_values=values)
   flags.DEFINE_list('intrinsics', None, 'Camera as fx,fy,cx,cy in pixels; results are then placed before the camera.',
                     flag_values=values)
   flags.DEFINE_float('root_depth_m', None, 'Depth of the middle knuckle in metres where it is known, with '

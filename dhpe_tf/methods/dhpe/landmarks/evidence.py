@@ -1,0 +1,82 @@
+"""What the landmark network sees in a crop: keypoints in the picture, their depths, and the hand in metres."""
+from typing import NamedTuple
+
+import gin
+import tensorflow as tf
+
+from dhpe_tf.geometry import crops
+from dhpe_tf.hand import skeletons
+from dhpe_tf.networks import landmark_net
+
+# Of the packed form: 2D joints, depth, the hand in metres, spread.
+_SIZES = (2, 1, 3, 1)
+NUMBERS = sum(_SIZES)  # for each keypoint
+
+
+class Evidence(NamedTuple):
+  """The keypoints of B hands in crop space; all hands are right ones.
+
+  Attributes:
+    joints_2d: `[B, 21, 2]` crop space, where the joints are seen.
+    depth: `[B, 21]` crop units below the wrist, away from the camera.
+    world_m: `[B, 21, 3]` metres about their mean, axes of the crop.
+    spread: `[B, 21]` crop units, half the distance between the 2D joints in the crop and in its mirror image; 0 where
+      only the crop was looked at.
+  """
+
+  joints_2d: tf.Tensor
+  depth: tf.Tensor
+  world_m: tf.Tensor
+  spread: tf.Tensor
+
+  def pack(self) -> tf.Tensor:
+    """One tensor `[B, 21, 7]`, the entry 'evidence' of a batch."""
+    return tf.concat([self.joints_2d, self.depth[..., None], self.world_m, self.spread[..., None]], axis=-1)
+
+
+def unpack(packed: tf.Tensor) -> Evidence:
+  """The parts of a packed tensor `[B, 21, 7]`; the inverse of `Evidence.pack`."""
+  joints_2d, depth, world_m, spread = tf.split(packed, _SIZES, axis=-1)
+  return Evidence(joints_2d, depth[..., 0], world_m, spread[..., 0])
+
+
+@gin.configurable(module='landmarks', denylist=['answers'])
+def from_answers(answers: dict[str, tf.Tensor], depth_factor: float = 2.5) -> Evidence:
+  """Converts answers of `landmark_net`, px of its crop, to crop space.
+
+  Args:
+    answers: of the network.
+    depth_factor: of the network's depths. MediaPipe divides them by 0.4, and against rendered hands their slope is 0.4
+      to 0.5 of the true depth.
+  """
+  half = landmark_net.SIZE_PX / 2
+  depth = answers['joints_depth_px']
+  depth = (depth - depth[:, skeletons.WRIST, None]) * (depth_factor / half)
+  world_m = answers['world_joints_m']
+  return Evidence(answers['joints_2d_px'] / half - 1., depth, world_m - tf.reduce_mean(world_m, axis=1, keepdims=True),
+                  tf.zeros_like(depth))
+
+
+def of_images(network: tf.keras.Model, images: tf.Tensor, mirrored: bool) -> tuple[Evidence, tf.Tensor]:
+  """Looks at crops, and with `mirrored` at their mirror images too, and averages what is seen.
+
+  Args:
+    network: a `landmark_net`.
+    images: `[B, 224, 224, 3]` in 0..1, right hands.
+    mirrored: whether to look at the mirror images; this doubles the time.
+
+  Returns:
+    The evidence, and the probability `[B]` that a crop shows a hand.
+  """
+  if not mirrored:
+    answers = network(images, training=False)
+    return from_answers(answers), answers['presence']
+  answers = network(tf.concat([images, crops.mirror_image(images)], axis=0), training=False)
+  count = tf.shape(images)[0]
+  first = from_answers({name: value[:count] for name, value in answers.items()})
+  second = from_answers({name: value[count:] for name, value in answers.items()})
+  joints_2d, world_m = crops.mirror_points(second.joints_2d), crops.mirror_points(second.world_m)
+  spread = tf.norm(first.joints_2d - joints_2d, axis=-1) / 2
+  presence = (answers['presence'][:count] + answers['presence'][count:]) / 2
+  return Evidence((first.joints_2d + joints_2d) / 2, (first.depth + second.depth) / 2, (first.world_m + world_m) / 2,
+                  spread), presence

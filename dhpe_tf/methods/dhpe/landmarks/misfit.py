@@ -1,0 +1,78 @@
+"""How badly a hand fits the evidence: residuals, each over its expected deviation (Eq. 13 with depths and priors).
+
+With joints J of the hand, those seen j, D = J_z - J_z,wrist, and W the joints in metres about their mean; hats for the
+evidence:
+
+  (j_k - j^_k) / sigma_k              where the joints are seen         42
+  (D_k - D^_k) / depth                their depths in the picture       21
+  (W_k - W^_k) / world                the hand in metres                63
+  (angle_i - mean_i) / angle          the mean pose                     26
+  beyond_i / limit                    angles beyond the limits          26
+  shape_n / shape                     the shape                         10
+  (k - k_0) / closeness               the camera's closeness             1
+
+Half their squared sum is the negative logarithm of a likelihood with independent normal errors. The paper's Eq. 13 has
+the first term, with equal weights; 2D joints alone leave the depth of the fingers open.
+"""
+import gin
+import numpy as np
+import tensorflow as tf
+
+from dhpe_tf.hand import hand_space, skeletons
+from dhpe_tf.methods.dhpe.landmarks.evidence import Evidence
+from dhpe_tf.methods.dhpe.landmarks.hand_state import HandState
+
+
+@gin.configurable(module='landmarks', denylist=['state'])
+class Misfit:
+  """The residuals of hands against evidence; every argument after `state` is an expected deviation."""
+
+  def __init__(self, state: HandState, joints: float = 0.015, spread: float = 1.0, depth: float = 0.2,
+               world: float = 0.015, angle: float = 0.5, limit: float = 0.05, shape: float = 1.0,
+               closeness: float = 0.08):
+    """Prepares the constants.
+
+    Args:
+      state: of the hands.
+      joints: of the 2D joints, crop units (0.01 is 1.3 px of 256).
+      spread: how much of `Evidence.spread` is added (in squares) to `joints`.
+      depth: of the depths, crop units.
+      world: of the joints in metres.
+      angle: of the joint angles about the mean pose, radians.
+      limit: of angles beyond the limits, radians.
+      shape: of the shape coefficients.
+      closeness: of the camera's closeness.
+    """
+    self._state = state
+    self._joints, self._spread, self._depth, self._world = joints, spread, depth, world
+    self._angle, self._limit, self._shape, self._closeness = angle, limit, shape, closeness
+    self._mean = tf.constant(state.space.mean[hand_space.ANGLES], tf.float32)
+
+  def to_evidence(self, x: tf.Tensor, base: tf.Tensor, evidence: Evidence) -> list[tf.Tensor]:
+    """The first three residuals: `[N, 21, 2]`, `[N, 21]`, `[N, 21, 3]` of x `[N, 43]`, base and evidence [N, ...]."""
+    joints = self._state.joints(x, base)
+    sigma = tf.sqrt(self._joints ** 2 + (self._spread * evidence.spread) ** 2)
+    depth = joints.crop[..., 2] - joints.crop[:, skeletons.WRIST, None, 2]
+    return [(joints.joints_2d - evidence.joints_2d) / sigma[..., None], (depth - evidence.depth) / self._depth,
+            (joints.metres - evidence.world_m) / self._world]
+
+  def to_priors(self, x: tf.Tensor) -> list[tf.Tensor]:
+    """The other residuals `[N, 26]`, `[N, 26]`, `[N, 10]`, `[N, 1]` of x `[N, 43]`."""
+    angles, closeness = x[:, hand_space.ANGLES], x[:, hand_space.SIZE:]
+    beyond = self._state.space.beyond(angles)
+    return [(angles - self._mean) / self._angle, beyond / self._limit, x[:, hand_space.SHAPE] / self._shape,
+            (closeness - self._state.closeness) / self._closeness]
+
+  def residuals(self, x: tf.Tensor, base: tf.Tensor, evidence: Evidence) -> tf.Tensor:
+    """All residuals `[N, 189]`.
+
+    Args:
+      x: `[N, 43]`, N a multiple of B; the rows of one hand follow one another.
+      base: `[B, 4]` base rotations.
+      evidence: of B hands.
+    """
+    times = tf.shape(x)[0] // tf.shape(base)[0]
+    base = tf.repeat(base, times, axis=0)
+    evidence = Evidence(*(tf.repeat(part, times, axis=0) for part in evidence))
+    parts = [*self.to_evidence(x, base, evidence), *self.to_priors(x)]
+    return tf.concat([tf.reshape(part, [tf.shape(x)[0], int(np.prod(part.shape[1:]))]) for part in parts], axis=1)

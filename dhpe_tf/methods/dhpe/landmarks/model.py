@@ -1,0 +1,142 @@
+"""DHPE on landmark evidence: a frozen landmark network in the place of f_E2D, the rounds of Eq. 5, Levenberg-Marquardt.
+
+  picture [B, 224, 224, 3] -> keypoints and depths (networks.landmark_net, published weights)
+                           -> x [B, 43], base [B, 4] (rounds.Rounds) -> parameters h [B, 63], mesh, joints, mask
+
+The crop shows a right hand, pointing up, as `finding` cuts it. The estimator learns from packed evidence, so that the
+network runs once for each picture and not once for each picture and epoch.
+"""
+from collections.abc import Callable, Mapping, Sequence
+
+import gin
+import tensorflow as tf
+
+from dhpe_tf.geometry import cameras
+from dhpe_tf.hand import hand_model as hand_models
+from dhpe_tf.hand import parameters, skeletons
+from dhpe_tf.methods import steps
+from dhpe_tf.methods.dhpe.landmarks import evidence as evidences
+from dhpe_tf.methods.dhpe.landmarks import hand_state, misfit, rounds
+from dhpe_tf.methods.dhpe.landmarks.objective import EvidenceObjective
+from dhpe_tf.networks import hand_layers, landmark_net
+from dhpe_tf.optimization import least_squares
+from dhpe_tf.tasks.hand.task import UPRIGHT, HandTask
+from dhpe_tf.tasks.task import Signature, Tensors
+
+_EVIDENCE = 'evidence'
+
+
+class LandmarkModel(steps.TrainableMethod):
+  """A functional Keras model from packed evidence [B, 21, 7] to the states of the rounds; `answer` takes pictures."""
+
+  can_refine = True
+  usage = {'image': UPRIGHT, 'refine_steps': 6}
+
+  def __init__(self, task: HandTask, state: hand_state.HandState, layer: rounds.Rounds, network: tf.keras.Model,
+               mirrored: bool, mask_size: int, build_objective: Callable[..., EvidenceObjective]):
+    packed = tf.keras.Input((skeletons.NUM_KEYPOINTS, evidences.NUMBERS), name=_EVIDENCE)
+    super().__init__({_EVIDENCE: packed}, layer(packed), task, 'landmark_dhpe')
+    self.landmark_net = network
+    self._state, self._mirrored, self._mask_size = state, mirrored, mask_size
+    self._hand = hand_layers.PosedHand(task.hand_model)
+    self._silhouette = hand_layers.Silhouette(task.hand_model, mask_size)
+    self._misfit = misfit.Misfit(state)
+    self._objective = build_objective(state)
+    self.watch(list(self._objective.weights), list(self._objective.MEASURES))
+
+  @property
+  def input_specs(self) -> dict[str, tf.TensorSpec]:
+    """The specification of the pictures that `answer` takes."""
+    size = landmark_net.SIZE_PX
+    return {'image': tf.TensorSpec([None, size, size, 3], tf.float32, 'image')}
+
+  @property
+  def output_specs(self) -> Mapping[str, tf.TensorSpec]:
+    """Specifications of the answers: the posed hand, its parameters, mask, camera and the evidence's joints."""
+    count, vertices = skeletons.NUM_KEYPOINTS, self.task.hand_model.num_vertices
+    shapes = {'joints_3d': [count, 3], 'units_per_metre': [], 'joints_2d': [count, 2], 'vertices': [vertices, 3],
+              'mask': [self._mask_size, self._mask_size], 'parameters': [parameters.NUM_PARAMETERS],
+              'pose': [hand_models.NUM_POSE], 'shape': [hand_models.NUM_SHAPE], 'camera': [parameters.NUM_CAMERA],
+              'camera_distance': [], 'presence': [], 'joints_2d_rounds': [1, count, 2]}
+    return {name: tf.TensorSpec([None, *shape]) for name, shape in shapes.items()}
+
+  def answer(self, inputs: Tensors) -> Tensors:
+    """The estimate for pictures, by the names of `output_specs`."""
+    return self.refined(inputs, [0])[0]
+
+  def refined(self, inputs: Tensors, steps: Sequence[int]) -> list[Tensors]:
+    """The hands after each number of iterations of Levenberg-Marquardt on `misfit`, from the estimate.
+
+    Args:
+      inputs: 'image' [B, 224, 224, 3] in 0..1, right hands.
+      steps: numbers of iterations; 0 is the plain estimate.
+    """
+    evidence, presence = evidences.of_images(self.landmark_net, inputs['image'], self._mirrored)
+    start, base = self._estimate(evidence)
+    found = [self._fitted(start, base, evidence, number) for number in steps]
+    return [{**self._outputs(x, base), 'presence': presence, 'joints_2d_rounds': evidence.joints_2d[:, None]}
+            for x in found]
+
+  def taken(self, batch: Tensors) -> Tensors:
+    """The evidence of a batch, or what the landmark network sees in its pictures."""
+    if _EVIDENCE in batch:
+      return {_EVIDENCE: batch[_EVIDENCE]}
+    return {_EVIDENCE: evidences.of_images(self.landmark_net, batch['image'], self._mirrored)[0].pack()}
+
+  def losses(self, batch: Tensors, outputs: Tensors, training: bool) -> steps.Losses:
+    """The losses of all rounds, see `objective.EvidenceObjective`."""
+    del training
+    return self._objective.losses(batch, outputs)
+
+  def measures(self, batch: Tensors, outputs: Tensors) -> dict[str, tuple[tf.Tensor, tf.Tensor]]:
+    """The measures of `objective.EvidenceObjective`."""
+    return self._objective.measures(batch, outputs)
+
+  def signatures(self) -> dict[str, Signature]:
+    """The signature 'refine': images and the number of iterations."""
+    size = landmark_net.SIZE_PX
+
+    def refine(images: tf.Tensor, steps: tf.Tensor) -> Tensors:
+      return self.refined({'image': images}, [steps])[0]
+    return {'refine': Signature(refine, {'images': tf.TensorSpec([None, size, size, 3], tf.float32),
+                                         'steps': tf.TensorSpec([], tf.int32)})}
+
+  def _estimate(self, evidence: evidences.Evidence) -> tuple[tf.Tensor, tf.Tensor]:
+    """The state x [B, 43] and base [B, 4] of the last round."""
+    found = self({_EVIDENCE: evidence.pack()}, training=False)
+    return found['states'][-1], found['bases'][-1]
+
+  def _fitted(self, start: tf.Tensor, base: tf.Tensor, evidence: evidences.Evidence, steps) -> tf.Tensor:
+    """The state [B, 43] after a number of iterations."""
+    if isinstance(steps, int) and steps == 0:
+      return start
+    return least_squares.minimise_squares(
+        lambda x: self._misfit.residuals(x, base, evidence), start, iterations=steps).best
+
+  def _outputs(self, x: tf.Tensor, base: tf.Tensor) -> Tensors:
+    """The hand of a state x [B, 43] about base rotations [B, 4]."""
+    h, camera = self._state.parameters(x, base), self._state.camera(x)
+    hand = self._hand(h)
+    mask = self._silhouette(cameras.add_perspective(hand['vertices'], camera))
+    seen = cameras.add_perspective(hand['joints_3d'], camera)[..., :2]
+    return {**hand, 'joints_2d': seen, 'parameters': h, 'mask': mask, 'camera_distance': camera.distance}
+
+
+@gin.configurable(module='landmarks', denylist=['task'])
+def landmark_model(task: HandTask, mirrored: bool = True, mask_size: int = 64,
+                build_objective: Callable[..., EvidenceObjective] = EvidenceObjective) -> LandmarkModel:
+  """Builds the estimator; for `Experiment.method`.
+
+  Args:
+    task: gives the hand.
+    mirrored: whether to look at each crop and its mirror image, which costs a second pass of the landmark network and
+      tells how sure it is.
+    mask_size: side of the rendered mask, px.
+    build_objective: state -> objective.
+
+  Returns:
+    The model, not compiled.
+  """
+  state = hand_state.HandState(task.hand_model)
+  return LandmarkModel(task, state, rounds.Rounds(state), landmark_net.landmark_net(), mirrored, mask_size,
+                       build_objective)

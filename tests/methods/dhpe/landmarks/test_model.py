@@ -1,0 +1,108 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from dhpe_tf.errors import UserError
+from dhpe_tf.methods import method
+from dhpe_tf.methods.dhpe.landmarks import batches, model
+from dhpe_tf.serving import exporter, model_card
+from dhpe_tf.tasks.hand.task import HandTask
+from tests.methods.dhpe.landmarks import hands
+
+
+@pytest.fixture(scope='module')
+def built():
+  made = model.landmark_model(HandTask())
+  made.compile(tf.keras.optimizers.Adam(1e-3))
+  return made
+
+
+@pytest.fixture(scope='module')
+def cached(tmp_path_factory):
+  """A file of cached evidence: random hands with small errors."""
+  folder = tmp_path_factory.mktemp('evidence')
+  truth = hands.truth(96)
+  joints = np.ones([96, 21], np.float32)
+  noise = np.random.default_rng(0).normal(0, [0.02, 0.02, 0.1, 0.005, 0.005, 0.005, 0.0], [96, 21, 7])
+  np.savez(batches.path_of(str(folder), 'train'), evidence=truth.evidence().pack() + noise, joints_2d=truth.joints_2d,
+           joints_2d_weight=joints, joints_z_weight=joints, joints_3d_weight=joints, joints_3d_m=truth.joints_3d_m,
+           joints_3d=tf.concat([truth.joints_2d, truth.joints_z[..., None]], axis=-1), pose=truth.pose,
+           shape=truth.shape, parameters_weight=np.ones(96, np.float32))
+  return str(folder)
+
+
+def dataset(folder, training=True, **changes):
+  return batches.evidence_dataset(HandTask(), [(folder, 'train', 1.)], batch_size=32, training=training, **changes)
+
+
+def test_fits_the_contracts_of_the_task(built):
+  method.check(built)
+  image = tf.random.stateless_uniform([1, 224, 224, 3], [0, 0])
+  found = built.answer({'image': image})
+  assert set(found) == set(built.output_specs)
+  for name, spec in built.output_specs.items():
+    assert spec.is_compatible_with(found[name]), name
+
+
+def test_learns_from_evidence(built, cached):
+  batch = next(iter(dataset(cached, random_share=0.5, error_file=cached)))
+  first = {name: float(value) for name, value in built.test_step(batch).items()}
+  built.reset_metrics()
+  step = tf.function(built.train_step)
+  for _ in range(80):
+    step(batch)
+  built.reset_metrics()
+  last = {name: float(value) for name, value in built.test_step(batch).items()}
+  assert last['error_3d_mm'] < 0.75 * first['error_3d_mm'] and last['error_2d_px'] < 0.75 * first['error_2d_px']
+  # The network that sees pictures is frozen.
+  assert not built.landmark_net.trainable_variables
+
+
+def test_a_turned_hand_is_the_same_hand(built):
+  evidence = hands.truth().evidence()
+  turn = tf.constant([[0., -1.], [1., 0.]])
+  world = tf.concat([tf.matmul(evidence.world_m[..., :2], turn), evidence.world_m[..., 2:]], axis=-1)
+  turned = evidence._replace(joints_2d=tf.matmul(evidence.joints_2d, turn), world_m=world)
+  one, other = (built({'evidence': each.pack()}) for each in (evidence, turned))
+  first, second = one['states'][-1].numpy(), other['states'][-1].numpy()
+  np.testing.assert_allclose(second[:, :36], first[:, :36], atol=1e-3)
+
+
+def test_refinement_lowers_the_misfit(built):
+  image = tf.random.stateless_uniform([2, 224, 224, 3], [0, 0])
+  plain, refined = built.refined({'image': image}, [0, 5])
+
+  def apart(found):
+    return tf.reduce_mean(tf.norm(found['joints_2d'] - found['joints_2d_rounds'][:, 0], axis=-1))
+  assert float(apart(refined)) < float(apart(plain))
+  np.testing.assert_allclose(plain['vertices'], built.answer({'image': image})['vertices'], atol=1e-6)
+
+
+def test_equal_arguments_give_equal_batches(cached):
+  one, again = (list(dataset(cached, random_share=0.5, error_file=cached, epoch=3).take(3)) for _ in range(2))
+  rest = list(dataset(cached, random_share=0.5, error_file=cached, epoch=3, skip_batches=2).take(1))
+  other = next(iter(dataset(cached, random_share=0.5, error_file=cached, epoch=4)))
+  for name in one[0]:
+    np.testing.assert_array_equal(one[2][name], again[2][name])
+    np.testing.assert_array_equal(one[2][name], rest[0][name])
+  assert np.any(one[0]['evidence'] != other['evidence'])
+  assert sum(len(batch['evidence']) for batch in dataset(cached, training=False)) == 96
+
+
+def test_files_that_are_no_evidence(tmp_path):
+  with pytest.raises(UserError, match='nothing/train.npz'):
+    dataset(str(tmp_path / 'nothing'))
+  np.savez(batches.path_of(str(tmp_path), 'train'), evidence=np.zeros([3, 21, 7]))
+  with pytest.raises(UserError, match='no cached evidence of hands .joints_2d, .*make it again'):
+    dataset(str(tmp_path))
+  with pytest.raises(UserError, match='sources is empty'):
+    batches.evidence_dataset(HandTask())
+
+
+def test_an_export_answers_and_refines_without_the_package(built, tmp_path):
+  folder = exporter.export(built, str(tmp_path / 'hand'), model_card.describe(built.task, 'hand'))
+  loaded = tf.saved_model.load(folder)
+  image = tf.random.stateless_uniform([1, 224, 224, 3], [0, 5])
+  found = loaded.signatures['refine'](images=image, steps=tf.constant(3))
+  wanted, = built.refined({'image': image}, [3])
+  np.testing.assert_allclose(found['joints_2d'], wanted['joints_2d'], atol=1e-3)
