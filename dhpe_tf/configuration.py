@@ -26,7 +26,7 @@ from dhpe_tf import errors, files, renamed_settings
 
 # Packages whose modules register gin configurables. Named and not imported, because they depend on this module.
 CONFIGURABLE_PACKAGES = ('geometry', 'hand', 'rendering', 'networks', 'losses', 'metrics', 'data', 'visualization',
-                         'optimization', 'synthesis', 'tasks', 'methods', 'experiment', 'training')
+                         'optimization', 'synthesis', 'finding', 'tasks', 'methods', 'experiment', 'training')
 DEFAULTS = 'defaults.gin'
 CONFIG_FILE = 'config.gin'  # the settings as given; pass it as `saved` to resume a run
 OPERATIVE_FILE = 'operative_config.gin'  # the settings as used, defaults of the code included

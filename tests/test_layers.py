@@ -20,7 +20,7 @@ LAYERS = (
     {'hand'},
     {'rendering'},
     {'networks', 'losses', 'metrics', 'data', 'visualization', 'optimization'},
-    {'synthesis', 'tasks'},
+    {'synthesis', 'finding', 'tasks'},
     {'tasks.hand', 'command_line'},
     {'methods'},
     {'methods.dhpe', 'methods.lifting', 'methods.model_fitting', 'experiment'},

@@ -1,0 +1,1 @@
+"""Finds hands in pictures and follows them through videos."""
