@@ -1,4 +1,4 @@
-"""Layers to lay over a picture: shaded meshes and skeletons, each only as large as what it shows."""
+"""Layers to lay over a picture: shaded meshes, skeletons and labels, each only as large as what it shows."""
 import functools
 from collections.abc import Sequence
 from typing import NamedTuple, Optional
@@ -6,7 +6,7 @@ from typing import NamedTuple, Optional
 import gin
 import numpy as np
 import tensorflow as tf
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 
 from dhpe_tf.geometry import meshes
 from dhpe_tf.rendering import scanlines, shading
@@ -14,6 +14,10 @@ from dhpe_tf.rendering import scanlines, shading
 FINGER_COLORS = ((230, 60, 60), (240, 170, 30), (70, 190, 70), (50, 150, 240), (170, 90, 230))
 _WRIST_COLOR = (255, 255, 255)
 MESH_COLOR = (0.22, 0.46, 0.7)  # linear reflectance
+_LABEL_GROUND, _LABEL_INK = (24, 24, 24, 200), (240, 240, 240, 255)
+_LABEL_MARGIN_PX = 3
+_LABEL_PX = 11  # least size of the letters; in large pictures they are larger
+_LABELS_PER_PICTURE = 60
 # Farther from the picture than this, in pixels, joints are not drawn: PIL's lines count in 32 bits.
 _FARTHEST_PX = 2.0**20
 
@@ -264,6 +268,30 @@ def _dot(pen: ImageDraw.ImageDraw, center: np.ndarray, radius: float, color: tup
   """Draws a filled circle."""
   x, y = center
   pen.ellipse([x - radius, y - radius, x + radius, y + radius], fill=color)
+
+
+def label_layer(text: str, corner_px: tuple[float, float], size: tuple[int, int]) -> Optional[Layer]:
+  """Writes a text in white on a dark ground, moved into the picture where it would stick out.
+
+  Args:
+    text: one line.
+    corner_px: (x, y) of its lower left corner.
+    size: (height, width) of the picture in pixels.
+
+  Returns:
+    The layer, or None if the picture has no room for it.
+  """
+  height, width = size
+  font = ImageFont.load_default(max(_LABEL_PX, height / _LABELS_PER_PICTURE))
+  left, top, right, bottom = map(round, font.getbbox(text))
+  text_width, text_height = right - left + 2 * _LABEL_MARGIN_PX, bottom - top + 2 * _LABEL_MARGIN_PX
+  if text_width > width or text_height > height:
+    return None
+  canvas = Image.new('RGBA', (text_width, text_height), _LABEL_GROUND)
+  ImageDraw.Draw(canvas).text((_LABEL_MARGIN_PX - left, _LABEL_MARGIN_PX - top), text, font=font, fill=_LABEL_INK)
+  x = int(np.clip(corner_px[0], 0, width - text_width))
+  y = int(np.clip(corner_px[1] - text_height, 0, height - text_height))
+  return Layer(x, y, np.asarray(canvas))
 
 
 def lay_over(picture: np.ndarray, layer: Layer) -> None:

@@ -21,6 +21,7 @@ class DrawnHand(NamedTuple):
     px_per_depth: pixels across that are as long as one unit of depth at the hand, for the shading: focal length /
       depth, or the scale of a weak-perspective camera. None for an estimate, which suits a hand.
     color: of the mesh, linear reflectance (red, green, blue) in 0..1.
+    label: a short text to write above the hand; '' for none.
   """
 
   joints_px: np.ndarray
@@ -29,14 +30,16 @@ class DrawnHand(NamedTuple):
   faces: Optional[np.ndarray] = None
   px_per_depth: Optional[float] = None
   color: tuple[float, float, float] = layers.MESH_COLOR
+  label: str = ''
 
 
 @gin.configurable(module='scene', allowlist=['opacity', 'bone_width', 'least_bone_width_px'])
 def draw_hands(picture: np.ndarray, hands: Sequence[DrawnHand], mesh: bool = True, skeleton: bool = True,
                opacity: float = 0.85, bone_width: float = 1 / 90, least_bone_width_px: float = 1.) -> np.ndarray:
-  """Draws shaded meshes and skeletons over a picture. Only the pixels around the hands are touched.
+  """Draws shaded meshes, skeletons and labels over a picture. Only the pixels around the hands are touched.
 
-  Where meshes overlap, each pixel shows the nearest one. Skeletons are drawn over all meshes, the nearest last.
+  Where meshes overlap, each pixel shows the nearest one. Skeletons and labels are drawn over all meshes, those of the
+  nearest hand last.
 
   Args:
     picture: uint8 [H, W, 3].
@@ -58,13 +61,26 @@ def draw_hands(picture: np.ndarray, hands: Sequence[DrawnHand], mesh: bool = Tru
                 for hand in hands if hand.vertices_px is not None]
     for layer in layers.mesh_layers(surfaces, size, opacity):
       layers.lay_over(drawn, layer)
-  if skeleton:
-    for hand in sorted(hands, key=_depth, reverse=True):
-      width_px = max(bone_width * _extent_px(hand.joints_px), least_bone_width_px)
-      layer = layers.skeleton_layer(hand.joints_px, size, width_px)
+  for hand in sorted(hands, key=_depth, reverse=True):
+    over = _skeleton(hand, size, bone_width, least_bone_width_px) if skeleton else None
+    for layer in (over, _label(hand, size) if hand.label else None):
       if layer is not None:
         layers.lay_over(drawn, layer)
   return drawn
+
+
+def _skeleton(hand: DrawnHand, size: tuple[int, int], bone_width: float, least_px: float) -> Optional[layers.Layer]:
+  """The layer of a hand's skeleton; see `draw_hands`."""
+  return layers.skeleton_layer(hand.joints_px, size, max(bone_width * _extent_px(hand.joints_px), least_px))
+
+
+def _label(hand: DrawnHand, size: tuple[int, int]) -> Optional[layers.Layer]:
+  """The layer of a hand's label, above its joints and its mesh; None for a hand outside the picture."""
+  points = hand.joints_px if hand.vertices_px is None else np.concatenate([hand.joints_px, hand.vertices_px])
+  points = points[np.isfinite(points).all(-1)]
+  if not len(points) or (points.max(0) < 0).any() or (points.min(0) > size[::-1]).any():
+    return None
+  return layers.label_layer(hand.label, tuple(points.min(0)), size)
 
 
 def _depth(hand: DrawnHand) -> float:

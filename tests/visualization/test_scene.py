@@ -163,3 +163,20 @@ def test_the_skeleton_has_the_fingers_colors_and_its_width():
     np.testing.assert_allclose(drawn[60, 30 + 30 * finger], color, atol=2)
     row = drawn[60, 15 + 30 * finger:45 + 30 * finger].max(-1) / max(color)
     assert abs(row.sum() - 120 / 30) < 1
+
+
+@pytest.mark.parametrize('center', [(90, 60), (5, 5), (198, 118)])
+def test_a_label_is_above_the_hand_and_in_the_picture(center):
+  hand = _hand(40, center)
+  plain, named = (scene.draw_hands(PICTURE, [one]) for one in (hand, hand._replace(label='left 0.93')))
+  rows, columns = np.nonzero(_changed(named, plain))
+  assert len(rows) > 300 and np.ptp(rows) < 25 and np.ptp(columns) < 90
+  if center == (90, 60):
+    assert rows.max() < 60 - 19 and 60 < columns.min() < 75
+
+
+def test_a_label_without_room_or_place_is_left_out():
+  hand = _hand(40, (90, 60))._replace(label='left ' * 40)
+  np.testing.assert_array_equal(scene.draw_hands(PICTURE, [hand]), scene.draw_hands(PICTURE, [hand._replace(label='')]))
+  for nowhere in (scene.DrawnHand(np.full([21, 2], np.nan)), _hand(40, (-100, 60)), _hand(40, (90, 1e6))):
+    assert not _changed(scene.draw_hands(PICTURE, [nowhere._replace(label='left')])).any()
