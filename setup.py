@@ -35,6 +35,10 @@ INSTALL_REQUIRES = [
     'gin-config',  # configuration
     'tensorboard',  # training curves and pictures
     'scipy',  # sparse matrices, nearest neighbours, .mat files
+    # Videos to read and to write: FFmpeg comes in the wheel, so that no program is needed. PyAV is BSD-3; FFmpeg and
+    # x264 in its wheel have licences of their own (LGPL, GPL), which matter to those who pass them on. Older ones lose
+    # the colours' range, and newer ones want Python 3.11; without it only videos are missing.
+    'av>=18; python_version >= "3.11"',
     'pillow',  # safe reading of image headers, drawing
     'matplotlib',  # curves in the reports
     'tqdm',  # progress bars

@@ -2,19 +2,13 @@
 from typing import Optional
 
 import numpy as np
-import tensorflow as tf
-from PIL import Image, ImageDraw
 
-from dhpe_tf.geometry import meshes
-from dhpe_tf.rendering import crop_view, render, shading
+from dhpe_tf.visualization import layers
 from dhpe_tf.visualization.pictures import to_bytes
 
-FINGER_COLORS = ((230, 60, 60), (240, 170, 30), (70, 190, 70), (50, 150, 240), (170, 90, 230))
-MESH_COLOR = (0.22, 0.46, 0.7)  # linear reflectance
 BACKGROUND = 0.94
-# Pictures are drawn at this multiple of their size and averaged down, for smooth edges.
-_SUPERSAMPLING = 3
 PANEL_PX = 224  # side of a panel where there is no picture
+_BONE_WIDTH = 1 / 90  # as a part of the picture's side
 
 
 def draw_mesh(image: np.ndarray, vertices_crop: np.ndarray, faces: np.ndarray, opacity: float = 0.85) -> np.ndarray:
@@ -30,12 +24,13 @@ def draw_mesh(image: np.ndarray, vertices_crop: np.ndarray, faces: np.ndarray, o
     [S, S, 3] float32 in 0..1.
   """
   size = image.shape[0]
-  pixels = crop_view.crop_to_pixels(tf.constant(vertices_crop[None], tf.float32), size)
-  albedo = tf.tile(tf.constant([[MESH_COLOR]], tf.float32), [1, len(vertices_crop), 1])
-  lights = shading.ambient_and_lamp(1, ambient=0.3, lamp=0.75)
-  rgb, alpha, _ = render.render_rgb(pixels, meshes.cap_boundary(faces), albedo, lights, (size, size),
-                                    samples=_SUPERSAMPLING)
-  return (image * (1. - opacity * alpha[0]) + opacity * alpha[0] * rgb[0]).numpy().astype(np.float32)
+  # Depth has the scale of x and y in crop space.
+  pixels = (np.asarray(vertices_crop) + [1., 1., 0.]) * (size / 2)
+  surface = layers.Surface(pixels[:, :2], pixels[:, 2], faces, px_per_depth=1.)
+  picture = np.array(image, np.float32)
+  for layer in layers.mesh_layers([surface], (size, size), opacity):
+    layers.lay_over(picture, layer)
+  return picture
 
 
 def draw_skeleton(image: np.ndarray, joints_crop: np.ndarray, valid: Optional[np.ndarray] = None) -> np.ndarray:
@@ -50,23 +45,12 @@ def draw_skeleton(image: np.ndarray, joints_crop: np.ndarray, valid: Optional[np
     [S, S, 3] float32 in 0..1.
   """
   size = image.shape[0]
-  fine = size * _SUPERSAMPLING
-  canvas = Image.fromarray(to_bytes(image)).resize((fine, fine), Image.BILINEAR)
-  pen = ImageDraw.Draw(canvas)
-  points = (np.asarray(joints_crop) + 1.) * (fine / 2)
-  shown = (np.ones(len(points), bool) if valid is None else np.asarray(valid) > 0) & np.isfinite(points).all(-1)
-  width = max(round(fine / 90), 1)
-  for finger, color in enumerate(FINGER_COLORS):
-    chain = [0, *range(1 + 4 * finger, 5 + 4 * finger)]
-    for first, second in zip(chain, chain[1:]):
-      if shown[first] and shown[second]:
-        pen.line([tuple(points[first]), tuple(points[second])], fill=color, width=width)
-    for joint in chain[1:]:
-      if shown[joint]:
-        _dot(pen, points[joint], 0.9 * width, color)
-  if shown[0]:
-    _dot(pen, points[0], 1.2 * width, (255, 255, 255))
-  return np.asarray(canvas.resize((size, size), Image.BOX), np.float32) / 255.
+  points = (np.asarray(joints_crop) + 1.) * (size / 2)
+  picture = np.array(image, np.float32)
+  layer = layers.skeleton_layer(points, (size, size), size * _BONE_WIDTH, valid)
+  if layer is not None:
+    layers.lay_over(picture, layer)
+  return picture
 
 
 def draw_turned(vertices_crop: np.ndarray, faces: np.ndarray, size: int, angle: float = np.pi / 2) -> np.ndarray:
@@ -128,9 +112,3 @@ def draw_labels(image: np.ndarray, joints_crop: np.ndarray, valid: np.ndarray, m
 def blank(size: int) -> np.ndarray:
   """An empty picture [size, size, 3] in 0..1, for results without a photograph."""
   return np.full([size, size, 3], BACKGROUND, np.float32)
-
-
-def _dot(pen: ImageDraw.ImageDraw, center: np.ndarray, radius: float, color: tuple[int, int, int]) -> None:
-  """Draws a filled circle."""
-  x, y = center
-  pen.ellipse([x - radius, y - radius, x + radius, y + radius], fill=color)

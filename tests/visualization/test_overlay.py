@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from dhpe_tf.errors import UserError
-from dhpe_tf.visualization import overlay, pictures
+from dhpe_tf.visualization import layers, overlay, pictures
 
 # A box whose front face (z = -0.2) covers the left upper part of the crop.
 CORNERS = np.array([[x, y, z] for x in (-0.8, -0.2) for y in (-0.6, 0.2) for z in (-0.2, 0.2)])
@@ -42,7 +42,7 @@ def test_skeleton_passes_through_the_joints_in_the_fingers_colors():
   picture = overlay.draw_skeleton(np.zeros([200, 200, 3], np.float32), joints)
   for joint in range(1, 21):
     x, y = ((joints[joint] + 1) * 100).astype(int)
-    np.testing.assert_allclose(picture[y, x] * 255, overlay.FINGER_COLORS[(joint - 1) // 4], atol=3)
+    np.testing.assert_allclose(picture[y, x] * 255, layers.FINGER_COLORS[(joint - 1) // 4], atol=3)
 
 
 def test_joints_without_label_are_left_out():

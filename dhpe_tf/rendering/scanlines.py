@@ -1,0 +1,131 @@
+"""Pictures to look at: a rasterizer in NumPy, for one picture of any size, without gradients and without tracing.
+
+`render.render_rgb` is differentiable and draws batches of one mesh at one size; TensorFlow traces it anew for every
+size and mesh, or runs it eagerly, several times slower. Drawing results needs neither gradients nor batches, but a size
+that differs from hand to hand.
+
+A face covers a row of sample points between the crossings of two of its edges with the row,
+
+  x = x_0 + (y - y_0) / (y_1 - y_0) (x_1 - x_0),
+
+from the first point at or right of the left crossing to the last one left of the right crossing. Every crossing is
+computed from the edge's lower to its higher vertex index, so that two faces agree on their common edge to the last bit:
+no point between them is missed, and none is drawn twice. Depth and colours are linear in a face.
+"""
+from typing import NamedTuple
+
+import numpy as np
+
+
+class _Spans(NamedTuple):
+  """Faces in rows of sample points, R of them.
+
+  Attributes:
+    row: int64 [R].
+    first: int64 [R], column of the first point.
+    count: int64 [R], points.
+    values: float32 [1 + C, R], depth and colours at the first point.
+    slopes: float32 [1 + C, R], their increase from point to point.
+  """
+
+  row: np.ndarray
+  first: np.ndarray
+  count: np.ndarray
+  values: np.ndarray
+  slopes: np.ndarray
+
+
+def draw(vertices_px: np.ndarray, faces: np.ndarray, colours: np.ndarray, image_size: tuple[int, int],
+         samples: int = 2) -> tuple[np.ndarray, np.ndarray]:
+  """Draws the nearest surface of one or several closed meshes.
+
+  Args:
+    vertices_px: [V, 3], (x, y) in pixels (origin at the top-left corner, pixel centres at +0.5) and depth in any unit,
+      larger is farther; finite.
+    faces: int [F, 3], counter-clockwise seen from outside; faces seen from behind are not drawn.
+    colours: [V, C], for display, 0..1.
+    image_size: (height, width) in pixels.
+    samples: points per pixel in each direction.
+
+  Returns:
+    colours float32 [H, W, C] of the surface alone, the mean over those of a pixel's points that show it (0 where none
+    does); alpha float32 [H, W], the part of the points that show it, 0..1.
+  """
+  height, width = image_size
+  fine = np.asarray(vertices_px, np.float64) * [samples, samples, 1]
+  attributes = np.concatenate([fine[:, 2:], colours], axis=1)
+  spans = _spans(fine[:, :2], attributes, np.asarray(faces), (height * samples, width * samples))
+  span, along = _nearest(spans, (height * samples, width * samples))
+  pixel = (spans.row // samples * width)[span] + (spans.first[span] + along) // samples
+  shown = np.bincount(pixel, minlength=height * width)
+  along = along.astype(np.float32)
+  sums = [np.bincount(pixel, value[span] + slope[span] * along, height * width)
+          for value, slope in zip(spans.values[1:], spans.slopes[1:])]
+  mean = np.stack(sums, axis=1).astype(np.float32) / np.maximum(shown, 1).astype(np.float32)[:, np.newaxis]
+  # Where two surfaces are equally near, both are counted.
+  alpha = np.minimum(shown / samples**2, 1).astype(np.float32)
+  return mean.reshape(height, width, -1), alpha.reshape(height, width)
+
+
+def _spans(points, attributes, faces, size):
+  """`_Spans` of faces [F, 3] over points [V, 2] and attributes [V, 1 + C] in an image of `size` sample points."""
+  height, width = size
+  a, b, c = (points[faces[:, k]] for k in range(3))
+  area = (b[:, 0] - a[:, 0]) * (c[:, 1] - a[:, 1]) - (b[:, 1] - a[:, 1]) * (c[:, 0] - a[:, 0])
+  faces = np.sort(faces[area < 0], axis=1)  # y is down: counter-clockwise in the picture
+  corners = points[faces]  # [F, 3, 2]
+  top, end = (_first_centre(bound, height) for bound in (corners[..., 1].min(1), corners[..., 1].max(1)))
+  face, row = _expand(top, end)
+  corners, y = corners[face], row + .5
+  left, right = _crossings(corners, y)
+  left, right = _first_centre(left, width), _first_centre(right, width)
+  kept = right > left
+  face, row, y, left, corners = face[kept], row[kept], y[kept], left[kept], corners[kept]
+  by_x, by_y = (gradient[face] for gradient in _gradients(points[faces], attributes[faces]))
+  dx, dy = left + .5 - corners[:, 0, 0], y - corners[:, 0, 1]
+  values = attributes[faces[face, 0]] + by_x * dx[:, np.newaxis] + by_y * dy[:, np.newaxis]
+  return _Spans(row, left, right[kept] - left, *(np.ascontiguousarray(x.T, np.float32) for x in (values, by_x)))
+
+
+def _first_centre(bound, size):
+  """Index int64 of the first of `size` pixels whose centre is at or beyond `bound`; `size` if there is none."""
+  return np.ceil(np.clip(bound, 0, size + 1) - .5).clip(0, size).astype(np.int64)
+
+
+def _expand(starts, ends):
+  """Lists the integers of ranges starts .. ends - 1 [N]: (index of the range, integer), both int64 [M]."""
+  counts = np.maximum(ends - starts, 0)
+  index = np.repeat(np.arange(len(counts)), counts)
+  return index, np.arange(len(index)) + np.repeat(starts - (np.cumsum(counts) - counts), counts)
+
+
+def _crossings(corners, y):
+  """Where rows y [R] enter and leave triangles [R, 3, 2]: (left, right), x [R] each."""
+  left, right = np.full(len(y), np.inf), np.full(len(y), -np.inf)
+  for start, end in ((0, 1), (1, 2), (0, 2)):
+    (x0, y0), (x1, y1) = corners[:, start].T, corners[:, end].T
+    crossed = (y0 <= y) != (y1 <= y)
+    x = x0 + (y - y0) / np.where(crossed, y1 - y0, 1) * (x1 - x0)
+    left, right = np.minimum(left, x, where=crossed, out=left), np.maximum(right, x, where=crossed, out=right)
+  return left, right
+
+
+def _gradients(corners, attributes):
+  """Increase of attributes [F, 3, C] per pixel in x and in y over triangles [F, 3, 2]: two of [F, C]."""
+  (bx, by), (cx, cy) = (corners[:, 1] - corners[:, 0]).T, (corners[:, 2] - corners[:, 0]).T
+  to_b, to_c = attributes[:, 1] - attributes[:, 0], attributes[:, 2] - attributes[:, 0]
+  per_area = 1 / (bx * cy - by * cx)
+  bx, by, cx, cy = ((side * per_area)[:, np.newaxis] for side in (bx, by, cx, cy))
+  return cy * to_b - by * to_c, bx * to_c - cx * to_b
+
+
+def _nearest(spans, size):
+  """The nearest surface at the points of an image of `size`: (index of its span, points from the span's first), [N]."""
+  span, along = _expand(np.zeros_like(spans.count), spans.count)
+  point = np.repeat(spans.row * size[1] + spans.first, spans.count) + along
+  depth, slope = (np.repeat(x, spans.count) for x in (spans.values[0], spans.slopes[0]))
+  depth += slope * along.astype(np.float32)
+  nearest = np.full(size[0] * size[1], np.inf, np.float32)
+  np.minimum.at(nearest, point, depth)
+  visible = np.flatnonzero(depth == nearest[point])
+  return span[visible], along[visible]
