@@ -180,8 +180,8 @@ def _colours(surface: Surface, faces: np.ndarray) -> np.ndarray:
     scale = estimated_px_per_depth(surface.vertices_px, surface.depth, faces)
   vertices = np.column_stack([surface.vertices_px, np.asarray(surface.depth) * scale])
   # About the mesh's middle, where float32 is finest.
-  vertices = (vertices - vertices.mean(0)).astype(np.float32)
-  return _shaded(vertices[np.newaxis], faces, np.array(surface.color, np.float32)).numpy()[0]
+  vertices = tf.constant((vertices - vertices.mean(0))[np.newaxis], tf.float32)
+  return _shaded(vertices, tf.constant(faces), tf.constant(surface.color, tf.float32)).numpy()[0]
 
 
 @tf.function(input_signature=[tf.TensorSpec([1, None, 3]), tf.TensorSpec([None, 3], tf.int64), tf.TensorSpec([3])])
