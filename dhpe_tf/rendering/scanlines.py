@@ -76,15 +76,12 @@ def _spans(points, attributes, faces, size):
   corners = points[faces]  # [F, 3, 2]
   top, end = (_first_centre(bound, height) for bound in (corners[..., 1].min(1), corners[..., 1].max(1)))
   face, row = _expand(top, end)
-  corners, y = corners[face], row + .5
-  left, right = _crossings(corners, y)
-  left, right = _first_centre(left, width), _first_centre(right, width)
-  kept = right > left
-  face, row, y, left, corners = face[kept], row[kept], y[kept], left[kept], corners[kept]
-  by_x, by_y = (gradient[face] for gradient in _gradients(points[faces], attributes[faces]))
-  dx, dy = left + .5 - corners[:, 0, 0], y - corners[:, 0, 1]
-  values = attributes[faces[face, 0]] + by_x * dx[:, np.newaxis] + by_y * dy[:, np.newaxis]
-  return _Spans(row, left, right[kept] - left, *(np.ascontiguousarray(x.T, np.float32) for x in (values, by_x)))
+  left, right = (_first_centre(crossing, width) for crossing in _crossings(corners, face, row + .5))
+  kept = np.flatnonzero(right > left)
+  face, row, left, right = face[kept], row[kept], left[kept], right[kept]
+  at_origin, by_x, by_y = (plane.take(face, axis=1) for plane in _planes(corners, attributes[faces]))
+  values = at_origin + by_x * (left + .5) + by_y * (row + .5)
+  return _Spans(row, left, right - left, values.astype(np.float32), by_x.astype(np.float32))
 
 
 def _first_centre(bound, size):
@@ -99,24 +96,26 @@ def _expand(starts, ends):
   return index, np.arange(len(index)) + np.repeat(starts - (np.cumsum(counts) - counts), counts)
 
 
-def _crossings(corners, y):
-  """Where rows y [R] enter and leave triangles [R, 3, 2]: (left, right), x [R] each."""
+def _crossings(corners, face, y):
+  """Where rows y [R] enter and leave triangles face [R] of [F, 3, 2]: (left, right), x [R] each."""
   left, right = np.full(len(y), np.inf), np.full(len(y), -np.inf)
   for start, end in ((0, 1), (1, 2), (0, 2)):
-    (x0, y0), (x1, y1) = corners[:, start].T, corners[:, end].T
+    x0, y0, x1, y1 = (corners[:, corner, axis].take(face) for corner in (start, end) for axis in (0, 1))
     crossed = (y0 <= y) != (y1 <= y)
     x = x0 + (y - y0) / np.where(crossed, y1 - y0, 1) * (x1 - x0)
-    left, right = np.minimum(left, x, where=crossed, out=left), np.maximum(right, x, where=crossed, out=right)
+    np.minimum(left, x, where=crossed, out=left)
+    np.maximum(right, x, where=crossed, out=right)
   return left, right
 
 
-def _gradients(corners, attributes):
-  """Increase of attributes [F, 3, C] per pixel in x and in y over triangles [F, 3, 2]: two of [F, C]."""
-  (bx, by), (cx, cy) = (corners[:, 1] - corners[:, 0]).T, (corners[:, 2] - corners[:, 0]).T
-  to_b, to_c = attributes[:, 1] - attributes[:, 0], attributes[:, 2] - attributes[:, 0]
+def _planes(corners, attributes):
+  """Attributes [F, 3, C] as linear functions over triangles [F, 3, 2]: at (0, 0), increase in x, in y, [C, F] each."""
+  (ax, ay), (bx, by), (cx, cy) = corners[:, 0].T, (corners[:, 1] - corners[:, 0]).T, (corners[:, 2] - corners[:, 0]).T
+  first, second, third = attributes.transpose(1, 2, 0)
+  to_b, to_c = second - first, third - first
   per_area = 1 / (bx * cy - by * cx)
-  bx, by, cx, cy = ((side * per_area)[:, np.newaxis] for side in (bx, by, cx, cy))
-  return cy * to_b - by * to_c, bx * to_c - cx * to_b
+  by_x, by_y = (cy * to_b - by * to_c) * per_area, (bx * to_c - cx * to_b) * per_area
+  return first - by_x * ax - by_y * ay, by_x, by_y
 
 
 def _nearest(spans, size):

@@ -18,7 +18,8 @@ _LABEL_GROUND, _LABEL_INK = (24, 24, 24, 200), (240, 240, 240, 255)
 _LABEL_MARGIN_PX = 3
 _LABEL_PX = 11  # least size of the letters; in large pictures they are larger
 _LABELS_PER_PICTURE = 60
-# Farther from the picture than this, in pixels, joints are not drawn: PIL's lines count in 32 bits.
+# Farther from the picture than this, in pixels, nothing is drawn, as in the differentiable renderer: float32 and the
+# lines of Pillow would be inexact.
 _FARTHEST_PX = 2.0**20
 
 
@@ -80,14 +81,15 @@ def mesh_layers(surfaces: Sequence[Surface], size: tuple[int, int], opacity: flo
   """Draws meshes; those whose boxes overlap in one layer, in which the nearer one hides the farther.
 
   Args:
-    surfaces: the meshes. One with a vertex that is not finite, or without a pixel in the picture, draws nothing.
+    surfaces: the meshes. One with a vertex that is not finite or farther than 2^20 pixels, or without a pixel in the
+      picture, draws nothing.
     size: (height, width) of the picture in pixels.
     opacity: of the meshes, 0..1.
 
   Returns:
     The layers; they do not overlap.
   """
-  drawable = [surface for surface in surfaces if _is_finite(surface)]
+  drawable = [surface for surface in surfaces if _is_drawable(surface)]
   boxes = [_box_of(surface.vertices_px, 0, size) for surface in drawable]
   shown = [k for k, box in enumerate(boxes) if box.width > 0 and box.height > 0]
   groups = _overlapping([boxes[k] for k in shown])
@@ -95,9 +97,10 @@ def mesh_layers(surfaces: Sequence[Surface], size: tuple[int, int], opacity: flo
           for group in groups]
 
 
-def _is_finite(surface: Surface) -> bool:
-  """Whether all coordinates and depths of a surface are finite."""
-  return bool(np.isfinite(surface.vertices_px).all() and np.isfinite(surface.depth).all())
+def _is_drawable(surface: Surface) -> bool:
+  """Whether a surface is finite and near enough to the picture for its normals to be computed in float32."""
+  near = np.abs(surface.vertices_px) <= _FARTHEST_PX  # False for NaN
+  return bool(near.all() and np.isfinite(surface.depth).all())
 
 
 def _box_of(points_px: np.ndarray, margin_px: float, size: tuple[int, int]) -> _Box:
@@ -180,8 +183,8 @@ def _colours(surface: Surface, faces: np.ndarray) -> np.ndarray:
     scale = estimated_px_per_depth(surface.vertices_px, surface.depth, faces)
   vertices = np.column_stack([surface.vertices_px, np.asarray(surface.depth) * scale])
   # About the mesh's middle, where float32 is finest.
-  vertices = (vertices - vertices.mean(0)).astype(np.float32)
-  return _shaded(vertices[np.newaxis], faces, np.array(surface.color, np.float32)).numpy()[0]
+  vertices = tf.constant((vertices - vertices.mean(0))[np.newaxis], tf.float32)
+  return _shaded(vertices, tf.constant(faces), tf.constant(surface.color, tf.float32)).numpy()[0]
 
 
 @tf.function(input_signature=[tf.TensorSpec([1, None, 3]), tf.TensorSpec([None, 3], tf.int64), tf.TensorSpec([3])])

@@ -100,7 +100,7 @@ def test_what_is_not_finite_is_left_out():
   no_joints = hand._replace(joints_px=np.full([21, 2], np.nan))
   np.testing.assert_array_equal(scene.draw_hands(PICTURE, [no_joints]),
                                 scene.draw_hands(PICTURE, [hand], skeleton=False))
-  for name, value in (('vertices_px', np.nan), ('vertices_depth', np.inf)):
+  for name, value in (('vertices_px', np.nan), ('vertices_px', 1e30), ('vertices_depth', np.inf)):
     broken = getattr(hand, name).copy()
     broken[5] = value
     np.testing.assert_array_equal(scene.draw_hands(PICTURE, [hand._replace(**{name: broken})]),
