@@ -50,11 +50,11 @@ def main(argv: list[str]) -> None:
     views = _FLAGS.views if split == 'train' else 1
     seen = list(tqdm(_seen(look, split, views), split, views * _batches(split), unit=' batches'))
     hands = {name: np.concatenate([part[name] for part in seen]) for name in batches.CACHED}
-    if not len(hands['evidence']):
+    if not len(hands['landmark_evidence']):
       raise UserError(f'{_FLAGS.records}, split {split}: no hand is seen in any of its pictures')
     with files.atomic_path(path) as temporary, open(temporary, 'wb') as file:
       np.savez_compressed(file, **hands)
-    print(f'{path}: {len(hands["evidence"])} views of hands')
+    print(f'{path}: {len(hands["landmark_evidence"])} views of hands')
 
 
 def _look(network: Any, images: Any) -> tuple[Any, Any]:
@@ -75,7 +75,7 @@ def _seen(look: Callable, split: str, views: int) -> Iterator[dict[str, np.ndarr
     for batch in _pictures(split, view):
       packed, presence = look(batch['image'])
       seen = presence.numpy() > _FLAGS.least_presence
-      yield {name: value.numpy()[seen] for name, value in {**batch, 'evidence': packed}.items()
+      yield {name: value.numpy()[seen] for name, value in {**batch, 'landmark_evidence': packed}.items()
              if name in batches.CACHED}
 
 

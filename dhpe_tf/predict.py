@@ -10,7 +10,7 @@ Methods that take 2D joints receive them from --joints or, with --evidence, from
 
 For each photograph the hand task writes <stem>_overlay.jpg (meshes and skeletons over the photograph), <stem>.obj (the
 mesh of the first hand; <stem>_2.obj that of the second, and so on) and <stem>.json. The JSON holds image, size (height,
-width), joint_order, and hands, the surest first: side, box (the square that was looked at; turn: how far it was turned),
+width), joint_order, and hands, the surest first: side, box and turn (of the square that was looked at),
 joints_2d_px (pixels of the photograph), joints_3d_m and vertices_m (camera axes: x right, y down, z forward; relative
 to the middle MCP unless --intrinsics are given), pose, shape, camera (of the right-hand model in the square; a left
 hand is its mirror image), units_per_metre and score.

@@ -125,7 +125,8 @@ def test_prediction_from_export_and_training_agree(folder, trained, exported):
   found = []
   for model in (trained, exported):
     output = folder / f'out_{os.path.basename(model)}'
-    assert call(predict, f'--model={model}', f'--input={folder}/photo', f'--output={output}', '--side=left') == 0
+    assert call(predict, f'--model={model}', f'--input={folder}/photo', f'--output={output}', '--side=left',
+                '--box=whole') == 0
     found.append(json.loads((output / 'a.json').read_text())['hands'][0])
   for name in ('joints_2d_px', 'vertices_m', 'pose', 'camera'):
     np.testing.assert_allclose(found[0][name], found[1][name], atol=1e-3, err_msg=name)

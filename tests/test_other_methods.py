@@ -68,14 +68,15 @@ def test_lifting_is_exported_and_the_export_is_measured_alike(folder, lifting):
 
 def test_lifting_predicts_from_given_joints_and_from_those_of_another_model(folder, lifting, eyes, capsys):
   given = [f'--model={lifting}', f'--input={folder}/photos']
-  for name, source in (('joints', f'--joints={folder}/labels.jsonl'), ('evidence', f'--evidence={eyes}')):
-    assert call(predict, *given, f'--output={folder}/{name}', source) == 0
+  seen = [f'--evidence={eyes}', '--box=whole']
+  for name, source in (('joints', [f'--joints={folder}/labels.jsonl']), ('evidence', seen)):
+    assert call(predict, *given, f'--output={folder}/{name}', *source) == 0
     found = json.loads((folder / name / 'a.json').read_text())['hands'][0]
     assert np.shape(found['joints_3d_m']) == (21, 3) and 'vertices_m' not in found
-    assert {path.name for path in (folder / name).iterdir()} == {'a.json', 'a_overlay.png'}
+    assert {path.name for path in (folder / name).iterdir()} == {'a.json', 'a_overlay.jpg'}
   assert json.loads((folder / 'joints' / 'a.json').read_text())['hands'][0]['side'] == 'left'
   capsys.readouterr()
-  assert call(predict, *given, f'--output={folder}/none') == 1
+  assert call(predict, *given, f'--output={folder}/none', '--box=whole') == 1
   assert 'takes 2D joints; give them by --joints=labels.jsonl' in capsys.readouterr().err
   assert call(predict, *given, f'--output={folder}/none', '--refine_steps=3', f'--evidence={eyes}') == 1
   assert 'has no refinement' in capsys.readouterr().err and not (folder / 'none').exists()
@@ -92,7 +93,8 @@ def test_fits_are_measured_and_predict(folder, eyes, name):
   assert call(evaluate, *method, f'--data={folder}/records', f'--report={folder}/seen.json', f'--evidence={eyes}',
               '--baseline_split=') == 0
   assert list(results_of(folder / 'seen.json')) == ['model', 'evidence']
-  assert call(predict, *method, f'--input={folder}/photos', f'--output={folder}/fit', f'--evidence={eyes}') == 0
+  assert call(predict, *method, f'--input={folder}/photos', f'--output={folder}/fit', f'--evidence={eyes}',
+              '--box=whole') == 0
   assert (folder / 'fit' / 'a.obj').exists()
 
 

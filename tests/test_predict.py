@@ -15,8 +15,9 @@ def exported(tmp_path_factory):
 
 
 def run(model, given, output, *arguments):
+  # A later --box wins. The pictures of these tests show no hand.
   return command_line.call(predict.main, ['predict', f'--model={model}', f'--input={given}', f'--output={output}',
-                                          *arguments], predict._FLAGS)
+                                          '--box=whole', *arguments], predict._FLAGS)
 
 
 def test_works_from_an_export_alone(exported, tmp_path):
@@ -35,10 +36,11 @@ def test_a_folder_with_bad_files_is_finished_and_they_are_named(exported, tmp_pa
   assert 'a.jpg: not a picture' in error and 'c.png: its header announces' in error
   assert 'b.png: its results would replace those of' in error
   assert error.splitlines()[-1] == 'error: 3 of 4 pictures have no result, for the reasons above.'
-  assert {path.name for path in (tmp_path / 'out').iterdir()} == {'b_overlay.png', 'b.obj', 'b.json'}
+  assert {path.name for path in (tmp_path / 'out').iterdir()} == {'b_overlay.jpg', 'b.obj', 'b.json'}
 
 
 @pytest.mark.parametrize('arguments, message', [
+    (['--box=all'], '--box=all: it must be four numbers'),
     (['--box=1,2,3'], '--box=1,2,3: it must be four numbers, left,top,width,height'),
     (['--box=1,2,3,x'], 'must be four numbers'), (['--box=500,2,3,4'], 'lies outside the picture'),
     (['--intrinsics=0,1,2,3'], 'focal lengths'), (['--side=middle'], 'side')])
@@ -69,7 +71,7 @@ def test_results_that_cannot_be_written(exported, tmp_path, capsys):
 def test_results_never_lie_among_the_photographs(exported, tmp_path, capsys):
   photographs = tmp_path / 'photographs'
   photographs.mkdir()
-  for name in ('a.jpg', 'a_overlay.png'):
+  for name in ('a.jpg', 'a_overlay.jpg'):
     Image.fromarray(toy.bright_picture()).save(photographs / name)
   (photographs / 'a.json').write_text('labels')
   (tmp_path / 'linked').mkdir()
@@ -93,3 +95,13 @@ def test_a_folder_in_the_place_of_a_result_stays(exported, tmp_path, capsys):
   assert run(exported, tmp_path / 'a.png', tmp_path / 'out') == 1
   assert 'a.json: it is a folder, which a file must not replace' in capsys.readouterr().err
   assert (tmp_path / 'out' / 'a.json' / 'kept').is_dir()
+  assert len(list((tmp_path / 'out').iterdir())) == 1
+
+
+def test_a_picture_without_a_hand_has_no_result(exported, tmp_path, capsys):
+  Image.fromarray(toy.bright_picture()).save(tmp_path / 'a.png')
+  arguments = ['predict', f'--model={exported}', f'--input={tmp_path / "a.png"}', f'--output={tmp_path / "out"}']
+  assert command_line.call(predict.main, arguments, predict._FLAGS) == 1
+  error = capsys.readouterr().err.splitlines()
+  assert len(error) == 1 and 'a.png: no hand found; the best candidate scored 0.' in error[0]
+  assert '--box=left,top,width,height' in error[0] and not (tmp_path / 'out').exists()

@@ -4,7 +4,7 @@ The way is that of Zhang et al., MediaPipe Hands: On-device Real-time Hand Track
 second one finds the landmarks in a turned square around each palm, and the landmarks give the square for the next look.
 Thresholds are those of MediaPipe's published graphs of 0.10.21.
 """
-from typing import NamedTuple
+from typing import NamedTuple, Optional
 
 import gin
 import tensorflow as tf
@@ -58,15 +58,17 @@ HANDS = Hands(
     tf.TensorSpec([None, landmark_net.JOINTS, 2], tf.float32, 'joints_px'))
 
 
-@gin.configurable(module='finding')
+@gin.configurable(module='finding', denylist=['landmarks'])
 class HandFinder(tf.Module):
   """Finds the hands of one picture; each method is one graph without Python state."""
 
-  def __init__(self, palm_threshold: float = 0.5, presence_threshold: float = 0.5, sure_presence: float = 0.9,
-               max_hands: int = 8, same_hand: float = 0.33, box_scales: tuple = (1.5, 2.5), box_margin: float = 1.5):
+  def __init__(self, landmarks: Optional[tf.keras.Model] = None, palm_threshold: float = 0.5,
+               presence_threshold: float = 0.5, sure_presence: float = 0.9, max_hands: int = 8, same_hand: float = 0.33,
+               box_scales: tuple = (1.5, 2.5), box_margin: float = 1.5):
     """Builds the two networks.
 
     Args:
+      landmarks: a `landmark_net` that is there already; None builds one.
       palm_threshold: palms of a lower score do not count.
       presence_threshold: hands of a lower presence do not count.
       sure_presence: a hand of this presence ends the search; below it more squares of the picture are searched.
@@ -76,7 +78,7 @@ class HandFinder(tf.Module):
       box_margin: side of the square in which `at` looks for landmarks otherwise, in the same units.
     """
     super().__init__(name='hand_finder')
-    self.palm_net, self.landmark_net = palm_net.palm_net(), landmark_net.landmark_net()
+    self.palm_net, self.landmark_net = palm_net.palm_net(), landmarks or landmark_net.landmark_net()
     self._palm_threshold, self._presence_threshold = palm_threshold, presence_threshold
     self._sure_presence, self._max_hands, self._same_hand = sure_presence, max_hands, same_hand
     self._box_scales, self._box_margin = box_scales, box_margin
@@ -148,7 +150,7 @@ class HandFinder(tf.Module):
     return _hands(self._look(picture, regions_of.from_joints(best.joints_px)))
 
   # This and the two below are functions of their own, so that the networks are built into the graph once.
-  @tf.function(input_signature=[PICTURE, CROPS], autograph=False)
+  @tf.function(input_signature=[PICTURE, CROPS], autograph=False, experimental_attributes={'_noinline': True})
   def _search(self, picture: tf.Tensor, views: crops.Crop) -> tuple[Hands, tf.Tensor]:
     """`find` in some squares of the picture; a hand may be found more than once."""
     palms, rejected_palm = self._palms(picture, views)
@@ -160,7 +162,7 @@ class HandFinder(tf.Module):
                           tf.boolean_mask(second.presence, ~present)], axis=0)
     return _hands(_pick(second, present)), tf.reduce_max(rejected)
 
-  @tf.function(input_signature=[PICTURE, CROPS], autograph=False)
+  @tf.function(input_signature=[PICTURE, CROPS], autograph=False, experimental_attributes={'_noinline': True})
   def _palms(self, picture: tf.Tensor, views: crops.Crop) -> tuple[palms_of.Palms, tf.Tensor]:
     """The palms in some squares of the picture, at least one, and the highest score that was not enough."""
     answers = self.palm_net(_cut(picture, regions_of.Regions(views, tf.zeros_like(views.side_px)), palm_net.SIZE_PX))
@@ -168,7 +170,7 @@ class HandFinder(tf.Module):
     rejected = tf.reduce_max(tf.where(palms.score < self._palm_threshold, palms.score, 0.))
     return palms_of.merge(palms, self._palm_threshold, self._max_hands), rejected
 
-  @tf.function(input_signature=[PICTURE, REGIONS], autograph=False)
+  @tf.function(input_signature=[PICTURE, REGIONS], autograph=False, experimental_attributes={'_noinline': True})
   def _look(self, picture: tf.Tensor, regions: regions_of.Regions) -> _Looks:
     """Runs the landmark network on regions [N] of the picture; N may be 0, which convolutions refuse."""
 

@@ -139,6 +139,7 @@ def from_export(folder: str) -> Predictor:
     taken = loaded.signatures['serving_default'].structured_input_signature[1]
     specs = {exporter.batch_name(name): spec for name, spec in taken.items()}
     task = task_class()
+    task.adopt(loaded.signatures)
   except (OSError, KeyError, ValueError, TypeError, AttributeError, tf.errors.OpError) as error:
     raise UserError(f'{folder}: not a complete export ({error}); export the model again.') from error
 

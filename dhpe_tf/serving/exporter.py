@@ -32,11 +32,7 @@ def batch_name(name: str) -> str:
 
 
 class ServedModel(tf.Module):
-  """The functions of the SavedModel.
-
-  Attributes:
-    run: inputs by their served names -> outputs by name.
-  """
+  """The functions of the SavedModel."""
 
   def __init__(self, method: Method):
     """Wraps a method.
@@ -46,10 +42,9 @@ class ServedModel(tf.Module):
     """
     super().__init__()
     self._method = _Hidden(method)
-    # Only the variables are stored: the functions need them, but not the Keras objects.
-    self._variables = list(getattr(method, 'variables', ()))
-    # All signatures call this one function, so the file holds its graph and constants only once.
-    self.run = tf.function(self._run, autograph=False)
+    # All signatures call this one function, so the file holds its graph and constants only once. As an attribute of its
+    # own it would be stored, and traced, once more.
+    self._served = _Hidden(tf.function(self._run, autograph=False))
     self._specs = {served_name(name): tf.TensorSpec([None, *spec.shape[1:]], spec.dtype, served_name(name))
                    for name, spec in method.input_specs.items()}
 
@@ -61,14 +56,18 @@ class ServedModel(tf.Module):
   def signatures(self) -> dict[str, Any]:
     """Builds the concrete functions of all signatures, by name."""
     method = self._method.held
-    found = {'serving_default': self.run.get_concrete_function(**self._specs)}
+    found = {'serving_default': self._served.held.get_concrete_function(**self._specs)}
 
     def answer(inputs: Tensors) -> Tensors:
-      return self.run(**{served_name(name): value for name, value in inputs.items()})
+      return self._served.held(**{served_name(name): value for name, value in inputs.items()})
 
     encoded = method.task.encoded_signature(answer, method.input_specs)
     further = {**({'predict_encoded': encoded} if encoded else {}), **method.signatures()}
-    return {**found, **{name: _concrete(signature) for name, signature in further.items()}}
+    found.update({name: _concrete(signature) for name, signature in further.items()})
+    # Only the variables are stored: the functions need them, but not the Keras objects.
+    self._variables = list({id(variable): variable for function in found.values()
+                            for variable in function.variables}.values())
+    return found
 
 
 class _Hidden:

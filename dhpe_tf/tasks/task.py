@@ -258,6 +258,10 @@ class Task(abc.ABC):
     write_json(f'{stem}.json', {name: np.asarray(value).tolist() for name, value in result.items()})
     return [f'{stem}_overlay.png', f'{stem}.json']
 
+  def adopt(self, functions: Mapping[str, Callable[..., Tensors]]) -> None:
+    """Takes functions that an exported model brings for this task, by the names of its signatures; here none."""
+    del functions
+
   # Serving.
 
   def describe(self) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import numpy as np
 import tensorflow as tf
 
 from dhpe_tf.methods import steps
-from dhpe_tf.tasks.hand import prediction
+from dhpe_tf.tasks.hand import request as requests
 from dhpe_tf.tasks.hand.task import HandTask
 
 SIZE = 16
@@ -50,10 +50,12 @@ def build_toy_model():
 
 def predict(predictor, picture, box=None, side='right', intrinsics=None):
   """The hand that a predictor finds in a picture."""
-  request = prediction.Request(picture, 'image', prediction.check_box(box, picture.shape[:2], 'image'), side,
-                               intrinsics)
+  height, width = picture.shape[:2]
+  request = requests.in_box(picture, 'image', (0, 0, width, height) if box is None else box, side == 'left')
+  request = request._replace(intrinsics=intrinsics)
   inputs = predictor.task.inputs(request, predictor.input_specs)
-  return predictor.task.result(request, predictor.answer(inputs), predictor.card)
+  hand, = predictor.task.result(request, predictor.answer(inputs), predictor.card)
+  return hand
 
 
 def bright_picture(height=60, width=90, left=20, top=10, side=12):

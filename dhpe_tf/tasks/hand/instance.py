@@ -34,8 +34,8 @@ BATCH = {
     'is_left': Entry(('B',), 'bool', 'whether the record shows a left hand'),
     'visibility': Entry(('B', _K), 'float32', '1 where a labelled joint is seen', optional=True),
     'id': Entry(('B',), 'string', 'name of the picture', optional=True),
-    'evidence': Entry(('B', _K, None), 'float32', 'what a network that is already trained sees of each joint; made by '
-                      'data_tools.cache_evidence', optional=True),
+    'landmark_evidence': Entry(('B', _K, None), 'float32', 'what a network that is already trained sees of each joint; '
+                               'made by data_tools.cache_evidence', optional=True),
 }
 
 

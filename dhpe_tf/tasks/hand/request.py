@@ -1,7 +1,6 @@
 """What `predict` is asked: the hands of a picture, found, in a given box, or with known joints."""
-import functools
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Optional
 
 import numpy as np
@@ -83,13 +82,8 @@ def sided(hands: finder.Hands, side: Optional[str]) -> finder.Hands:
   return hands._replace(is_left=is_left, rotation=tf.where(is_left == hands.is_left, 1., -1.) * hands.rotation)
 
 
-@functools.lru_cache(maxsize=1)
-def hand_finder() -> finder.HandFinder:
-  """The finder, built once for all pictures."""
-  return finder.HandFinder()
-
-
-def read(path: str, options: Any, labels: Mapping[str, label_lines.Label], upright: bool) -> Request:
+def read(path: str, options: Any, labels: Mapping[str, label_lines.Label], upright: bool,
+         finder_of: Callable[[], finder.HandFinder]) -> Request:
   """Reads a picture and finds its hands, or takes the one in --box or of --joints.
 
   Args:
@@ -97,6 +91,7 @@ def read(path: str, options: Any, labels: Mapping[str, label_lines.Label], uprig
     options: parsed flags, see `task_flags`.
     labels: by file name, from `read_joints`; empty without --joints.
     upright: whether the method sees hands turned to point up.
+    finder_of: gives the hand finder; called where one is needed.
 
   Raises:
     UserError: the file is no picture, no hand is found, the box does not fit, or its labels are unusable.
@@ -109,22 +104,22 @@ def read(path: str, options: Any, labels: Mapping[str, label_lines.Label], uprig
       raise UserError(f'{path}: --joints has no line for {name}; add one, or leave the picture out.')
     request = with_joints(picture, path, box, labels[name])
   elif box is None:
-    request = found(picture, path, sided(find(picture, path), options.side), upright)
+    request = found(picture, path, sided(find(picture, path, finder_of()), options.side), upright)
   elif upright:
-    hands = hand_finder().at(tf.constant(picture), tf.constant(box, tf.float32))
+    hands = finder_of().at(tf.constant(picture), tf.constant(box, tf.float32))
     request = found(picture, path, sided(hands, options.side), upright)
   else:
     request = in_box(picture, path, box, options.side == 'left')
   return request._replace(intrinsics=numbers(options, 'intrinsics'), root_depth_m=options.root_depth_m)
 
 
-def find(picture: np.ndarray, name: str) -> finder.Hands:
+def find(picture: np.ndarray, name: str, hand_finder: finder.HandFinder) -> finder.Hands:
   """Finds the hands of a picture.
 
   Raises:
     UserError: there is none.
   """
-  hands, rejected = hand_finder().find(tf.constant(picture))
+  hands, rejected = hand_finder.find(tf.constant(picture))
   if not len(hands.presence):
     raise UserError(f'{name}: no hand found; the best candidate scored {float(rejected):.2f} of 1, which is not '
                     'enough. If there is one, say where by --box=left,top,width,height.')

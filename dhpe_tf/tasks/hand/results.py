@@ -34,9 +34,9 @@ def served(outputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
 
 
 def add_score(outputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-  """Adds 'score' `[B]`: 'presence'; or the mean of the heat maps' peaks, each clipped to 0..1; or 1 without either."""
-  if 'presence' in outputs:
-    score = outputs['presence']
+  """Adds 'score' `[B]`: 'hand_presence', or the mean of the heat maps' peaks, each clipped to 0..1, or else 1."""
+  if 'hand_presence' in outputs:
+    score = outputs['hand_presence']
   elif 'heatmaps' in outputs:
     peaks = tf.reduce_max(outputs['heatmaps'], axis=[1, 2])
     score = tf.reduce_mean(tf.clip_by_value(peaks, 0., 1.), axis=-1)

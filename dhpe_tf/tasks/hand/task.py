@@ -1,6 +1,6 @@
 """The hand task: from one crop of a picture to joints, mesh, camera and mask of one hand (paper, section 3)."""
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Optional
+from typing import Any, Optional, Union
 
 import gin
 import numpy as np
@@ -8,6 +8,7 @@ import tensorflow as tf
 from absl import flags
 
 from dhpe_tf.data.checks import Check
+from dhpe_tf.finding import finder, served
 from dhpe_tf.geometry.crops import REPORT_PX
 from dhpe_tf.hand import hand_model
 from dhpe_tf.metrics import pck
@@ -68,6 +69,12 @@ class HandTask(Task):
       UserError: the file is no hand model.
     """
     self.hand_model = hand_model.load_hand_model(hand_file)
+    self._finder = None
+
+  def hand_finder(self) -> Union[finder.HandFinder, served.ServedFinder]:
+    """The hand finder, built at its first use."""
+    self._finder = self._finder or finder.HandFinder()
+    return self._finder
 
   def after_parsing(self, root: str) -> Optional[Callable[[Tensors], Tensors]]:
     """Returns `first_keypoint.palm_to_wrist` for record sets whose keypoint 0 is the palm, else None."""
@@ -142,10 +149,15 @@ class HandTask(Task):
     self._joints = requests.read_joints(options.joints) if options.joints else {}
     self._with_overlay = options.overlay
 
+  def adopt(self, functions: Mapping[str, Callable[..., Tensors]]) -> None:
+    """Takes the model's own hand finder, which loads faster than one that is built anew."""
+    if served.FIND in functions:
+      self._finder = served.ServedFinder(functions)
+
   def read_request(self, path: str, options: Any, card: Mapping[str, Any]) -> requests.Request:
     """Reads the picture and finds the hands in it, or takes the one that the flags name."""
     upright = card.get('usage', {}).get('image') == UPRIGHT
-    return requests.read(path, options, self._joints, upright)
+    return requests.read(path, options, self._joints, upright, self.hand_finder)
 
   def inputs(self, request: requests.Request, specs: Mapping[str, tf.TensorSpec]) -> Tensors:
     """Makes the crops of right hands, or their known 2D joints."""

@@ -1,4 +1,5 @@
 import json
+import os
 
 import numpy as np
 import pytest
@@ -7,6 +8,7 @@ from PIL import Image
 from dhpe_tf.errors import UserError
 from dhpe_tf.inference import predictor
 from dhpe_tf.tasks.hand import prediction
+from dhpe_tf.tasks.hand import request as requests
 from tests.serving import toy
 
 
@@ -29,7 +31,6 @@ def test_a_mirrored_picture_of_the_other_hand_gives_the_mirrored_result(ready):
   mirror = np.array([-1., 1.])
   np.testing.assert_allclose(left.values['joints_2d_px'], right.values['joints_2d_px'] * mirror + [90, 0], atol=1e-3)
   np.testing.assert_allclose(left.values['vertices_m'], right.values['vertices_m'] * [-1, 1, 1], atol=1e-6)
-  np.testing.assert_allclose(left.crop_image, right.crop_image[:, ::-1], atol=1e-5)
   np.testing.assert_array_equal(left.faces, right.faces[:, ::-1])
   np.testing.assert_allclose(left.values['pose'], right.values['pose'], atol=1e-6)
 
@@ -45,33 +46,35 @@ def test_with_intrinsics_results_stand_before_the_camera(ready):
     ((0, 0, 0, 5), 'is empty'), ((0, 0, float('nan'), 5), 'is empty')])
 def test_bad_boxes(box, message):
   with pytest.raises(UserError, match=f'a.jpg: the box .*{message}'):
-    prediction.check_box(box, (60, 90), 'a.jpg')
+    requests.check_box(box, (60, 90), 'a.jpg')
 
 
 def test_the_three_files(ready, tmp_path):
-  hand = toy.predict(ready, toy.bright_picture(), (5, 6, 30, 20), 'left')
-  request = prediction.Request(toy.bright_picture(), 'a/photo.of.hand.png', (5., 6., 30., 20.), 'left')
-  written = prediction.write(request, hand, str(tmp_path / 'out' / 'photo.of.hand'), ready.card)
-  assert len(written) == 3
-  assert {path.name for path in (tmp_path / 'out').iterdir()} == {
-      'photo.of.hand_overlay.png', 'photo.of.hand.obj', 'photo.of.hand.json'}
+  hand = hand_found = toy.predict(ready, toy.bright_picture(), (5, 6, 30, 20), 'left')
+  request = requests.in_box(toy.bright_picture(), 'a/photo.of.hand.png', (5., 6., 30., 20.), True)
+  stem = str(tmp_path / 'out' / 'photo.of.hand')
+  written = prediction.write(request, [hand, hand], stem, ready.card)
+  assert [path.removeprefix(stem) for path in written] == ['_overlay.jpg', '.obj', '_2.obj', '.json']
+  assert {path.name for path in (tmp_path / 'out').iterdir()} == {os.path.basename(path) for path in written}
   found = json.loads((tmp_path / 'out' / 'photo.of.hand.json').read_text())
   assert list(found) == ['image', 'size', 'joint_order', 'hands']
   assert found['image'] == 'photo.of.hand.png' and found['size'] == [60, 90] and len(found['joint_order']) == 21
-  hand, = found['hands']
-  assert set(hand) == {'side', 'box', 'joints_2d_px', 'joints_3d_m', 'vertices_m', 'pose', 'shape', 'camera', 'score',
-                       'units_per_metre'}
-  assert hand['side'] == 'left' and hand['box'] == [5, 6, 30, 20] and 0 <= hand['score'] <= 1
+  hand, again = found['hands']
+  assert hand == again
+  assert set(hand) == {'side', 'box', 'turn', 'joints_2d_px', 'joints_3d_m', 'vertices_m', 'pose', 'shape', 'camera',
+                       'score', 'units_per_metre'}
+  assert hand['side'] == 'left' and hand['box'] == [5, 1, 30, 30] and 0 <= hand['score'] <= 1
   shapes = {'joints_2d_px': (21, 2), 'joints_3d_m': (21, 3), 'vertices_m': (4, 3), 'pose': (45,), 'camera': (8,)}
   assert {name: np.shape(hand[name]) for name in shapes} == shapes
-  with Image.open(tmp_path / 'out' / 'photo.of.hand_overlay.png') as panels:
-    assert panels.size == (4 * 384, 384)
+  with Image.open(f'{stem}_overlay.jpg') as overlay:
+    assert overlay.size == (90, 60)
+  assert len(prediction.write(request, [hand_found], str(tmp_path / 'plain'), ready.card, with_overlay=False)) == 2
 
 
 def test_known_joints_are_taken_to_the_crop_of_a_right_hand():
   joints = np.tile(np.arange(21.)[:, None], [1, 2]) + 10
-  request = prediction.Request(toy.bright_picture(), 'a.png', (10., 10., 20., 20.), 'left', joints_px=joints,
-                               joints_valid=np.ones(21))
+  request = requests.in_box(toy.bright_picture(), 'a.png', (10., 10., 20., 20.), True)
+  request = request._replace(joints_px=joints[None], joints_valid=np.ones([1, 21]))
   specs = {'joints_2d': None, 'joints_2d_weight': None, 'mask': None, 'mask_weight': None}
   found = prediction.inputs(request, specs)
   assert set(found) == set(specs)

@@ -16,7 +16,7 @@ from dhpe_tf.methods.dhpe.landmarks.hand_state import HandState
 from dhpe_tf.methods.dhpe.landmarks.random_hands import RandomHands, Truth
 
 # What a file of cached evidence holds of the batch, for each hand.
-CACHED = ('evidence', 'joints_2d', 'joints_2d_weight', 'joints_3d', 'joints_z_weight', 'joints_3d_m',
+CACHED = ('landmark_evidence', 'joints_2d', 'joints_2d_weight', 'joints_3d', 'joints_z_weight', 'joints_3d_m',
           'joints_3d_weight', 'pose', 'shape', 'parameters_weight')
 
 
@@ -75,7 +75,8 @@ def read(root: str, split: str) -> dict[str, np.ndarray]:
   arrays = plain_arrays.read_npz(path)
   missing = [name for name in CACHED if name not in arrays]
   count = {len(arrays[name]) for name in CACHED if name not in missing}
-  if missing or len(count) != 1 or arrays['evidence'].shape[1:] != (skeletons.NUM_KEYPOINTS, evidences.NUMBERS):
+  shape = (skeletons.NUM_KEYPOINTS, evidences.NUMBERS)
+  if missing or len(count) != 1 or arrays['landmark_evidence'].shape[1:] != shape:
     raise UserError(f'{path}: no cached evidence of hands ({", ".join(missing) or "sizes differ"}); make it again by '
                     'data_tools.cache_evidence')
   return {name: arrays[name].astype(np.float32) for name in CACHED}
@@ -87,13 +88,13 @@ def errors_of(hands: dict[str, np.ndarray]) -> np.ndarray:
   chosen = {name: tf.constant(value[known]) for name, value in hands.items()}
   metres = chosen['joints_3d_m'] - tf.reduce_mean(chosen['joints_3d_m'], axis=1, keepdims=True)
   truth = Truth(chosen['joints_2d'], chosen['joints_3d'][..., 2], metres, chosen['pose'], chosen['shape'])
-  return (chosen['evidence'] - truth.evidence().pack()).numpy()
+  return (chosen['landmark_evidence'] - truth.evidence().pack()).numpy()
 
 
 def _mixture(parts, weights, batch_size, random_share, hand_model, error_file, error_scale):
   """A function seed `[2]` -> batch, of cached hands and random hands."""
   randoms = round(batch_size * random_share)
-  counts = [len(part['evidence']) for part in parts]
+  counts = [len(part['landmark_evidence']) for part in parts]
   stacked = {name: tf.constant(np.concatenate([part[name] for part in parts])) for name in CACHED}
   logits = tf.constant(np.log(np.concatenate([np.full(n, w / n) for n, w in zip(counts, weights)]))[None], tf.float32)
   hands = RandomHands(HandState(hand_model)) if randoms else None
@@ -117,7 +118,7 @@ def _random_batch(hands: RandomHands, errors: tf.Tensor, count: int, scale: tupl
   chosen = tf.random.stateless_uniform([count], seeds[1], 0, len(errors), tf.int32)
   factor = tf.random.stateless_uniform([count, 1, 1], seeds[2], *scale)
   ones = tf.ones([count, skeletons.NUM_KEYPOINTS])
-  return {'evidence': truth.evidence().pack() + factor * tf.gather(errors, chosen),
+  return {'landmark_evidence': truth.evidence().pack() + factor * tf.gather(errors, chosen),
           'joints_2d': truth.joints_2d, 'joints_2d_weight': ones,
           'joints_3d': tf.concat([truth.joints_2d, truth.joints_z[..., None]], axis=-1), 'joints_z_weight': ones,
           'joints_3d_m': truth.joints_3d_m, 'joints_3d_weight': ones, 'pose': truth.pose, 'shape': truth.shape,
@@ -126,7 +127,7 @@ def _random_batch(hands: RandomHands, errors: tf.Tensor, count: int, scale: tupl
 
 def _completed(batch: dict) -> dict:
   """Adds the entries of the batch contract that cached evidence does not have: no picture, no mask, no camera."""
-  count = tf.shape(batch['evidence'])[0]
+  count = tf.shape(batch['landmark_evidence'])[0]
   zeros = tf.zeros([count])
   return {**batch, 'image': tf.zeros([count, 1, 1, 3]), 'mask': tf.zeros([count, 1, 1]), 'mask_weight': zeros,
           'crop_center_px': tf.zeros([count, 2]), 'crop_side_px': tf.ones([count]),

@@ -30,7 +30,7 @@ class Evidence(NamedTuple):
   spread: tf.Tensor
 
   def pack(self) -> tf.Tensor:
-    """One tensor `[B, 21, 7]`, the entry 'evidence' of a batch."""
+    """One tensor `[B, 21, 7]`, the entry 'landmark_evidence' of a batch."""
     return tf.concat([self.joints_2d, self.depth[..., None], self.world_m, self.spread[..., None]], axis=-1)
 
 

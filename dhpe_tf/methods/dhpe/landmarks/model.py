@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 import gin
 import tensorflow as tf
 
+from dhpe_tf.finding import finder, served
 from dhpe_tf.geometry import cameras
 from dhpe_tf.hand import hand_model as hand_models
 from dhpe_tf.hand import parameters, skeletons
@@ -23,7 +24,7 @@ from dhpe_tf.optimization import least_squares
 from dhpe_tf.tasks.hand.task import UPRIGHT, HandTask
 from dhpe_tf.tasks.task import Signature, Tensors
 
-_EVIDENCE = 'evidence'
+_EVIDENCE = 'landmark_evidence'
 
 
 class LandmarkModel(steps.TrainableMethod):
@@ -41,6 +42,10 @@ class LandmarkModel(steps.TrainableMethod):
     self._hand = hand_layers.PosedHand(task.hand_model)
     self._silhouette = hand_layers.Silhouette(task.hand_model, mask_size)
     self._misfit = misfit.Misfit(state)
+    # Functions of their own, so that an export holds their graphs and constants once for all signatures.
+    self._look = tf.function(self._look_at, [self.input_specs['image']], autograph=False)
+    self._outputs = tf.function(self._outputs_of, [tf.TensorSpec([None, hand_state.SIZE]), tf.TensorSpec([None, 4])],
+                                autograph=False)
     self._objective = build_objective(state)
     self.watch(list(self._objective.weights), list(self._objective.MEASURES))
 
@@ -57,7 +62,7 @@ class LandmarkModel(steps.TrainableMethod):
     shapes = {'joints_3d': [count, 3], 'units_per_metre': [], 'joints_2d': [count, 2], 'vertices': [vertices, 3],
               'mask': [self._mask_size, self._mask_size], 'parameters': [parameters.NUM_PARAMETERS],
               'pose': [hand_models.NUM_POSE], 'shape': [hand_models.NUM_SHAPE], 'camera': [parameters.NUM_CAMERA],
-              'camera_distance': [], 'presence': [], 'joints_2d_rounds': [1, count, 2]}
+              'camera_distance': [], 'hand_presence': [], 'joints_2d_rounds': [1, count, 2]}
     return {name: tf.TensorSpec([None, *shape]) for name, shape in shapes.items()}
 
   def answer(self, inputs: Tensors) -> Tensors:
@@ -71,10 +76,10 @@ class LandmarkModel(steps.TrainableMethod):
       inputs: 'image' [B, 224, 224, 3] in 0..1, right hands.
       steps: numbers of iterations; 0 is the plain estimate.
     """
-    evidence, presence = evidences.of_images(self.landmark_net, inputs['image'], self._mirrored)
-    start, base = self._estimate(evidence)
+    start, base, packed, presence = self._look(inputs['image'])
+    evidence = evidences.unpack(packed)
     found = [self._fitted(start, base, evidence, number) for number in steps]
-    return [{**self._outputs(x, base), 'presence': presence, 'joints_2d_rounds': evidence.joints_2d[:, None]}
+    return [{**self._outputs(x, base), 'hand_presence': presence, 'joints_2d_rounds': evidence.joints_2d[:, None]}
             for x in found]
 
   def taken(self, batch: Tensors) -> Tensors:
@@ -93,18 +98,22 @@ class LandmarkModel(steps.TrainableMethod):
     return self._objective.measures(batch, outputs)
 
   def signatures(self) -> dict[str, Signature]:
-    """The signature 'refine': images and the number of iterations."""
+    """'refine', of images and the number of iterations, and the functions of the hand finder (`finding.served`)."""
     size = landmark_net.SIZE_PX
 
     def refine(images: tf.Tensor, steps: tf.Tensor) -> Tensors:
       return self.refined({'image': images}, [steps])[0]
+    finding = served.functions(finder.HandFinder(self.landmark_net))
     return {'refine': Signature(refine, {'images': tf.TensorSpec([None, size, size, 3], tf.float32),
-                                         'steps': tf.TensorSpec([], tf.int32)})}
+                                         'steps': tf.TensorSpec([], tf.int32)}),
+            **{name: Signature(*function) for name, function in finding.items()}}
 
-  def _estimate(self, evidence: evidences.Evidence) -> tuple[tf.Tensor, tf.Tensor]:
-    """The state x [B, 43] and base [B, 4] of the last round."""
-    found = self({_EVIDENCE: evidence.pack()}, training=False)
-    return found['states'][-1], found['bases'][-1]
+  def _look_at(self, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
+    """The state x [B, 43] and base [B, 4] of the last round, the packed evidence [B, 21, 7] and the presence [B]."""
+    evidence, presence = evidences.of_images(self.landmark_net, images, self._mirrored)
+    packed = evidence.pack()
+    found = self({_EVIDENCE: packed}, training=False)
+    return found['states'][-1], found['bases'][-1], packed, presence
 
   def _fitted(self, start: tf.Tensor, base: tf.Tensor, evidence: evidences.Evidence, steps) -> tf.Tensor:
     """The state [B, 43] after a number of iterations."""
@@ -113,7 +122,7 @@ class LandmarkModel(steps.TrainableMethod):
     return least_squares.minimise_squares(
         lambda x: self._misfit.residuals(x, base, evidence), start, iterations=steps).best
 
-  def _outputs(self, x: tf.Tensor, base: tf.Tensor) -> Tensors:
+  def _outputs_of(self, x: tf.Tensor, base: tf.Tensor) -> Tensors:
     """The hand of a state x [B, 43] about base rotations [B, 4]."""
     h, camera = self._state.parameters(x, base), self._state.camera(x)
     hand = self._hand(h)

@@ -24,8 +24,9 @@ def cached(tmp_path_factory):
   truth = hands.truth(96)
   joints = np.ones([96, 21], np.float32)
   noise = np.random.default_rng(0).normal(0, [0.02, 0.02, 0.1, 0.005, 0.005, 0.005, 0.0], [96, 21, 7])
-  np.savez(batches.path_of(str(folder), 'train'), evidence=truth.evidence().pack() + noise, joints_2d=truth.joints_2d,
-           joints_2d_weight=joints, joints_z_weight=joints, joints_3d_weight=joints, joints_3d_m=truth.joints_3d_m,
+  np.savez(batches.path_of(str(folder), 'train'), landmark_evidence=truth.evidence().pack() + noise,
+           joints_2d=truth.joints_2d, joints_2d_weight=joints,
+           joints_z_weight=joints, joints_3d_weight=joints, joints_3d_m=truth.joints_3d_m,
            joints_3d=tf.concat([truth.joints_2d, truth.joints_z[..., None]], axis=-1), pose=truth.pose,
            shape=truth.shape, parameters_weight=np.ones(96, np.float32))
   return str(folder)
@@ -63,7 +64,7 @@ def test_a_turned_hand_is_the_same_hand(built):
   turn = tf.constant([[0., -1.], [1., 0.]])
   world = tf.concat([tf.matmul(evidence.world_m[..., :2], turn), evidence.world_m[..., 2:]], axis=-1)
   turned = evidence._replace(joints_2d=tf.matmul(evidence.joints_2d, turn), world_m=world)
-  one, other = (built({'evidence': each.pack()}) for each in (evidence, turned))
+  one, other = (built({'landmark_evidence': each.pack()}) for each in (evidence, turned))
   first, second = one['states'][-1].numpy(), other['states'][-1].numpy()
   np.testing.assert_allclose(second[:, :36], first[:, :36], atol=1e-3)
 
@@ -85,14 +86,14 @@ def test_equal_arguments_give_equal_batches(cached):
   for name in one[0]:
     np.testing.assert_array_equal(one[2][name], again[2][name])
     np.testing.assert_array_equal(one[2][name], rest[0][name])
-  assert np.any(one[0]['evidence'] != other['evidence'])
-  assert sum(len(batch['evidence']) for batch in dataset(cached, training=False)) == 96
+  assert np.any(one[0]['landmark_evidence'] != other['landmark_evidence'])
+  assert sum(len(batch['landmark_evidence']) for batch in dataset(cached, training=False)) == 96
 
 
 def test_files_that_are_no_evidence(tmp_path):
   with pytest.raises(UserError, match='nothing/train.npz'):
     dataset(str(tmp_path / 'nothing'))
-  np.savez(batches.path_of(str(tmp_path), 'train'), evidence=np.zeros([3, 21, 7]))
+  np.savez(batches.path_of(str(tmp_path), 'train'), landmark_evidence=np.zeros([3, 21, 7]))
   with pytest.raises(UserError, match='no cached evidence of hands .joints_2d, .*make it again'):
     dataset(str(tmp_path))
   with pytest.raises(UserError, match='sources is empty'):
