@@ -149,6 +149,11 @@ class HandTask(Task):
     self._joints = requests.read_joints(options.joints) if options.joints else {}
     self._with_overlay = options.overlay
 
+  @staticmethod
+  def sees_upright(card: Mapping[str, Any]) -> bool:
+    """Whether a method sees hands that are turned to point up."""
+    return card.get('usage', {}).get('image') == UPRIGHT
+
   def adopt(self, functions: Mapping[str, Callable[..., Tensors]]) -> None:
     """Takes the model's own hand finder, which loads faster than one that is built anew."""
     if served.FIND in functions:
@@ -156,8 +161,7 @@ class HandTask(Task):
 
   def read_request(self, path: str, options: Any, card: Mapping[str, Any]) -> requests.Request:
     """Reads the picture and finds the hands in it, or takes the one that the flags name."""
-    upright = card.get('usage', {}).get('image') == UPRIGHT
-    return requests.read(path, options, self._joints, upright, self.hand_finder)
+    return requests.read(path, options, self._joints, self.sees_upright(card), self.hand_finder)
 
   def inputs(self, request: requests.Request, specs: Mapping[str, tf.TensorSpec]) -> Tensors:
     """Makes the crops of right hands, or their known 2D joints."""
