@@ -31,7 +31,7 @@ class LandmarkModel(steps.TrainableMethod):
   """A functional Keras model from packed evidence [B, 21, 7] to the states of the rounds; `answer` takes pictures."""
 
   can_refine = True
-  usage = {'image': UPRIGHT, 'refine_steps': 6}
+  usage = {'image': UPRIGHT, 'refine_steps': 2}
 
   def __init__(self, task: HandTask, state: hand_state.HandState, layer: rounds.Rounds, network: tf.keras.Model,
                mirrored: bool, mask_size: int, build_objective: Callable[..., EvidenceObjective]):
@@ -120,7 +120,7 @@ class LandmarkModel(steps.TrainableMethod):
     if isinstance(steps, int) and steps == 0:
       return start
     return least_squares.minimise_squares(
-        lambda x: self._misfit.residuals(x, base, evidence), start, iterations=steps).best
+        lambda x: self._misfit.residuals(x, start, base, evidence), start, iterations=steps).best
 
   def _outputs_of(self, x: tf.Tensor, base: tf.Tensor) -> Tensors:
     """The hand of a state x [B, 43] about base rotations [B, 4]."""
