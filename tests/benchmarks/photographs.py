@@ -104,8 +104,8 @@ def main(argv: list[str]) -> None:
     for number, figure in zip(steps, figures):
       rows[source, number].append(figure)
       every.append({'image': label['image'], 'steps': number, **figure})
-  print('| photographs | steps | found | measure | median | mean | 90th percentile |\n| --- | --- | --- | --- | --- | --- '
-        '| --- |')
+  print('| photographs | steps | found | measure | median | mean | 90th percentile |')
+  print('| --- | --- | --- | --- | --- | --- | --- |')
   for (source, number), figures in sorted(rows.items()):
     share = len(figures) / (len(figures) + missed[source])
     for name in figures[0]:
