@@ -17,6 +17,7 @@ hand is its mirror image), units_per_metre and score.
 """
 import os
 import sys
+import threading
 
 from absl import flags
 
@@ -52,6 +53,7 @@ def main(argv: list[str]) -> None:
   from tqdm import tqdm
 
   from dhpe_tf.inference import files
+  from dhpe_tf.inference import predictor as predictors
 
   paths = files.list_pictures(_FLAGS.input)
   _keep_apart(paths, _FLAGS.output)
@@ -59,13 +61,15 @@ def main(argv: list[str]) -> None:
   task = predictor.task
   options = command_line.task_flags(task.define_flags, 'predict', argv)
   task.check_options(options)
+  # The model gets ready while the first file is read.
+  warm = predictors.warm_up(predictor, _steps(predictor))
   faults, written = [], {}
   for path in tqdm(paths, unit='picture', disable=len(paths) == 1):
     stem = os.path.splitext(os.path.basename(path))[0]
     try:
       if stem in written:
         raise UserError(f'{path}: its results would replace those of {written[stem]}; rename one of them.')
-      _predict_file(predictor, path, os.path.join(_FLAGS.output, stem), options)
+      _predict_file(predictor, path, os.path.join(_FLAGS.output, stem), options, warm)
       written[stem] = path
     except UserError as error:
       faults.append(str(error))
@@ -98,17 +102,27 @@ def _load():
   return predictors.behind(evidence, chosen) if evidence else chosen
 
 
-def _predict_file(predictor, path: str, stem: str, options) -> None:
+def _steps(predictor) -> int:
+  """The number of steps of refinement: that of --refine_steps, or else of the model card."""
+  if _FLAGS.refine_steps is not None:
+    return _FLAGS.refine_steps
+  return predictor.card.get('usage', {}).get('refine_steps', 0) if predictor.refined else 0
+
+
+def _predict_file(predictor, path: str, stem: str, options, warm: threading.Thread) -> None:
   """Predicts for one picture and writes the results to files whose names begin with `stem`."""
+  from tqdm import tqdm
+
+  from dhpe_tf.inference import predictor as predictors
   request = predictor.task.read_request(path, options, predictor.card)
   inputs = predictor.task.inputs(request, predictor.input_specs)
-  steps = predictor.card.get('usage', {}).get('refine_steps', 0) if _FLAGS.refine_steps is None else _FLAGS.refine_steps
-  if steps and predictor.refined:
-    outputs, = predictor.refined(inputs, [steps])
-  else:
-    outputs = predictor.answer(inputs)
+  warm.join()
+  outputs = predictors.answer_with(predictor, inputs, _steps(predictor))
   result = predictor.task.result(request, outputs, predictor.card)
   predictor.task.write_result(request, result, stem, predictor.card)
+  summary = predictor.task.summarise(result)
+  if summary:
+    tqdm.write(f'{path}: {summary}')
 
 
 def _report(faults: list[str], count: int) -> None:

@@ -247,6 +247,11 @@ class Task(abc.ABC):
     del request, card
     return {name: np.asarray(value[0]) for name, value in outputs.items()}
 
+  def summarise(self, result: Any) -> str:
+    """Returns one line about a result for the terminal, or '' for none."""
+    del result
+    return ''
+
   def write_result(self, request: Any, result: Any, stem: str, card: Mapping[str, Any]) -> list[str]:
     """Writes `<stem>.json` and the picture `<stem>_overlay.png`; returns their paths.
 

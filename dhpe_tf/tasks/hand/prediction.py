@@ -123,6 +123,16 @@ def _describe_one(hand: Hand) -> dict[str, Any]:
   return {'side': hand.side, 'box': [round(value, 3) for value in hand.box], 'turn': round(hand.turn, 6), **values}
 
 
+def summarise(hands: Sequence[Hand]) -> str:
+  """Returns sides and scores of the hands, and how much refinement lowered their misfit."""
+  found = ', '.join(f'{hand.side} {float(hand.values["score"]):.2f}' for hand in hands)
+  misfits = np.array([hand.values['misfit'] for hand in hands if 'misfit' in hand.values])
+  if not len(misfits) or np.all(misfits[:, 0] == misfits[:, 1]):
+    return found
+  before, after = misfits.mean(0)
+  return f'{found}; refinement: misfit {before:.1f} -> {after:.1f}'
+
+
 def draw(picture: np.ndarray, hands: Sequence[Hand]) -> np.ndarray:
   """Draws meshes and skeletons over a picture uint8 [H, W, 3]; where hands overlap, the nearer one covers the other."""
   return scene.draw_hands(picture, [_drawn(hand, picture.shape) for hand in hands])

@@ -24,8 +24,9 @@ DOCUMENTED = {
     'shape': '[B, 10] shape coefficients',
     'camera': '[B, 8] quaternion (w, x, y, z), crop units per metre, translation (crop units), of the right-hand model',
     'units_per_metre': '[B] scale: crop units per metre',
+    'misfit': '[B, 2] how badly the hand fits what was seen, before and after refinement; of models that measure it',
 }
-_UNCHANGED = ('score', 'pose', 'shape', 'camera')
+_UNCHANGED = ('score', 'pose', 'shape', 'camera', 'misfit')
 
 
 def served(outputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:

@@ -175,6 +175,10 @@ class HandTask(Task):
     """Converts outputs to the hands in the picture."""
     return prediction.to_hands(request, outputs, card)
 
+  def summarise(self, result: list[prediction.Hand]) -> str:
+    """Returns sides and scores of the hands, and the gain by refinement."""
+    return prediction.summarise(result)
+
   def write_result(self, request: requests.Request, result: list[prediction.Hand], stem: str,
                    card: Mapping[str, Any]) -> list[str]:
     """Writes overlay, meshes and JSON; returns their paths."""

@@ -62,7 +62,7 @@ class LandmarkModel(steps.TrainableMethod):
     shapes = {'joints_3d': [count, 3], 'units_per_metre': [], 'joints_2d': [count, 2], 'vertices': [vertices, 3],
               'mask': [self._mask_size, self._mask_size], 'parameters': [parameters.NUM_PARAMETERS],
               'pose': [hand_models.NUM_POSE], 'shape': [hand_models.NUM_SHAPE], 'camera': [parameters.NUM_CAMERA],
-              'camera_distance': [], 'hand_presence': [], 'joints_2d_rounds': [1, count, 2]}
+              'camera_distance': [], 'hand_presence': [], 'misfit': [2], 'joints_2d_rounds': [1, count, 2]}
     return {name: tf.TensorSpec([None, *shape]) for name, shape in shapes.items()}
 
   def answer(self, inputs: Tensors) -> Tensors:
@@ -78,9 +78,10 @@ class LandmarkModel(steps.TrainableMethod):
     """
     start, base, packed, presence = self._look(inputs['image'])
     evidence = evidences.unpack(packed)
-    found = [self._fitted(start, base, evidence, number) for number in steps]
-    return [{**self._outputs(x, base), 'hand_presence': presence, 'joints_2d_rounds': evidence.joints_2d[:, None]}
-            for x in found]
+    fits = [self._fitted(start, base, evidence, number) for number in steps]
+    return [{**self._outputs(fit.best, base), 'hand_presence': presence,
+             'misfit': tf.stack([fit.start_cost, fit.cost], axis=1), 'joints_2d_rounds': evidence.joints_2d[:, None]}
+            for fit in fits]
 
   def taken(self, batch: Tensors) -> Tensors:
     """The evidence of a batch, or what the landmark network sees in its pictures."""
@@ -115,12 +116,14 @@ class LandmarkModel(steps.TrainableMethod):
     found = self({_EVIDENCE: packed}, training=False)
     return found['states'][-1], found['bases'][-1], packed, presence
 
-  def _fitted(self, start: tf.Tensor, base: tf.Tensor, evidence: evidences.Evidence, steps) -> tf.Tensor:
-    """The state [B, 43] after a number of iterations."""
+  def _fitted(self, start: tf.Tensor, base: tf.Tensor, evidence: evidences.Evidence, steps) -> least_squares.Fit:
+    """The state [B, 43] after a number of iterations, with its cost."""
+    def residuals(x: tf.Tensor) -> tf.Tensor:
+      return self._misfit.residuals(x, start, base, evidence)
     if isinstance(steps, int) and steps == 0:
-      return start
-    return least_squares.minimise_squares(
-        lambda x: self._misfit.residuals(x, start, base, evidence), start, iterations=steps).best
+      cost = tf.reduce_sum(tf.square(residuals(start)), axis=1) / 2
+      return least_squares.Fit(start, cost, cost)
+    return least_squares.minimise_squares(residuals, start, iterations=steps)
 
   def _outputs_of(self, x: tf.Tensor, base: tf.Tensor) -> Tensors:
     """The hand of a state x [B, 43] about base rotations [B, 4]."""
