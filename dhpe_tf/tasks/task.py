@@ -263,6 +263,10 @@ class Task(abc.ABC):
     write_json(f'{stem}.json', {name: np.asarray(value).tolist() for name, value in result.items()})
     return [f'{stem}_overlay.png', f'{stem}.json']
 
+  def prepare(self, card: Mapping[str, Any]) -> None:
+    """Makes instances fit a method with this model card from now on, before records are read; here nothing to do."""
+    del card
+
   def adopt(self, functions: Mapping[str, Callable[..., Tensors]]) -> None:
     """Takes functions that an exported model brings for this task, by the names of its signatures; here none."""
     del functions

@@ -59,17 +59,18 @@ class HandTask(Task):
              Column('mask IoU', 'hand_iou_mean', '.3f'))
   curve_axes = curves.Axes(1000 * pck.THRESHOLDS_M['full'], 'error threshold (mm)', 'PCK: share of keypoints within it')
 
-  def __init__(self, hand_file: Optional[str] = None):
+  def __init__(self, hand_file: Optional[str] = None, upright: bool = False):
     """Loads the hand model.
 
     Args:
       hand_file: a MANO file or an npz like it; None for the built-in hand.
+      upright: whether the hands of records are turned to point up; `prepare` sets it for models that need it.
 
     Raises:
       UserError: the file is no hand model.
     """
     self.hand_model = hand_model.load_hand_model(hand_file)
-    self._finder = None
+    self._finder, self._upright = None, upright
 
   def hand_finder(self) -> Union[finder.HandFinder, served.ServedFinder]:
     """The hand finder, built at its first use."""
@@ -82,7 +83,11 @@ class HandTask(Task):
 
   def instance(self, record: Tensors, image_size: int, seed: Optional[tf.Tensor]) -> Tensors:
     """Makes the crop of a right hand and its labels in crop space; see `instance.to_instance`."""
-    return instance.to_instance(record, image_size, seed)
+    return instance.to_instance(record, image_size, seed, self._upright)
+
+  def prepare(self, card: Mapping[str, Any]) -> None:
+    """Turns the hands of records to point up if the method sees them so."""
+    self._upright = self._upright or self.sees_upright(card)
 
   def record_checks(self, about: Optional[dict], options: Any) -> list[Check]:
     """Returns checks of ranges, projections, anatomy, pictures, masks and the placement of labels."""
