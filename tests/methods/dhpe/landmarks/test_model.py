@@ -19,17 +19,7 @@ def built():
 
 @pytest.fixture(scope='module')
 def cached(tmp_path_factory):
-  """A file of cached evidence: random hands with small errors."""
-  folder = tmp_path_factory.mktemp('evidence')
-  truth = hands.truth(96)
-  joints = np.ones([96, 21], np.float32)
-  noise = np.random.default_rng(0).normal(0, [0.02, 0.02, 0.1, 0.005, 0.005, 0.005, 0.0], [96, 21, 7])
-  np.savez(batches.path_of(str(folder), 'train'), landmark_evidence=truth.evidence().pack() + noise,
-           joints_2d=truth.joints_2d, joints_2d_weight=joints,
-           joints_z_weight=joints, joints_3d_weight=joints, joints_3d_m=truth.joints_3d_m,
-           joints_3d=tf.concat([truth.joints_2d, truth.joints_z[..., None]], axis=-1), pose=truth.pose,
-           shape=truth.shape, parameters_weight=np.ones(96, np.float32))
-  return str(folder)
+  return hands.write_cached(str(tmp_path_factory.mktemp('evidence')), 96)
 
 
 def dataset(folder, training=True, **changes):
