@@ -2,7 +2,7 @@ r"""Predicts from photographs: for the hand task, lays meshes over the hands in 
 
   python -m dhpe_tf.predict --input=photo.jpg
   python -m dhpe_tf.predict --model=runs/mine --input=photographs --output=results --box=120,80,260,260 --side=left
-  python -m dhpe_tf.predict --gin_file=methods/levenberg_marquardt.gin --evidence=exported/photographs \
+  python -m dhpe_tf.predict --gin_file=methods/levenberg_marquardt.gin --evidence=exported/dhpe_hand \
     --input=hand.jpg --output=results
 
 The method is the shipped model, another exported or trained one (--model), or one that needs no training (--gin_file).

@@ -41,6 +41,12 @@ class Hands(NamedTuple):
   is_left_probability: tf.Tensor
   joints_px: tf.Tensor
 
+  def sided(self, is_left: tf.Tensor) -> 'Hands':
+    """The same hands, all left or all right ones as the scalar says."""
+    wanted = tf.fill(tf.shape(self.is_left), is_left)
+    # The turn of a mirrored crop has the opposite sense.
+    return self._replace(is_left=wanted, rotation=tf.where(wanted == self.is_left, 1., -1.) * self.rotation)
+
 
 class _Looks(NamedTuple):
   """What the landmark network says of N regions; as in `Hands`."""

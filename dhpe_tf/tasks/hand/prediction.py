@@ -59,7 +59,7 @@ def inputs(request: Request, specs: Mapping[str, tf.TensorSpec]) -> Tensors:
   if 'joints_2d' in specs:
     if request.joints_px is None:
       raise UserError('this method takes 2D joints; give them by --joints=labels.jsonl, or a model that finds them by '
-                      '--evidence=exported/photographs.')
+                      '--evidence=exported/dhpe_hand.')
     joints = crops.to_crop(tf.constant(request.joints_px, tf.float32), crop)
     given['joints_2d'] = tf.where(is_left[:, None, None], crops.mirror_points(joints), joints)
     given['joints_2d_weight'] = tf.constant(request.joints_valid, tf.float32)

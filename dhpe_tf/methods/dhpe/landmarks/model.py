@@ -21,6 +21,7 @@ from dhpe_tf.methods.dhpe.landmarks import hand_state, misfit, rounds
 from dhpe_tf.methods.dhpe.landmarks.objective import EvidenceObjective
 from dhpe_tf.networks import hand_layers, landmark_net
 from dhpe_tf.optimization import least_squares
+from dhpe_tf.tasks.hand import serving
 from dhpe_tf.tasks.hand.task import UPRIGHT, HandTask
 from dhpe_tf.tasks.task import Signature, Tensors
 
@@ -38,7 +39,7 @@ class LandmarkModel(steps.TrainableMethod):
     packed = tf.keras.Input((skeletons.NUM_KEYPOINTS, evidences.NUMBERS), name=_EVIDENCE)
     super().__init__({_EVIDENCE: packed}, layer(packed), task, 'landmark_dhpe')
     self.landmark_net = network
-    self._state, self._mirrored, self._mask_size = state, mirrored, mask_size
+    self.state, self._mirrored, self._mask_size = state, mirrored, mask_size
     self._hand = hand_layers.PosedHand(task.hand_model)
     self._silhouette = hand_layers.Silhouette(task.hand_model, mask_size)
     self._misfit = misfit.Misfit(state)
@@ -99,14 +100,22 @@ class LandmarkModel(steps.TrainableMethod):
     return self._objective.measures(batch, outputs)
 
   def signatures(self) -> dict[str, Signature]:
-    """'refine', of images and the number of iterations, and the functions of the hand finder (`finding.served`)."""
+    """'refine', of images and the number of iterations; the functions of the hand finder (`finding.served`).
+
+    And 'predict_encoded', which finds the hand in the box with the same finder.
+    """
     size = landmark_net.SIZE_PX
 
     def refine(images: tf.Tensor, steps: tf.Tensor) -> Tensors:
       return self.refined({'image': images}, [steps])[0]
-    finding = served.functions(finder.HandFinder(self.landmark_net))
+    def answer(inputs: Tensors) -> Tensors:
+      return self.task.served(self.answer(inputs))
+
+    hand_finder = finder.HandFinder(self.landmark_net)
+    finding = served.functions(hand_finder)
     return {'refine': Signature(refine, {'images': tf.TensorSpec([None, size, size, 3], tf.float32),
                                          'steps': tf.TensorSpec([], tf.int32)}),
+            'predict_encoded': serving.encoded_signature(answer, self.input_specs, hand_finder),
             **{name: Signature(*function) for name, function in finding.items()}}
 
   def _look_at(self, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
@@ -127,7 +136,7 @@ class LandmarkModel(steps.TrainableMethod):
 
   def _outputs_of(self, x: tf.Tensor, base: tf.Tensor) -> Tensors:
     """The hand of a state x [B, 43] about base rotations [B, 4]."""
-    h, camera = self._state.parameters(x, base), self._state.camera(x)
+    h, camera = self.state.parameters(x, base), self.state.camera(x)
     hand = self._hand(h)
     mask = self._silhouette(cameras.add_perspective(hand['vertices'], camera))
     seen = cameras.add_perspective(hand['joints_3d'], camera)[..., :2]
