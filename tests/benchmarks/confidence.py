@@ -1,7 +1,7 @@
 """Fits and checks the confidence of joints: `python -m tests.benchmarks.confidence --model_dir=runs/landmarks`.
 
-Fits the weights of `landmarks.confidence.joint_confidence` to the split train of cached evidence of rendered hands, whose
-joints are known, and prints for the split eval how often joints of each confidence are near, and how far off they are.
+Fits the weights of `landmarks.confidence.joint_confidence` to the split train of cached evidence of rendered hands,
+whose joints are known. For the split eval it prints how often joints of each confidence are near, and how far off.
 """
 import numpy as np
 import tensorflow as tf

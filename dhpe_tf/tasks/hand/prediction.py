@@ -15,7 +15,8 @@ from dhpe_tf.tasks.task import Tensors, write_json
 from dhpe_tf.visualization import mesh_files, pictures, scene
 
 _MASK_SIZE = 32  # side of the empty mask for methods that can use one
-_WRITTEN = ('joints_2d_px', 'joints_3d_m', 'vertices_m', 'pose', 'shape', 'camera', 'units_per_metre', 'score')
+_WRITTEN = ('joints_2d_px', 'joints_3d_m', 'vertices_m', 'pose', 'shape', 'camera', 'units_per_metre', 'score',
+            'joint_confidence')
 
 
 class Hand(NamedTuple):

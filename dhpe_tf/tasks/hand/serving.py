@@ -17,8 +17,8 @@ CONVENTIONS = {
               '(see usage) the crop is that of find_hands: fingers up, the hand in its middle half.',
     'crop_space': '[-1, 1] in x (right) and y (down) over the crop; z (forward) of the same scale.',
     'pixels': '(x, y), origin at the top-left corner of the picture, pixel centres at +0.5.',
-    'boxes': '(left, top, width, height) in pixels; the crop is the square with the same centre and the longer side; for '
-             'a model of upright hands (see usage) it is cut around the hand in the box. Width or height 0 means '
+    'boxes': '(left, top, width, height) in pixels; the crop is the square with the same centre and the longer side; '
+             'for a model of upright hands (see usage) it is cut around the hand in the box. Width or height 0 means '
              'the whole picture.',
     'is_left': 'true for a left hand in an unmirrored picture; the crop is then mirrored on the way in and results are '
                'mirrored back; reverse the corners of each face of its mesh.',

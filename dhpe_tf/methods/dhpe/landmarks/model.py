@@ -16,8 +16,8 @@ from dhpe_tf.geometry import cameras
 from dhpe_tf.hand import hand_model as hand_models
 from dhpe_tf.hand import parameters, skeletons
 from dhpe_tf.methods import steps
+from dhpe_tf.methods.dhpe.landmarks import confidence, hand_state, misfit, rounds
 from dhpe_tf.methods.dhpe.landmarks import evidence as evidences
-from dhpe_tf.methods.dhpe.landmarks import hand_state, misfit, rounds
 from dhpe_tf.methods.dhpe.landmarks.objective import EvidenceObjective
 from dhpe_tf.networks import hand_layers, landmark_net
 from dhpe_tf.optimization import least_squares
@@ -29,7 +29,12 @@ _EVIDENCE = 'landmark_evidence'
 
 
 class LandmarkModel(steps.TrainableMethod):
-  """A functional Keras model from packed evidence [B, 21, 7] to the states of the rounds; `answer` takes pictures."""
+  """A functional Keras model from packed evidence [B, 21, 7] to the states of the rounds; `answer` takes pictures.
+
+  Attributes:
+    landmark_net: sees the pictures.
+    state: conversions of the states.
+  """
 
   can_refine = True
   usage = {'image': UPRIGHT, 'refine_steps': 2}
@@ -45,7 +50,8 @@ class LandmarkModel(steps.TrainableMethod):
     self._misfit = misfit.Misfit(state)
     # Functions of their own, so that an export holds their graphs and constants once for all signatures.
     self._look = tf.function(self._look_at, [self.input_specs['image']], autograph=False)
-    self._outputs = tf.function(self._outputs_of, [tf.TensorSpec([None, hand_state.SIZE]), tf.TensorSpec([None, 4])],
+    self._outputs = tf.function(self._outputs_of, [
+        tf.TensorSpec([None, hand_state.SIZE]), tf.TensorSpec([None, 4]), tf.TensorSpec([None, *packed.shape[1:]])],
                                 autograph=False)
     self._objective = build_objective(state)
     self.watch(list(self._objective.weights), list(self._objective.MEASURES))
@@ -63,7 +69,8 @@ class LandmarkModel(steps.TrainableMethod):
     shapes = {'joints_3d': [count, 3], 'units_per_metre': [], 'joints_2d': [count, 2], 'vertices': [vertices, 3],
               'mask': [self._mask_size, self._mask_size], 'parameters': [parameters.NUM_PARAMETERS],
               'pose': [hand_models.NUM_POSE], 'shape': [hand_models.NUM_SHAPE], 'camera': [parameters.NUM_CAMERA],
-              'camera_distance': [], 'hand_presence': [], 'misfit': [2], 'joints_2d_rounds': [1, count, 2]}
+              'camera_distance': [], 'hand_presence': [], 'joint_confidence': [count], 'misfit': [2],
+              'joints_2d_rounds': [1, count, 2]}
     return {name: tf.TensorSpec([None, *shape]) for name, shape in shapes.items()}
 
   def answer(self, inputs: Tensors) -> Tensors:
@@ -80,9 +87,8 @@ class LandmarkModel(steps.TrainableMethod):
     start, base, packed, presence = self._look(inputs['image'])
     evidence = evidences.unpack(packed)
     fits = [self._fitted(start, base, evidence, number) for number in steps]
-    return [{**self._outputs(fit.best, base), 'hand_presence': presence,
-             'misfit': tf.stack([fit.start_cost, fit.cost], axis=1), 'joints_2d_rounds': evidence.joints_2d[:, None]}
-            for fit in fits]
+    return [{**self._outputs(fit.best, base, packed), 'hand_presence': presence,
+             'misfit': tf.stack([fit.start_cost, fit.cost], axis=1)} for fit in fits]
 
   def taken(self, batch: Tensors) -> Tensors:
     """The evidence of a batch, or what the landmark network sees in its pictures."""
@@ -134,13 +140,15 @@ class LandmarkModel(steps.TrainableMethod):
       return least_squares.Fit(start, cost, cost)
     return least_squares.minimise_squares(residuals, start, iterations=steps)
 
-  def _outputs_of(self, x: tf.Tensor, base: tf.Tensor) -> Tensors:
-    """The hand of a state x [B, 43] about base rotations [B, 4]."""
-    h, camera = self.state.parameters(x, base), self.state.camera(x)
+  def _outputs_of(self, x: tf.Tensor, base: tf.Tensor, packed: tf.Tensor) -> Tensors:
+    """The hand of a state x [B, 43] about base rotations [B, 4], and the packed evidence [B, 21, 7] beside it."""
+    h, camera, evidence = self.state.parameters(x, base), self.state.camera(x), evidences.unpack(packed)
     hand = self._hand(h)
     mask = self._silhouette(cameras.add_perspective(hand['vertices'], camera))
     seen = cameras.add_perspective(hand['joints_3d'], camera)[..., :2]
-    return {**hand, 'joints_2d': seen, 'parameters': h, 'mask': mask, 'camera_distance': camera.distance}
+    sure = confidence.joint_confidence(evidence.spread, tf.norm(seen - evidence.joints_2d, axis=-1))
+    return {**hand, 'joints_2d': seen, 'parameters': h, 'mask': mask, 'camera_distance': camera.distance,
+            'joint_confidence': sure, 'joints_2d_rounds': evidence.joints_2d[:, None]}
 
 
 @gin.configurable(module='landmarks', denylist=['task'])
