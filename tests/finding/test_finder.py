@@ -5,21 +5,12 @@ import tensorflow as tf
 
 from dhpe_tf.finding import finder
 from dhpe_tf.geometry import crops
-from dhpe_tf.hand.hand_model import load_hand_model
-from dhpe_tf.rendering import texture
-from dhpe_tf.synthesis import compositing, hand_renderer
 from dhpe_tf.tasks.hand import view
 from tests.finding import photographs
+from tests.finding.hands import GROUND, SIDE
+from tests.finding.hands import rendered as rendered_hands
 
-SIDE, COUNT = 256, 6
-GROUND = 150
 WRIST, MIDDLE = 0, 9
-
-
-class PlainGround:
-
-  def draw(self, random, side):
-    return np.full((side, side, 3), GROUND, np.uint8)
 
 
 @pytest.fixture(scope='module')
@@ -29,13 +20,7 @@ def hand_finder():
 
 @pytest.fixture(scope='module')
 def rendered():
-  """Pictures [COUNT, SIDE, SIDE, 3] uint8 of right hands with forearms, and their joints [COUNT, 21, 2]."""
-  model = load_hand_model()
-  renderer = hand_renderer.HandRenderer(model, SIDE, COUNT, fill=(0.35, 0.5), view_spread_deg=15.)
-  _, drawn = renderer.sample(1, texture.sample_skin(model, 4, 0))
-  pictures = [compositing.compose(*values, PlainGround(), np.random.default_rng(0), forearm=1., shadow=0., occluder=0.,
-                                  blur=0., grain=0.)[0] for values in zip(*drawn)]
-  return np.stack(pictures), drawn.joints_px
+  return rendered_hands()
 
 
 @pytest.fixture(scope='module')

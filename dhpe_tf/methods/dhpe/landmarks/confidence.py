@@ -17,14 +17,14 @@ def features(spread: tf.Tensor, residual: tf.Tensor) -> tf.Tensor:
 
 
 @gin.configurable(module='landmarks', denylist=['spread', 'residual'])
-def joint_confidence(spread: tf.Tensor, residual: tf.Tensor, bias: float = 0., spread_weight: float = 0.,
-                     residual_weight: float = 0.) -> tf.Tensor:
+def joint_confidence(spread: tf.Tensor, residual: tf.Tensor, bias: float = -4.732, spread_weight: float = -0.698,
+                     residual_weight: float = -1.192) -> tf.Tensor:
   """The probability `[B, 21]` that a joint is seen within `NEAR` of its true place.
 
     1 / (1 + exp(-(bias + spread_weight log spread + residual_weight log residual)))
 
-  The weights were fitted to rendered hands by `tests.benchmarks.confidence`, which also prints how well they hold for
-  others.
+  The weights were fitted to 297 rendered hands for the shipped estimator by `tests.benchmarks.confidence`, which also
+  prints how well they hold for others.
 
   Args:
     spread: see `features`.
