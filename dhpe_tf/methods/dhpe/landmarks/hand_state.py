@@ -46,20 +46,21 @@ class HandState:
     closeness: of the camera at the start.
   """
 
-  def __init__(self, hand_model: HandModel, closeness: float = 0.12):
+  def __init__(self, hand_model: HandModel, closeness: float = 0.12, perspective: bool = True):
     """Prepares the constants.
 
     Args:
       hand_model: a right hand.
       closeness: k at the start. A hand whose crop is a fifth of the picture, taken with a focal length of 0.85 of the
         picture's side, has 0.12.
+      perspective: whether joints are seen in perspective; otherwise k has no effect.
     """
     self.space = hand_space.HandSpace(hand_model)
-    self.closeness = closeness
+    self.closeness, self._perspective = closeness, float(perspective)
 
   def joints(self, x: tf.Tensor, base: tf.Tensor) -> Joints:
     """The joints of x `[B, 43]` about base rotations `[B, 4]`."""
-    z, closeness = x[:, :hand_space.SIZE], x[:, hand_space.SIZE:]
+    z, closeness = x[:, :hand_space.SIZE], x[:, hand_space.SIZE:] * self._perspective
     crop = self.space.joints(z, base)
     seen = crop[..., :2] / tf.maximum(1. + closeness[..., None] * crop[..., 2:], _LEAST_DEPTH)
     centred = crop - tf.reduce_mean(crop, axis=1, keepdims=True)
@@ -75,7 +76,7 @@ class HandState:
 
   def camera(self, x: tf.Tensor) -> cameras.CropCamera:
     """The camera of x `[B, 43]`; without perspective it is far away."""
-    closeness = tf.maximum(x[:, hand_space.SIZE], 1e-3)
+    closeness = tf.maximum(x[:, hand_space.SIZE] * self._perspective, 1e-3)
     return cameras.CropCamera(1. / closeness, tf.zeros([tf.shape(x)[0], 2], x.dtype))
 
   def start(self, evidence: Evidence) -> tuple[tf.Tensor, tf.Tensor]:

@@ -90,6 +90,12 @@ class LandmarkModel(steps.TrainableMethod):
     return [{**self._outputs(fit.best, base, packed), 'hand_presence': presence,
              'misfit': tf.stack([fit.start_cost, fit.cost], axis=1)} for fit in fits]
 
+  def fitted_joints(self, evidence: evidences.Evidence, steps: int) -> hand_state.Joints:
+    """The joints of the estimate for evidence, after a number of iterations."""
+    found = self({_EVIDENCE: evidence.pack()}, training=False)
+    x, base = found['states'][-1], found['bases'][-1]
+    return self.state.joints(self._fitted(x, base, evidence, steps).best, base)
+
   def taken(self, batch: Tensors) -> Tensors:
     """The evidence of a batch, or what the landmark network sees in its pictures."""
     if _EVIDENCE in batch:
