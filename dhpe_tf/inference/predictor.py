@@ -39,6 +39,12 @@ class Predictor(NamedTuple):
   card: Mapping[str, Any]
   refined: Optional[Callable[[Tensors, Sequence[int]], list[Tensors]]] = None
 
+  def estimate(self, inputs: Tensors, steps: int) -> Tensors:
+    """The answer after a number of steps of refinement; the plain one for 0, and for methods without refinement."""
+    if steps and self.refined:
+      return self.refined(inputs, [steps])[0]
+    return self.answer(inputs)
+
 
 def shipped_model() -> str:
   """Returns the folder of the model that the package ships: in the repository, or else in the installed package.
