@@ -61,7 +61,7 @@ class HandClip(Clip):
   """
 
   def __init__(self, name: str, options: Any, card: Mapping[str, Any], hand_finder: finder.HandFinder,
-               hand_model: Optional[hand_models.HandModel], upright: bool, refine_steps: int = 3, find_every: int = 15,
+               hand_model: Optional[hand_models.HandModel], upright: bool, refine_steps: int = 1, find_every: int = 15,
                find_missing_every: int = 3):
     """Starts before the first frame.
 

@@ -44,10 +44,13 @@ class Measured(NamedTuple):
 
 @gin.configurable(module='steady')
 class SteadyHand:
-  """Smooths the frames of one hand. Call it with each `Measured` and its time; it returns the smoothed one."""
+  """Smooths the frames of one hand. Call it with each `Measured` and its time; it returns the smoothed one.
 
-  def __init__(self, joint_cutoff_hz: float = 1.5, joint_speed_coefficient: float = 15., turn_cutoff_hz: float = 1.5,
-               turn_speed_coefficient: float = 1., shape_frames: int = 150):
+  The speed coefficients are larger than the filters' own: against a fast fist those left the mesh behind the hand.
+  """
+
+  def __init__(self, joint_cutoff_hz: float = 1.5, joint_speed_coefficient: float = 100., turn_cutoff_hz: float = 1.5,
+               turn_speed_coefficient: float = 8., shape_frames: int = 150):
     """Starts without a frame.
 
     Args:
@@ -87,7 +90,7 @@ class SteadyPoints:
   _PX, _METRES = ('joints_2d_px', 'vertices_px'), ('joints_3d_m', 'vertices_m')
   _DROPPED = ('pose', 'shape', 'camera')
 
-  def __init__(self, cutoff_hz: float = 1.5, speed_coefficient: float = 15.):
+  def __init__(self, cutoff_hz: float = 1.5, speed_coefficient: float = 100.):
     """Starts without a frame; the arguments are those of `smoothing.OneEuro`, in metres at the hand."""
     self._filters = {name: OneEuro(cutoff_hz, speed_coefficient) for name in (*self._PX, *self._METRES)}
     self._px_per_metre: Optional[float] = None
