@@ -51,9 +51,9 @@ def open_clip(path: str) -> video_files.FrameReader:
   Raises:
     UserError: it cannot be opened, or this system's cameras are not known.
   """
-  camera = camera_of(path)
-  if camera is None:
+  device = camera_of(path)
+  if device is None:
     return video_files.read_frames(path)
   if sys.platform not in _CAMERA_DRIVERS:
     raise UserError(f'{path}: cameras of this system are not supported; record a video and give its file.')
-  return video_files.read_camera(camera, _CAMERA_DRIVERS[sys.platform])
+  return video_files.read_camera(device, _CAMERA_DRIVERS[sys.platform])

@@ -154,16 +154,16 @@ class HandClip(Clip):
   def _locate(self, picture: tf.Tensor, time_s: float) -> None:
     """Brings the tracks to a new frame, as far as the method's own look does not."""
     live = self._tracker.live
-    every = self._find_missing_every if self._tracker.misses_some else self._find_every
-    if not live or self._frames - self._last_search >= every:
-      hands, rejected = self._finder.find(picture)
-      self._last_search, self._best_rejected = self._frames, max(self._best_rejected, float(rejected))
-      self._tracker.find(self._seen(hands), time_s)
-    elif not self._upright or self._tracker.is_undecided:
+    if live and (not self._upright or self._tracker.is_undecided):
       followed = self._finder.follow(picture, _from_landmarks(
           np.ones(len(live), np.float32), np.float32([track.is_left for track in live]),
           np.float32([track.joints_px for track in live])))
       self._tracker.follow(self._seen(followed), time_s)
+    every = self._find_missing_every if self._tracker.misses_some else self._find_every
+    if not self._tracker.live or self._frames - self._last_search >= every:
+      hands, rejected = self._finder.find(picture)
+      self._last_search, self._best_rejected = self._frames, max(self._best_rejected, float(rejected))
+      self._tracker.find(self._seen(hands), time_s)
 
   def _seen(self, hands: finder.Hands) -> tracking.Seen:
     """Hands for the tracker, all of the side in --side if it is given."""
