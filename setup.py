@@ -76,6 +76,9 @@ GIN_PACKAGES = {
     'dhpe_tf.gin.methods': 'gin/methods',
 }
 
+# Likewise exported/: the shipped model.
+EXPORTED = {'dhpe_tf.exported': 'exported'}
+
 setup(
     name='dhpe_tf',
     version='0.1.0',
@@ -84,10 +87,11 @@ setup(
     long_description_content_type='text/markdown',
     license='Apache-2.0',
     python_requires='>=3.9',
-    packages=find_packages(include=['dhpe_tf', 'dhpe_tf.*']) + list(GIN_PACKAGES),
-    package_dir=GIN_PACKAGES,
+    packages=find_packages(include=['dhpe_tf', 'dhpe_tf.*']) + list(GIN_PACKAGES) + list(EXPORTED),
+    package_dir={**GIN_PACKAGES, **EXPORTED},
     package_data={'dhpe_tf.hand': ['assets/*'], 'dhpe_tf.networks': ['assets/*'],
-                  **{package: ['*.gin'] for package in GIN_PACKAGES}},
+                  **{package: ['*.gin'] for package in GIN_PACKAGES},
+                  'dhpe_tf.exported': ['dhpe_hand/*/*.pb', 'dhpe_hand/*/variables/*', 'dhpe_hand/*/assets.extra/*']},
     install_requires=INSTALL_REQUIRES,
     extras_require={'test': TEST, 'serving': SERVING, 'beam': BEAM, 'benchmark': BENCHMARK},
 )

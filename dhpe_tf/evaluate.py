@@ -62,6 +62,7 @@ def main(argv: list[str]) -> None:
   others = reports.read_curves(_FLAGS.compare)
   experiment, predictor, evidence = _load()
   task = experiment.task
+  task.prepare((evidence or predictor).card)
   options = command_line.task_flags(task.define_flags, 'evaluate', argv)
   wanted = _protocols(task)
   records = functools.partial(experiment.records, _FLAGS.data, **_changes(evidence or predictor))

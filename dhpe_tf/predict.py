@@ -4,7 +4,7 @@ r"""Predicts from photographs and videos: for the hand task, lays meshes over th
   python -m dhpe_tf.predict --input=clip.mp4 --output=results
   python -m dhpe_tf.predict --input=camera:0 --seconds=20
   python -m dhpe_tf.predict --model=runs/mine --input=photographs --output=results --box=120,80,260,260 --side=left
-  python -m dhpe_tf.predict --gin_file=methods/levenberg_marquardt.gin --evidence=exported/photographs \
+  python -m dhpe_tf.predict --gin_file=methods/levenberg_marquardt.gin --evidence=exported/dhpe_hand \
     --input=hand.jpg --output=results
 
 The method is the shipped model, another exported or trained one (--model), or one that needs no training (--gin_file).
@@ -71,15 +71,19 @@ def main(argv: list[str]) -> None:
 def _predict_pictures(paths: list[str], argv: list[str]) -> None:
   """Predicts for each picture; raises a UserError if some have no result."""
   from tqdm import tqdm
+
+  from dhpe_tf.inference import predictor as predictors
   _keep_apart(paths, _FLAGS.output)
   predictor, options = _prepare(argv)
+  # The model gets ready while the first file is read.
+  warm = predictors.warm_up(predictor, _steps(predictor))
   faults, written = [], {}
   for path in tqdm(paths, unit='picture', disable=len(paths) == 1):
     stem = os.path.splitext(os.path.basename(path))[0]
     try:
       if stem in written:
         raise UserError(f'{path}: its results would replace those of {written[stem]}; rename one of them.')
-      _predict_file(predictor, path, os.path.join(_FLAGS.output, stem), options)
+      _predict_file(predictor, path, os.path.join(_FLAGS.output, stem), options, warm)
       written[stem] = path
     except UserError as error:
       faults.append(str(error))
@@ -139,13 +143,6 @@ def _prepare(argv: list[str]):
   return predictor, options
 
 
-def _steps(predictor, usual=None) -> int:
-  """The steps of refinement: those of the flag, or else the usual ones, or else those of the model card."""
-  if _FLAGS.refine_steps is not None:
-    return _FLAGS.refine_steps
-  return predictor.card.get('usage', {}).get('refine_steps', 0) if usual is None else usual
-
-
 def _keep_apart(paths: list[str], output: str) -> None:
   """Raises a UserError if results would lie beside a photograph: they could replace one, and later be taken for one."""
   for path in paths:
@@ -172,13 +169,29 @@ def _load():
   return predictors.behind(evidence, chosen) if evidence else chosen
 
 
-def _predict_file(predictor, path: str, stem: str, options) -> None:
+def _steps(predictor, usual=None) -> int:
+  """The number of steps of refinement: that of --refine_steps, or else the usual one, or that of the model card."""
+  if _FLAGS.refine_steps is not None:
+    return _FLAGS.refine_steps
+  if not predictor.refined:
+    return 0
+  return predictor.card.get('usage', {}).get('refine_steps', 0) if usual is None else usual
+
+
+def _predict_file(predictor, path: str, stem: str, options, warm: threading.Thread) -> None:
   """Predicts for one picture and writes the results to files whose names begin with `stem`."""
+  from tqdm import tqdm
+
+  from dhpe_tf.inference import predictor as predictors
   request = predictor.task.read_request(path, options, predictor.card)
   inputs = predictor.task.inputs(request, predictor.input_specs)
-  outputs = predictor.estimate(inputs, _steps(predictor))
+  warm.join()
+  outputs = predictors.answer_with(predictor, inputs, _steps(predictor))
   result = predictor.task.result(request, outputs, predictor.card)
   predictor.task.write_result(request, result, stem, predictor.card)
+  summary = predictor.task.summarise(result)
+  if summary:
+    tqdm.write(f'{path}: {summary}')
 
 
 def _report(faults: list[str], count: int) -> None:

@@ -1,10 +1,11 @@
-"""Runs everything in one command: makes training pictures, trains a light model, evaluates, exports and predicts.
+"""Runs everything in one command: makes pictures, looks at them, trains, exports, evaluates and predicts.
 
-  python -m dhpe_tf.quickstart --output=runs/quickstart --photo=hand.jpg --side=left
+  python -m dhpe_tf.quickstart --output=runs/quickstart --photo=hand.jpg
 
 Prints every command before running it, and the time of each at the end. Finished stages are not repeated: the same
-command resumes after a stop. The folder --output then holds records/, model/ (for TensorBoard and further training),
-report.json, .md and .png, exported/ (a SavedModel) and predictions/ (the mesh on the photograph).
+command resumes after a stop. The folder --output then holds records/, evidence/ (what the landmark network saw in
+them), model/ (for TensorBoard and further training), exported/ (a SavedModel), report.json, .md and .png, and
+predictions/ (the mesh on the photograph).
 """
 import json
 import os
@@ -24,20 +25,15 @@ _FLAGS = flags.FlagValues()
 flags.DEFINE_string('output', None, 'Folder for everything.', flag_values=_FLAGS)
 flags.DEFINE_multi_string('photo', [], 'Photograph to lay a mesh over; a rendered picture if none is given.',
                           flag_values=_FLAGS)
-flags.DEFINE_enum('side', 'right', ['right', 'left'], 'Which hand the photographs show.', flag_values=_FLAGS)
-flags.DEFINE_string('box', None, 'Square around the hand in the photographs, as left,top,width,height in pixels.',
-                    flag_values=_FLAGS)
 flags.DEFINE_bool('smallest', False, 'So few pictures and steps that it only shows that everything runs.',
                   flag_values=_FLAGS)
 flags.DEFINE_multi_string('gin_param', [], 'Setting of the training, such as "train.epochs = 2".', flag_values=_FLAGS)
 flags.mark_flag_as_required('output', _FLAGS)
 
 _ROOT = pathlib.Path(__file__).parent.parent
-# A model learns upright hands, as people hold them before a camera, in minutes; all views take hours.
-_VIEWS = ["--gin_param=synthesis.HandRenderer.upright = True"]
-_SIZES = {False: ['--train=6000', '--eval=500', '--image_size=160', *_VIEWS],
-          True: ['--train=48', '--eval=8', '--image_size=160', '--shards=1', *_VIEWS]}
-_SMALLEST = ['train.epochs = 1', 'train.steps_per_epoch = 3', 'build_dataset.batch_size = 4']
+_SIZES = {False: ['--train=1500', '--eval=200'], True: ['--train=48', '--eval=8', '--shards=1']}
+_SMALLEST = ['train.epochs = 1', 'train.steps_per_epoch = 3', 'evidence_dataset.batch_size = 8',
+             'RandomHands.poses = 200']
 
 
 def main(argv: list[str]) -> None:
@@ -62,20 +58,25 @@ def main(argv: list[str]) -> None:
 
 
 def _stages(output: str):
-  """Yields (name, arguments after `python -m`) of each stage: records, train, evaluate, export and predictions."""
-  records, model, exported = (os.path.join(output, name) for name in ('records', 'model', 'exported'))
-  params = [f'RECORDS = {records!r}', *(_SMALLEST if _FLAGS.smallest else []), *_FLAGS.gin_param]
+  """Yields (name, arguments after `python -m`) of each stage, from the records to the predictions."""
+  records, evidence, model, exported = (
+      os.path.join(output, name) for name in ('records', 'evidence', 'model', 'exported'))
+  params = [f'EVIDENCE = {evidence!r}', *(_SMALLEST if _FLAGS.smallest else []), *_FLAGS.gin_param]
   yield 'records', ['data_tools.make_synthetic', f'--output={records}', *_SIZES[_FLAGS.smallest]]
+  yield 'evidence', ['data_tools.cache_evidence', f'--records={records}', f'--output={evidence}']
   yield 'train', ['dhpe_tf.train', '--gin_file=quickstart.gin', *(f'--gin_param={param}' for param in params),
                   f'--model_dir={model}']
-  yield 'evaluate', ['dhpe_tf.evaluate', f'--model_dir={model}', f'--data={records}', '--split=eval',
-                     f'--report={os.path.join(output, "report.json")}']
   yield 'export', ['dhpe_tf.export', f'--model_dir={model}', f'--export_dir={exported}']
-  photos = [(os.path.abspath(photo), _FLAGS.side) for photo in _FLAGS.photo] or [_rendered_picture(records, output)]
-  for number, (photo, side) in enumerate(photos):
-    yield f'predict {number + 1}', [
-        'dhpe_tf.predict', f'--model={exported}', f'--input={photo}', f'--side={side}',
-        f'--output={os.path.join(output, "predictions")}', *([f'--box={_FLAGS.box}'] if _FLAGS.box else [])]
+  yield 'evaluate', ['dhpe_tf.evaluate', f'--model={exported}', f'--data={records}', '--split=eval',
+                     f'--report={os.path.join(output, "report.json")}']
+  predict = ['dhpe_tf.predict', f'--model={exported}', f'--output={os.path.join(output, "predictions")}']
+  photos = [os.path.abspath(photo) for photo in _FLAGS.photo]
+  for number, photo in enumerate(photos):
+    yield f'predict {number + 1}', [*predict, f'--input={photo}']
+  if not photos:
+    picture, side = _rendered_picture(records, output)
+    # A rendered hand without an arm is not always found.
+    yield 'predict 1', [*predict, f'--input={picture}', '--box=whole', f'--side={side}']
 
 
 def _rendered_picture(records: str, output: str) -> tuple[str, str]:

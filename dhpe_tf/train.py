@@ -1,6 +1,6 @@
 """Trains the method of gin files, keeps everything in --model_dir, and resumes there when started again.
 
-  python -m dhpe_tf.train --gin_file=quickstart.gin --model_dir=runs/quickstart
+  python -m dhpe_tf.train --gin_file=rendered.gin --model_dir=runs/quickstart
 
 The folder --model_dir then holds config.gin (settings as given), operative_config.gin (as used), checkpoints/, logs/
 for TensorBoard, and `final` once the training is complete. Without --gin_file the configuration saved there is used.
@@ -41,7 +41,7 @@ def main(argv: list[str]) -> None:
   model_dir = _FLAGS.model_dir
   saved = os.path.join(model_dir, configuration.CONFIG_FILE)
   if not _FLAGS.gin_file and not os.path.exists(saved):
-    raise UserError(f'{saved} does not exist; give a configuration, for example --gin_file=quickstart.gin')
+    raise UserError(f'{saved} does not exist; give a configuration, for example --gin_file=rendered.gin')
   configuration.load(_FLAGS.gin_file, _FLAGS.gin_param, saved=None if _FLAGS.gin_file else saved)
   settings = TrainSettings()
   with folder_lock.held(model_dir):

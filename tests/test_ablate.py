@@ -22,7 +22,7 @@ def started(monkeypatch):
 def write_variants(folder, **texts):
   """Files of variants and of the stage they start from; returns the arguments that name them."""
   for name, text in {'full': '', 'start': 'train.epochs = 7', **texts}.items():
-    (folder / f'{name}.gin').write_text(f"include 'quickstart.gin'\n{text}\n" if name != 'start' else text)
+    (folder / f'{name}.gin').write_text(f"include 'rendered.gin'\n{text}\n" if name != 'start' else text)
   return [*(f'--gin_file={folder}/{name}.gin' for name in ('full', *texts)), f'--start_file={folder}/start.gin',
           f'--output={folder}/out', '--records=RECORDS']
 

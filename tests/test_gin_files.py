@@ -7,17 +7,22 @@ import tensorflow as tf
 
 from dhpe_tf import command_line, configuration, experiment, train
 from tests.data import records
+from tests.methods.dhpe.landmarks import hands as landmark_hands
 
 FOLDER = pathlib.Path(__file__).parent.parent / 'gin'
 FILES = sorted(str(path.relative_to(FOLDER)) for path in FOLDER.rglob('*.gin') if path.name != configuration.DEFAULTS)
 
 # Files that change others, and the file that they are tried on.
 _ON_TOP = {f'ablations/{name}.gin': 'ablations/full.gin' for name in ('size_two_cores', 'start')}
-_ON_TOP['methods/dhpe_keypoints.gin'] = 'quickstart.gin'
+_ON_TOP['methods/dhpe_keypoints.gin'] = 'rendered.gin'
+_ON_TOP['upright_crops.gin'] = 'methods/dhpe_landmarks.gin'
 
 # Files of methods that have none of dhpe's networks, and of those that do not learn.
 _OTHERS = ('methods/lifting.gin', 'methods/particle_swarm.gin', 'methods/levenberg_marquardt.gin')
 _FITS = _OTHERS[1:]
+# Files of trainings from cached evidence.
+_FROM_EVIDENCE = ('quickstart.gin', 'landmarks.gin')
+_ON_LANDMARKS = (*_FROM_EVIDENCE, 'methods/dhpe_landmarks.gin', 'upright_crops.gin')
 
 # Files that differ from others by values of the same settings, or that longer tests train too.
 _RARER = ('rhd.gin', 'stb.gin', 'rhd_stb.gin', 'dexter_object.gin',
@@ -43,6 +48,8 @@ def _clean():
 @pytest.fixture(scope='module')
 def record_set(tmp_path_factory):
   root = records.write(tmp_path_factory.mktemp('records'), 4)
+  landmark_hands.write_cached(root, 8)
+  landmark_hands.write_cached(root, 8, 'eval')
   return records.write(root, 4, 'eval')
 
 
@@ -54,6 +61,9 @@ def _settings(name, record_set):
   configuration.load(_files(name))
   if name in _OTHERS:
     yield from (f'RECORDS = {record_set!r}', *_SMALL[-4:])
+    return
+  if name in _ON_LANDMARKS:
+    yield from _landmark_settings(name, record_set)
     return
   bound = configuration._read(gin.config_str())[0]
   given = {str(binding) for binding in bound}
@@ -72,6 +82,17 @@ def _settings(name, record_set):
     yield f"eval/build_dataset.sources = [({record_set!r}, 'eval', 1.0)]"
   if not any(binding.endswith('build_dataset.image_size') for binding in given):
     yield 'build_dataset.image_size = %IMAGE_SIZE'
+
+
+def _landmark_settings(name, record_set):
+  yield from (setting for setting in _SMALL[-4:] if 'batch_size' not in setting)
+  if name in _FROM_EVIDENCE:
+    macros = ('EVIDENCE',) if name == 'quickstart.gin' else ('ANY', 'UPRIGHT', 'PHOTOGRAPHS')
+    yield from (f'{macro} = {record_set!r}' for macro in macros)
+    yield from ('evidence_dataset.batch_size = 4', 'RandomHands.poses = 50')
+    return
+  yield from ('train.callbacks = []', 'build_dataset.batch_size = 2', 'build_dataset.image_size = 224')
+  yield from (f"{split}/build_dataset.sources = [({record_set!r}, '{split}', 1.0)]" for split in ('train', 'eval'))
 
 
 @pytest.mark.parametrize('name', [pytest.param(name, marks=pytest.mark.slow) if name in _RARER else name

@@ -24,22 +24,23 @@ def call(output, *arguments):
 
 def test_stages_follow_one_another_and_go_on_where_they_stopped(commands, tmp_path, capsys):
   (tmp_path / 'hand.jpg').write_bytes(b'')
-  arguments = [tmp_path / 'out', f'--photo={tmp_path}/hand.jpg', '--side=left', '--box=1,2,3,4']
+  arguments = [tmp_path / 'out', f'--photo={tmp_path}/hand.jpg']
   assert call(*arguments) == 1
   assert 'export ended with status 1' in capsys.readouterr().err
-  names = ['data_tools.make_synthetic', 'dhpe_tf.train', 'dhpe_tf.evaluate', 'dhpe_tf.export', 'dhpe_tf.predict']
+  names = ['data_tools.make_synthetic', 'data_tools.cache_evidence', 'dhpe_tf.train', 'dhpe_tf.export',
+           'dhpe_tf.evaluate', 'dhpe_tf.predict']
   assert [command[0] for command in commands] == names[:4]
   del commands[:]
   assert call(*arguments) == 0
   assert [command[0] for command in commands] == names[3:]
-  assert {'--side=left', '--box=1,2,3,4'} <= set(commands[-1])
+  assert f'--input={tmp_path}/hand.jpg' in commands[-1]
   out = capsys.readouterr().out
   assert 'train: done before' in out and '$ python -m dhpe_tf.export' in out and 'seconds: records' in out
   assert json.loads((tmp_path / 'out' / 'done' / 'train.json').read_text())['seconds'] >= 0
   # What follows a stage whose arguments change is done again.
   del commands[:]
   assert call(*arguments, '--gin_param=train.epochs = 3') == 0
-  assert [command[0] for command in commands] == names[1:]
+  assert [command[0] for command in commands] == names[2:]
 
 
 def test_missing_photo(tmp_path, capsys):

@@ -15,6 +15,8 @@ from dhpe_tf.finding import windows
 from dhpe_tf.geometry import crops
 from dhpe_tf.networks import landmark_net, palm_net
 
+# Called from several places, a function would be copied into each, and optimized there again at the first run.
+_ONCE = {'_noinline': True}
 LEFT_FROM = 0.5  # probability from which a hand is a left one
 
 
@@ -39,6 +41,12 @@ class Hands(NamedTuple):
   is_left_probability: tf.Tensor
   joints_px: tf.Tensor
 
+  def sided(self, is_left: tf.Tensor) -> 'Hands':
+    """The same hands, all left or all right ones as the scalar says."""
+    wanted = tf.fill(tf.shape(self.is_left), is_left)
+    # The turn of a mirrored crop has the opposite sense.
+    return self._replace(is_left=wanted, rotation=tf.where(wanted == self.is_left, 1., -1.) * self.rotation)
+
 
 class _Looks(NamedTuple):
   """What the landmark network says of N regions; as in `Hands`."""
@@ -51,6 +59,7 @@ class _Looks(NamedTuple):
 PICTURE = tf.TensorSpec([None, None, 3], tf.uint8, 'picture')
 BOX = tf.TensorSpec([4], tf.float32, 'box_xywh')
 CROPS = crops.Crop(tf.TensorSpec([None, 2], tf.float32, 'center_px'), tf.TensorSpec([None], tf.float32, 'side_px'))
+SCORE = tf.TensorSpec([], tf.float32, 'least_score')
 REGIONS = regions_of.Regions(CROPS, tf.TensorSpec([None], tf.float32, 'turn'))
 HANDS = Hands(
     CROPS, tf.TensorSpec([None], tf.float32, 'rotation'), tf.TensorSpec([None], tf.bool, 'is_left'),
@@ -63,13 +72,14 @@ class HandFinder(tf.Module):
   """Finds the hands of one picture; each method is one graph without Python state."""
 
   def __init__(self, landmarks: Optional[tf.keras.Model] = None, palm_threshold: float = 0.5,
-               presence_threshold: float = 0.5, sure_presence: float = 0.9, max_hands: int = 8, same_hand: float = 0.33,
-               box_scales: tuple = (1.5, 2.5), box_margin: float = 1.5):
+               further_palm_threshold: float = 0.3, presence_threshold: float = 0.5, sure_presence: float = 0.9,
+               max_hands: int = 8, same_hand: float = 0.33, box_scales: tuple = (1.5, 2.5), box_margin: float = 1.5):
     """Builds the two networks.
 
     Args:
       landmarks: a `landmark_net` that is there already; None builds one.
       palm_threshold: palms of a lower score do not count.
+      further_palm_threshold: the same for the squares that are searched if no hand is sure.
       presence_threshold: hands of a lower presence do not count.
       sure_presence: a hand of this presence ends the search; below it more squares of the picture are searched.
       max_hands: largest number of hands.
@@ -79,8 +89,9 @@ class HandFinder(tf.Module):
     """
     super().__init__(name='hand_finder')
     self.palm_net, self.landmark_net = palm_net.palm_net(), landmarks or landmark_net.landmark_net()
-    self._palm_threshold, self._presence_threshold = palm_threshold, presence_threshold
-    self._sure_presence, self._max_hands, self._same_hand = sure_presence, max_hands, same_hand
+    self._palm_threshold, self._further_palm_threshold = palm_threshold, further_palm_threshold
+    self._presence_threshold, self._sure_presence = presence_threshold, sure_presence
+    self._max_hands, self._same_hand = max_hands, same_hand
     self._box_scales, self._box_margin = box_scales, box_margin
 
   @tf.function(input_signature=[PICTURE], autograph=False)
@@ -95,11 +106,11 @@ class HandFinder(tf.Module):
       enough, scalar float32 in 0..1.
     """
     height_width = tf.cast(tf.shape(picture)[:2], tf.float32)
-    hands, rejected = self._search(picture, windows.usual_views(height_width))
+    hands, rejected = self._search(picture, windows.usual_views(height_width), self._palm_threshold)
 
     def search_more():
       """Searches the other squares too; no hand is sure so far."""
-      more, also_rejected = self._search(picture, windows.further_views(height_width))
+      more, also_rejected = self._search(picture, windows.further_views(height_width), self._further_palm_threshold)
       return _joined(hands, more), tf.maximum(rejected, also_rejected)
 
     sure = tf.reduce_any(hands.presence >= self._sure_presence)
@@ -125,7 +136,7 @@ class HandFinder(tf.Module):
   def at(self, picture: tf.Tensor, box_xywh: tf.Tensor) -> Hands:
     """Looks at the hand in a given box, however it is turned.
 
-    The region is that of the best palm in the box, or without one the best of the box's four turns.
+    The region is that of the best palm in the box. If it shows no sure hand, the box's four turns are tried too.
 
     Args:
       picture: [H, W, 3] uint8, RGB.
@@ -135,7 +146,7 @@ class HandFinder(tf.Module):
       Exactly one hand; its presence says whether there is one.
     """
     box = crops.crop_from_box(box_xywh)
-    palms, _ = self._palms(picture, windows.around(box, self._box_scales))
+    palms, _ = self._palms(picture, windows.around(box, self._box_scales), self._palm_threshold)
     inside = tf.reduce_all(tf.abs(palms.center_px - box.center_px) <= box_xywh[2:] / 2, axis=-1)
     looks = self._look(picture, regions_of.from_palms(palms_of.take(palms, tf.where(inside)[:1, 0])))
 
@@ -150,10 +161,10 @@ class HandFinder(tf.Module):
     return from_landmarks(*self._look(picture, regions_of.from_joints(best.joints_px)))
 
   # This and the two below are functions of their own, so that the networks are built into the graph once.
-  @tf.function(input_signature=[PICTURE, CROPS], autograph=False, experimental_attributes={'_noinline': True})
-  def _search(self, picture: tf.Tensor, views: crops.Crop) -> tuple[Hands, tf.Tensor]:
+  @tf.function(input_signature=[PICTURE, CROPS, SCORE], autograph=False, experimental_attributes=_ONCE)
+  def _search(self, picture: tf.Tensor, views: crops.Crop, least_score: tf.Tensor) -> tuple[Hands, tf.Tensor]:
     """`find` in some squares of the picture; a hand may be found more than once."""
-    palms, rejected_palm = self._palms(picture, views)
+    palms, rejected_palm = self._palms(picture, views, least_score)
     first = self._look(picture, regions_of.from_palms(palms))
     promising = first.presence >= self._presence_threshold
     second = self._look(picture, regions_of.from_joints(_pick(first, promising).joints_px))
@@ -162,15 +173,15 @@ class HandFinder(tf.Module):
                           tf.boolean_mask(second.presence, ~present)], axis=0)
     return from_landmarks(*_pick(second, present)), tf.reduce_max(rejected)
 
-  @tf.function(input_signature=[PICTURE, CROPS], autograph=False, experimental_attributes={'_noinline': True})
-  def _palms(self, picture: tf.Tensor, views: crops.Crop) -> tuple[palms_of.Palms, tf.Tensor]:
-    """The palms in some squares of the picture, at least one, and the highest score that was not enough."""
+  @tf.function(input_signature=[PICTURE, CROPS, SCORE], autograph=False, experimental_attributes=_ONCE)
+  def _palms(self, picture: tf.Tensor, views: crops.Crop, least_score: tf.Tensor) -> tuple[palms_of.Palms, tf.Tensor]:
+    """The palms in one or more squares of the picture, and the highest score that was not enough."""
     answers = self.palm_net(_cut(picture, regions_of.Regions(views, tf.zeros_like(views.side_px)), palm_net.SIZE_PX))
     palms = palms_of.decode(answers['scores'], answers['boxes'], views)
-    rejected = tf.reduce_max(tf.where(palms.score < self._palm_threshold, palms.score, 0.))
-    return palms_of.merge(palms, self._palm_threshold, self._max_hands), rejected
+    rejected = tf.reduce_max(tf.where(palms.score < least_score, palms.score, 0.))
+    return palms_of.merge(palms, least_score, self._max_hands), rejected
 
-  @tf.function(input_signature=[PICTURE, REGIONS], autograph=False, experimental_attributes={'_noinline': True})
+  @tf.function(input_signature=[PICTURE, REGIONS], autograph=False, experimental_attributes=_ONCE)
   def _look(self, picture: tf.Tensor, regions: regions_of.Regions) -> _Looks:
     """Runs the landmark network on regions [N] of the picture; N may be 0, which convolutions refuse."""
 

@@ -11,7 +11,7 @@ from tqdm import tqdm
 from dhpe_tf.data import video_files
 from dhpe_tf.errors import UserError
 from dhpe_tf.files import atomic_path, check_output
-from dhpe_tf.inference.predictor import Predictor
+from dhpe_tf.inference.predictor import Predictor, answer_with
 from dhpe_tf.tasks.clips import Clip, Rendered
 
 _AHEAD = 4  # frames that a thread may be ahead of the next one
@@ -110,7 +110,7 @@ def _found(frames: Generator, predictor: Predictor, clip: Clip, steps: int) -> I
     for frame in frames:
       request, outputs = clip.request(frame), None
       if request is not None:
-        outputs = predictor.estimate(predictor.task.inputs(request, predictor.input_specs), steps)
+        outputs = answer_with(predictor, predictor.task.inputs(request, predictor.input_specs), steps)
       yield frame, clip.found(frame, request, outputs)
 
 

@@ -2,6 +2,7 @@
 import json
 import os
 import pathlib
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Optional
 
@@ -38,12 +39,6 @@ class Predictor(NamedTuple):
   answer: Callable[[Tensors], Tensors]
   card: Mapping[str, Any]
   refined: Optional[Callable[[Tensors, Sequence[int]], list[Tensors]]] = None
-
-  def estimate(self, inputs: Tensors, steps: int) -> Tensors:
-    """The answer after a number of steps of refinement; the plain one for 0, and for methods without refinement."""
-    if steps and self.refined:
-      return self.refined(inputs, [steps])[0]
-    return self.answer(inputs)
 
 
 def shipped_model() -> str:
@@ -112,6 +107,31 @@ def from_method(method: Method) -> Predictor:
 
   card = {**task.describe(), USAGE: dict(method.usage)}
   return Predictor(task, specs, _as_graph(answer, specs), card, refined if method.can_refine else None)
+
+
+def answer_with(predictor: Predictor, inputs: Tensors, steps: int) -> Tensors:
+  """The answer after a number of steps of refinement; 0 for the plain one."""
+  if not steps:
+    return predictor.answer(inputs)
+  found, = predictor.refined(inputs, [steps])
+  return found
+
+
+def warm_up(predictor: Predictor, steps: int) -> threading.Thread:
+  """Starts to answer zeros in a thread, which it returns: at its first run a graph is optimized, which takes seconds.
+
+  Nothing is done for inputs whose sizes are not known.
+  """
+  sizes = [[1, *spec.shape[1:]] for spec in predictor.input_specs.values()]
+
+  def run():
+    if all(None not in size for size in sizes):
+      zeros = [tf.zeros(size, spec.dtype) for size, spec in zip(sizes, predictor.input_specs.values())]
+      answer_with(predictor, dict(zip(predictor.input_specs, zeros)), steps)
+
+  thread = threading.Thread(target=run, daemon=True)
+  thread.start()
+  return thread
 
 
 def behind(evidence: Predictor, second: Predictor) -> Predictor:

@@ -5,7 +5,7 @@ folded into the convolutions, ReLU6 in between, and four dense heads on the pool
 (Apache-2.0), see assets/PROVENANCE.md; the network is described in Zhang et al., MediaPipe Hands: On-device Real-time
 Hand Tracking, 2020, and in the model card "MediaPipe Hands (Lite/Full)".
 
-The hand should fill the middle half of the crop and point up. No method here uses the network yet.
+The hand should fill the middle half of the crop and point up; `finding` cuts such crops.
 """
 from typing import NamedTuple, Optional
 

@@ -3,7 +3,7 @@
 A single-shot detector: residual blocks of a 5x5 depthwise and a 1x1 convolution with PReLU down to a 6x6 map, two steps
 up again, and heads on the 24x24 and the 12x12 map. The weights are Google's (Apache-2.0), see assets/PROVENANCE.md; the
 network is described in Zhang et al., MediaPipe Hands: On-device Real-time Hand Tracking, 2020. Its boxes are relative
-to anchors, which are not built here: no method here uses the network yet.
+to anchors, which are not built here: `finding` has them, and decodes the answers.
 """
 from typing import Optional
 

@@ -249,6 +249,11 @@ class Task(abc.ABC):
     del request, card
     return {name: np.asarray(value[0]) for name, value in outputs.items()}
 
+  def summarise(self, result: Any) -> str:
+    """Returns one line about a result for the terminal, or '' for none."""
+    del result
+    return ''
+
   def write_result(self, request: Any, result: Any, stem: str, card: Mapping[str, Any]) -> list[str]:
     """Writes `<stem>.json` and the picture `<stem>_overlay.png`; returns their paths.
 
@@ -273,6 +278,10 @@ class Task(abc.ABC):
     """
     del name, options
     return PictureClip(self, card)
+
+  def prepare(self, card: Mapping[str, Any]) -> None:
+    """Makes instances fit a method with this model card from now on, before records are read; here nothing to do."""
+    del card
 
   def adopt(self, functions: Mapping[str, Callable[..., Tensors]]) -> None:
     """Takes functions that an exported model brings for this task, by the names of its signatures; here none."""

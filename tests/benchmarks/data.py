@@ -1,7 +1,7 @@
 """Times the making of records and the input pipeline: `python -m tests.benchmarks.data`.
 
 data_tools/make_synthetic.py makes synthetic hands in its own process, writing included; two runs of different length
-separate its start from its steady rate. The pipeline and a training step of gin/quickstart.gin are timed on records
+separate its start from its steady rate. The pipeline and a training step of gin/rendered.gin are timed on records
 like those of the quickstart. Each rate by the clock is printed with the processor time of an image, which is the
 steadier number on a busy machine; 2 cores give at most 2000 ms of it a second.
 """
@@ -61,7 +61,7 @@ def print_pipeline(root: str) -> None:
   from dhpe_tf import configuration
   from dhpe_tf.experiment import Experiment
   from dhpe_tf.training.settings import TrainSettings
-  configuration.load(['quickstart.gin'], [f'RECORDS = {root!r}'])
+  configuration.load(['rendered.gin'], [f'RECORDS = {root!r}'])
   experiment = Experiment()
   batches = iter(experiment.train_data(seed=0, epoch=0))
   batch = next(batches)

@@ -2,7 +2,7 @@
 
 The time of a step is the difference between many steps and none, divided by their number. Networks are untrained (they
 take the same time as trained ones), pictures are noise, and no instance may stop early. The light model is that of
-gin/quickstart.gin, the large one that of gin/rhd.gin with the paper's ResNet-50. The paper reports 5 ms a step on a
+gin/rendered.gin, the large one that of gin/rhd.gin with the paper's ResNet-50. The paper reports 5 ms a step on a
 GPU.
 """
 import os

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from absl import app, flags
 
-_GIN_FILE = flags.DEFINE_string('gin_file', 'quickstart.gin', 'Configuration of the model.')
+_GIN_FILE = flags.DEFINE_string('gin_file', 'rendered.gin', 'Configuration of the model.')
 _IMAGES = flags.DEFINE_integer('images', 32, 'Batch size.', lower_bound=1)
 _SEEDS = flags.DEFINE_integer('seeds', 4, 'Seeds a batch.', lower_bound=1)
 _STEPS = flags.DEFINE_integer('steps', 10, 'Steps timed.', lower_bound=1)

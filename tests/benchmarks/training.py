@@ -1,6 +1,6 @@
 """Times training steps and their parts: `python -m tests.benchmarks.training` prints a Markdown table.
 
-A step runs on generated data in memory, for gin/quickstart.gin and for the networks of gin/rhd.gin (the paper's:
+A step runs on generated data in memory, for gin/rendered.gin and for the networks of gin/rhd.gin (the paper's:
 ResNet-50 and a pose machine at 224 px, with every loss of Eq. 7). The hand layer and the renderer are also timed alone,
 forward and backward, on as many hands as a step poses and draws. The rest of the step is networks, losses and
 optimizer.
@@ -35,7 +35,7 @@ def load(name: str) -> tuple[tf.keras.Model, dict]:
   from dhpe_tf.tasks.hand.task import HandTask
   from dhpe_tf.training.schedules import build_optimizer
   if name == 'quickstart':
-    configuration.load(['quickstart.gin'], ["RECORDS = 'none'"])
+    configuration.load(['rendered.gin'], ["RECORDS = 'none'"])
   else:
     configuration.load(['models/paper.gin'])
   model = dhpe_model.build_model(HandTask())

@@ -119,7 +119,7 @@ def _ho3d_entry(folder: str) -> Entry:
 
 
 def _gin_entry(folder: str) -> Entry:
-  shipped = ('defaults.gin', 'quickstart.gin', 'models/tiny.gin')
+  shipped = ('defaults.gin', 'rendered.gin', 'models/tiny.gin')
   seeds = [(configuration.folder() / name).read_bytes() for name in shipped]
   seeds += [b'import os\n', b"from os import path as p\ninclude 'a.gin'\ntrain.epochs = 3\n"]
   return Entry('a.gin', seeds, lambda path: configuration.load([path]))

@@ -21,6 +21,7 @@ from dhpe_tf.visualization import gltf
 # The vertices of a frame would be ten times as many numbers as all others.
 _WRITTEN = tuple(name for name in prediction.WRITTEN if name != 'vertices_m')
 _POSED = {'pose', 'shape', 'camera', 'vertices', 'joints_2d'}  # outputs from which a hand can be posed again
+_KEPT = ('score', 'joint_confidence')  # outputs that smoothing leaves as they are
 
 _from_landmarks = tf.function(finder.from_landmarks, autograph=False, input_signature=[
     finder.HANDS.presence, finder.HANDS.is_left_probability, finder.HANDS.joints_px])
@@ -116,7 +117,8 @@ class HandClip(Clip):
     numbers: Sequence[Optional[int]] = [track.number for track in self._tracker.live]
     if self._upright:
       landmarks = _to_pixels(outputs['joints_2d_rounds'][:, 0], request.crop, request.is_left, request.turn)
-      numbers = self._tracker.follow(tracking.Seen(landmarks.numpy(), outputs['score'].numpy()), frame.time_s)
+      presence = outputs.get('hand_presence', outputs['score'])
+      numbers = self._tracker.follow(tracking.Seen(landmarks.numpy(), presence.numpy()), frame.time_s)
     self._any = self._any or any(number is not None for number in numbers)
     return Found(request, outputs, numbers)
 
@@ -202,9 +204,9 @@ class HandClip(Clip):
     rotation = steady.about_view(request.turn.numpy(), [hand.rotation for hand in steadied])
     given = steady.Measured(*(np.float32(values) for values in zip(*steadied)))._replace(rotation=np.float32(rotation))
     laid = self._lay(steady.Measured(*map(tf.constant, given)), request.crop, request.is_left, request.turn)
-    score = tf.gather(found.outputs['score'], [row for _, row in rows])
+    kept = {name: tf.gather(found.outputs[name], [row for _, row in rows]) for name in _KEPT if name in found.outputs}
     request = request._replace(intrinsics=found.request.intrinsics, root_depth_m=found.request.root_depth_m)
-    return prediction.to_hands(request, {**laid, 'score': score}, self._card)
+    return prediction.to_hands(request, {**laid, **kept}, self._card)
 
   def _lay_in_crop(self, hands: steady.Measured, crop: crops.Crop, is_left: tf.Tensor, turn: tf.Tensor) -> Tensors:
     """Lays hands [N], whose rotations lead to the axes of the crops, onto their joints."""

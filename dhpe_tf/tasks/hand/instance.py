@@ -39,13 +39,14 @@ BATCH = {
 }
 
 
-def to_instance(record: dict, image_size: int, seed: Optional[tf.Tensor] = None) -> dict:
+def to_instance(record: dict, image_size: int, seed: Optional[tf.Tensor] = None, upright: bool = False) -> dict:
   """Makes one instance of a batch from a parsed record: mirrors left hands, augments, crops, converts the labels.
 
   Args:
     record: tensors by field name, see `record.FIELDS`.
     image_size: side of the crop, px.
     seed: `[2]` int64 of the augmentation, or None for none.
+    upright: see `hand_crop`.
 
   Returns:
     Tensors by the names of `BATCH`, without the axis B.
@@ -53,7 +54,7 @@ def to_instance(record: dict, image_size: int, seed: Optional[tf.Tensor] = None)
   is_left = tf.equal(record['hand/side'], 'left')
   width = tf.cast(record['image/width'], tf.float32)
   joints_px = _mirror_if(is_left, record['hand/joints_2d_px'], width)
-  crop, turn = hand_crop(record, joints_px, is_left)
+  crop, turn = hand_crop(record, joints_px, is_left, upright)
   crop, rotation, appearance_seed = _augmented(crop, seed)
   rotation += turn
   image, mask, has_mask = _pictures(record, crop, rotation, is_left, width, image_size)
@@ -169,18 +170,18 @@ def _crop_z(joints_2d: tf.Tensor, valid_2d: tf.Tensor, joints_3d_m: tf.Tensor, v
   return tf.where(weight > 0, z, 0.), weight, tf.where(known, root[2] * valid_3d[skeletons.ROOT], 0.)
 
 
-@gin.configurable(module='hand', denylist=['record', 'joints_px', 'is_left'])
-def hand_crop(record: dict, joints_px: tf.Tensor, is_left: tf.Tensor, box_margin: float = 1.2,
-              upright: bool = False) -> tuple[crops.Crop, tf.Tensor]:
+@gin.configurable(module='hand', denylist=['record', 'joints_px', 'is_left', 'upright'])
+def hand_crop(record: dict, joints_px: tf.Tensor, is_left: tf.Tensor, upright: bool,
+              box_margin: float = 1.2) -> tuple[crops.Crop, tf.Tensor]:
   """Returns the square around a hand: its joints; with fewer than two joints its box; without a box the whole picture.
 
   Args:
     record: tensors by field name.
     joints_px: `[21, 2]` in the right-handed picture.
     is_left: whether that is the mirrored picture.
-    box_margin: side of the crop divided by the longer side of the box.
     upright: whether a hand whose joints are all known is turned to point up, in the square of `finding.regions`, as
       networks like it that see hands as `finding` cuts them.
+    box_margin: side of the crop divided by the longer side of the box.
 
   Returns:
     The crop in the right-handed picture, and its turn `[]` in radians.

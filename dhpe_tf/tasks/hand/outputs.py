@@ -29,13 +29,18 @@ OUTPUTS = {
     'camera_distance': Entry(('B',), 'float32', 'from a pinhole camera before the middle of the crop to the root, crop '
                              'units; without it, joints_3d and vertices lie where they are seen', optional=True),
     'hand_presence': Entry(('B',), 'float32', 'probability that the crop shows a hand', optional=True),
+    'joint_confidence': Entry(('B', _K), 'float32', 'probability that a joint is seen near its true place',
+                              optional=True),
+    'misfit': Entry(('B', 2), 'float32', 'how badly the hand fits what was seen, before and after refinement',
+                    optional=True),
     'joints_2d_rounds': Entry(('B', None, _K, 2), 'float32', '2D joints read from the heat maps, then after each round '
                               'of refinement', optional=True),
     'features': Entry(('B', None), 'float32', 'feature vector of the picture', optional=True),
 }
 # Outputs of an exported model; the others are for training.
 SERVED = ('vertices', 'joints_2d', 'joints_3d', 'mask', 'heatmaps', 'parameters', 'pose', 'shape', 'camera',
-          'units_per_metre', 'camera_distance', 'hand_presence', 'joints_2d_rounds')
+          'units_per_metre', 'camera_distance', 'hand_presence', 'joint_confidence', 'misfit',
+          'joints_2d_rounds')
 
 
 def units_per_metre(outputs: dict[str, tf.Tensor]) -> tf.Tensor:

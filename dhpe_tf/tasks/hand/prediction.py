@@ -17,7 +17,8 @@ from dhpe_tf.visualization import mesh_files, pictures, scene
 
 _MASK_SIZE = 32  # side of the empty mask for methods that can use one
 # The values of a hand that its entry in a JSON file holds, if it has them.
-WRITTEN = ('joints_2d_px', 'joints_3d_m', 'vertices_m', 'pose', 'shape', 'camera', 'units_per_metre', 'score')
+WRITTEN = ('joints_2d_px', 'joints_3d_m', 'vertices_m', 'pose', 'shape', 'camera', 'units_per_metre', 'score',
+           'joint_confidence')
 
 _in_picture = tf.function(results.in_picture, autograph=False, reduce_retracing=True)
 
@@ -63,7 +64,7 @@ def inputs(request: Request, specs: Mapping[str, tf.TensorSpec]) -> Tensors:
   if 'joints_2d' in specs:
     if request.joints_px is None:
       raise UserError('this method takes 2D joints; give them by --joints=labels.jsonl, or a model that finds them by '
-                      '--evidence=exported/photographs.')
+                      '--evidence=exported/dhpe_hand.')
     joints = crops.to_crop(tf.constant(request.joints_px, tf.float32), crop)
     given['joints_2d'] = tf.where(is_left[:, None, None], crops.mirror_points(joints), joints)
     given['joints_2d_weight'] = tf.constant(request.joints_valid, tf.float32)
@@ -125,6 +126,16 @@ def describe_hand(hand: Hand, names: Sequence[str] = WRITTEN) -> dict[str, Any]:
   """Returns the entry of a hand in the JSON content, with those values of `names` that it has."""
   values = {name: hand.values[name].astype(np.float64).round(6).tolist() for name in names if name in hand.values}
   return {'side': hand.side, 'box': [round(value, 3) for value in hand.box], 'turn': round(hand.turn, 6), **values}
+
+
+def summarise(hands: Sequence[Hand]) -> str:
+  """Returns sides and scores of the hands, and how much refinement lowered their misfit."""
+  found = ', '.join(f'{hand.side} {float(hand.values["score"]):.2f}' for hand in hands)
+  misfits = np.array([hand.values['misfit'] for hand in hands if 'misfit' in hand.values])
+  if not len(misfits) or np.all(misfits[:, 0] == misfits[:, 1]):
+    return found
+  before, after = misfits.mean(0)
+  return f'{found}; refinement: misfit {before:.1f} -> {after:.1f}'
 
 
 def draw(picture: np.ndarray, hands: Sequence[Hand], labels: Optional[Sequence[str]] = None) -> np.ndarray:

@@ -73,15 +73,6 @@ def found(picture: np.ndarray, name: str, hands: finder.Hands, upright: bool) ->
   return Request(picture, name, crops.crop_from_joints(hands.joints_px), tf.zeros_like(hands.rotation), hands.is_left)
 
 
-def sided(hands: finder.Hands, side: Optional[str]) -> finder.Hands:
-  """The hands, all of a given side; None leaves the sides as they were found."""
-  if side is None:
-    return hands
-  is_left = tf.fill(tf.shape(hands.is_left), side == 'left')
-  # The turn of a mirrored crop has the opposite sense.
-  return hands._replace(is_left=is_left, rotation=tf.where(is_left == hands.is_left, 1., -1.) * hands.rotation)
-
-
 def read(path: str, options: Any, labels: Mapping[str, label_lines.Label], upright: bool,
          finder_of: Callable[[], finder.HandFinder]) -> Request:
   """Reads a picture and finds its hands, or takes the one in --box or of --joints.
@@ -104,13 +95,18 @@ def read(path: str, options: Any, labels: Mapping[str, label_lines.Label], uprig
       raise UserError(f'{path}: --joints has no line for {name}; add one, or leave the picture out.')
     request = with_joints(picture, path, box, labels[name])
   elif box is None:
-    request = found(picture, path, sided(find(picture, path, finder_of()), options.side), upright)
+    request = found(picture, path, _sided(find(picture, path, finder_of()), options.side), upright)
   elif upright:
     hands = finder_of().at(tf.constant(picture), tf.constant(box, tf.float32))
-    request = found(picture, path, sided(hands, options.side), upright)
+    request = found(picture, path, _sided(hands, options.side), upright)
   else:
     request = in_box(picture, path, box, options.side == 'left')
   return request._replace(intrinsics=numbers(options, 'intrinsics'), root_depth_m=options.root_depth_m)
+
+
+def _sided(hands: finder.Hands, side: Optional[str]) -> finder.Hands:
+  """The hands, all of a given side; None leaves the sides as they were found."""
+  return hands if side is None else hands.sided(tf.constant(side == 'left'))
 
 
 def find(picture: np.ndarray, name: str, hand_finder: finder.HandFinder) -> finder.Hands:

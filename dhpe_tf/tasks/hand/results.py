@@ -18,14 +18,16 @@ DOCUMENTED = {
     'vertices_px': '[B, V, 2] mesh, pixels (x, y) of the picture',
     'vertices_m': '[B, V, 3] mesh, metres, camera axes, relative to the root (middle MCP)',
     'mask': '[B, M, M] share of each cell of the crop that the mesh covers',
-    'score': '[B] in 0..1, a measure of confidence: the probability that the crop shows a hand, or else the mean peak '
-             'of the heat maps',
+    'score': '[B] in 0..1, a measure of confidence: the probability that the crop shows a hand, times the mean '
+             'confidence of the joints; or else the mean peak of the heat maps',
     'pose': '[B, 45] axis-angle of the right-hand model; of its mirror image for a left hand',
     'shape': '[B, 10] shape coefficients',
     'camera': '[B, 8] quaternion (w, x, y, z), crop units per metre, translation (crop units), of the right-hand model',
     'units_per_metre': '[B] scale: crop units per metre',
+    'joint_confidence': '[B, 21] probability that a joint is seen near its true place; of models that tell',
+    'misfit': '[B, 2] how badly the hand fits what was seen, before and after refinement; of models that measure it',
 }
-_UNCHANGED = ('score', 'pose', 'shape', 'camera')
+_UNCHANGED = ('score', 'pose', 'shape', 'camera', 'misfit', 'joint_confidence')
 
 
 def served(outputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
@@ -34,9 +36,9 @@ def served(outputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
 
 
 def add_score(outputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-  """Adds 'score' `[B]`: 'hand_presence', or the mean of the heat maps' peaks, each clipped to 0..1, or else 1."""
+  """Adds 'score' `[B]`, as `DOCUMENTED`; 1 for methods that tell nothing."""
   if 'hand_presence' in outputs:
-    score = outputs['hand_presence']
+    score = outputs['hand_presence'] * tf.reduce_mean(outputs['joint_confidence'], axis=-1)
   elif 'heatmaps' in outputs:
     peaks = tf.reduce_max(outputs['heatmaps'], axis=[1, 2])
     score = tf.reduce_mean(tf.clip_by_value(peaks, 0., 1.), axis=-1)

@@ -60,17 +60,18 @@ class HandTask(Task):
              Column('mask IoU', 'hand_iou_mean', '.3f'))
   curve_axes = curves.Axes(1000 * pck.THRESHOLDS_M['full'], 'error threshold (mm)', 'PCK: share of keypoints within it')
 
-  def __init__(self, hand_file: Optional[str] = None):
+  def __init__(self, hand_file: Optional[str] = None, upright: bool = False):
     """Loads the hand model.
 
     Args:
       hand_file: a MANO file or an npz like it; None for the built-in hand.
+      upright: whether the hands of records are turned to point up; `prepare` sets it for models that need it.
 
     Raises:
       UserError: the file is no hand model.
     """
     self.hand_model = hand_model.load_hand_model(hand_file)
-    self._finder = None
+    self._finder, self._upright = None, upright
 
   def hand_finder(self) -> Union[finder.HandFinder, served.ServedFinder]:
     """The hand finder, built at its first use."""
@@ -83,7 +84,11 @@ class HandTask(Task):
 
   def instance(self, record: Tensors, image_size: int, seed: Optional[tf.Tensor]) -> Tensors:
     """Makes the crop of a right hand and its labels in crop space; see `instance.to_instance`."""
-    return instance.to_instance(record, image_size, seed)
+    return instance.to_instance(record, image_size, seed, self._upright)
+
+  def prepare(self, card: Mapping[str, Any]) -> None:
+    """Turns the hands of records to point up if the method sees them so."""
+    self._upright = self._upright or self.sees_upright(card)
 
   def record_checks(self, about: Optional[dict], options: Any) -> list[Check]:
     """Returns checks of ranges, projections, anatomy, pictures, masks and the placement of labels."""
@@ -150,6 +155,11 @@ class HandTask(Task):
     self._joints = requests.read_joints(options.joints) if options.joints else {}
     self._with_overlay = options.overlay
 
+  @staticmethod
+  def sees_upright(card: Mapping[str, Any]) -> bool:
+    """Whether a method sees hands that are turned to point up."""
+    return card.get('usage', {}).get('image') == UPRIGHT
+
   def adopt(self, functions: Mapping[str, Callable[..., Tensors]]) -> None:
     """Takes the model's own hand finder, which loads faster than one that is built anew."""
     if served.FIND in functions:
@@ -157,8 +167,7 @@ class HandTask(Task):
 
   def read_request(self, path: str, options: Any, card: Mapping[str, Any]) -> requests.Request:
     """Reads the picture and finds the hands in it, or takes the one that the flags name."""
-    upright = card.get('usage', {}).get('image') == UPRIGHT
-    return requests.read(path, options, self._joints, upright, self.hand_finder)
+    return requests.read(path, options, self._joints, self.sees_upright(card), self.hand_finder)
 
   def inputs(self, request: requests.Request, specs: Mapping[str, tf.TensorSpec]) -> Tensors:
     """Makes the crops of right hands, or their known 2D joints."""
@@ -172,6 +181,10 @@ class HandTask(Task):
     """Converts outputs to the hands in the picture."""
     return prediction.to_hands(request, outputs, card)
 
+  def summarise(self, result: list[prediction.Hand]) -> str:
+    """Returns sides and scores of the hands, and the gain by refinement."""
+    return prediction.summarise(result)
+
   def write_result(self, request: requests.Request, result: list[prediction.Hand], stem: str,
                    card: Mapping[str, Any]) -> list[str]:
     """Writes overlay, meshes and JSON; returns their paths."""
@@ -180,8 +193,8 @@ class HandTask(Task):
   def open_clip(self, name: str, options: Any, card: Mapping[str, Any]) -> hand_clip.HandClip:
     """Returns what follows the hands of a video."""
     known = card.get('hand_model', {}).get('fingerprint') == self.hand_model.fingerprint
-    upright = card.get('usage', {}).get('image') == UPRIGHT
-    return hand_clip.HandClip(name, options, card, self.hand_finder(), self.hand_model if known else None, upright)
+    model = self.hand_model if known else None
+    return hand_clip.HandClip(name, options, card, self.hand_finder(), model, self.sees_upright(card))
 
   def describe(self) -> dict[str, Any]:
     """Returns conventions, joint orders and the hand model."""

@@ -1,5 +1,6 @@
 """Batches of evidence instead of pictures: from files of cached evidence, and from random hands."""
 import functools
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from dhpe_tf import plain_arrays
-from dhpe_tf.data import contract, input_pipeline
+from dhpe_tf.data import contract, input_pipeline, tfrecords
 from dhpe_tf.errors import UserError
 from dhpe_tf.hand import skeletons
 from dhpe_tf.methods.dhpe.landmarks import evidence as evidences
@@ -22,14 +23,16 @@ CACHED = ('landmark_evidence', 'joints_2d', 'joints_2d_weight', 'joints_3d', 'jo
 
 @gin.configurable(module='landmarks', denylist=['task'])
 def evidence_dataset(task: Any, sources: Sequence[tuple[str, str, float]] = (), batch_size: int = 256,
-                  random_share: float = 0., error_file: str = '', error_scale: tuple = (0.2, 1.), training: bool = True,
-                  seed: int = 0, epoch: int = 0, skip_batches: int = 0) -> tf.data.Dataset:
+                     random_share: float = 0., error_file: str = '', error_scale: tuple = (0.2, 1.),
+                     training: bool = True, seed: int = 0, epoch: int = 0, skip_batches: int = 0,
+                     image_size: int = 224) -> tf.data.Dataset:
   """Builds the batches of one epoch; for `Experiment.dataset`. Equal arguments give equal batches.
 
   Args:
     task: the hand task.
     sources: files of cached evidence (`data_tools.cache_evidence`) as (folder, split, weight). In training they are
-      mixed at random in proportion to their weights, without end; otherwise each is read once.
+      mixed at random in proportion to their weights, without end; otherwise each is read once. Record sets, which have
+      pictures, are read by `data.build_dataset`, to measure with.
     batch_size: of all replicas together.
     random_share: share of each training batch that is random hands (`RandomHands`).
     error_file: folder of cached evidence of rendered hands, from whose split 'train' the errors of random hands come.
@@ -38,12 +41,15 @@ def evidence_dataset(task: Any, sources: Sequence[tuple[str, str, float]] = (), 
     seed: of everything random.
     epoch: each epoch has its own order.
     skip_batches: number of batches to leave out at the start.
+    image_size: side of the pictures of record sets, px.
 
   Raises:
     UserError: no source, or a file that is missing or damaged.
   """
   if not sources:
     raise UserError('evidence_dataset.sources is empty; name at least one (folder, split, weight)')
+  if not training and all(os.path.isdir(tfrecords.split_folder(root, split)) for root, split, _ in sources):
+    return input_pipeline.build_dataset(task, sources, batch_size, image_size, training=False)
   parts = [read(root, split) for root, split, _ in sources]
   if not training:
     hands = {name: np.concatenate([part[name] for part in parts]) for name in CACHED}

@@ -6,13 +6,14 @@ evidence:
   (j_k - j^_k) / sigma_k              where the joints are seen         42
   (D_k - D^_k) / depth                their depths in the picture       21
   (W_k - W^_k) / world                the hand in metres                63
-  (angle_i - mean_i) / angle          the mean pose                     26
+  (angle_i - angle_0,i) / angle       the pose, about the start         26
   beyond_i / limit                    angles beyond the limits          26
-  shape_n / shape                     the shape                         10
+  (shape_n - shape_0,n) / shape       the shape, about the start        10
   (k - k_0) / closeness               the camera's closeness             1
 
 Half their squared sum is the negative logarithm of a likelihood with independent normal errors. The paper's Eq. 13 has
-the first term, with equal weights; 2D joints alone leave the depth of the fingers open.
+the first term, with equal weights; 2D joints alone leave the depth of the fingers open. The start is what the estimator
+says, which knows more than a mean hand.
 """
 import gin
 import numpy as np
@@ -27,9 +28,9 @@ from dhpe_tf.methods.dhpe.landmarks.hand_state import HandState
 class Misfit:
   """The residuals of hands against evidence; every argument after `state` is an expected deviation."""
 
-  def __init__(self, state: HandState, joints: float = 0.015, spread: float = 1.0, depth: float = 0.2,
-               world: float = 0.015, angle: float = 0.5, limit: float = 0.05, shape: float = 1.0,
-               closeness: float = 0.08):
+  def __init__(self, state: HandState, joints: float = 0.015, spread: float = 1.0, depth: float = 0.4,
+               world: float = 0.03, angle: float = 0.1, limit: float = 0.05, shape: float = 0.3,
+               closeness: float = 0.04):
     """Prepares the constants.
 
     Args:
@@ -38,15 +39,14 @@ class Misfit:
       spread: how much of `Evidence.spread` is added (in squares) to `joints`.
       depth: of the depths, crop units.
       world: of the joints in metres.
-      angle: of the joint angles about the mean pose, radians.
+      angle: of the joint angles from the start, radians.
       limit: of angles beyond the limits, radians.
-      shape: of the shape coefficients.
-      closeness: of the camera's closeness.
+      shape: of the shape coefficients from the start.
+      closeness: of the camera's closeness from the start.
     """
     self._state = state
     self._joints, self._spread, self._depth, self._world = joints, spread, depth, world
     self._angle, self._limit, self._shape, self._closeness = angle, limit, shape, closeness
-    self._mean = tf.constant(state.space.mean[hand_space.ANGLES], tf.float32)
 
   def to_evidence(self, x: tf.Tensor, base: tf.Tensor, evidence: Evidence) -> list[tf.Tensor]:
     """The first three residuals: `[N, 21, 2]`, `[N, 21]`, `[N, 21, 3]` of x `[N, 43]`, base and evidence [N, ...]."""
@@ -56,23 +56,23 @@ class Misfit:
     return [(joints.joints_2d - evidence.joints_2d) / sigma[..., None], (depth - evidence.depth) / self._depth,
             (joints.metres - evidence.world_m) / self._world]
 
-  def to_priors(self, x: tf.Tensor) -> list[tf.Tensor]:
-    """The other residuals `[N, 26]`, `[N, 26]`, `[N, 10]`, `[N, 1]` of x `[N, 43]`."""
-    angles, closeness = x[:, hand_space.ANGLES], x[:, hand_space.SIZE:]
-    beyond = self._state.space.beyond(angles)
-    return [(angles - self._mean) / self._angle, beyond / self._limit, x[:, hand_space.SHAPE] / self._shape,
-            (closeness - self._state.closeness) / self._closeness]
+  def to_priors(self, x: tf.Tensor, start: tf.Tensor) -> list[tf.Tensor]:
+    """The other residuals `[N, 26]`, `[N, 26]`, `[N, 10]`, `[N, 1]` of x and start `[N, 43]`."""
+    change, beyond = x - start, self._state.space.beyond(x[:, hand_space.ANGLES])
+    return [change[:, hand_space.ANGLES] / self._angle, beyond / self._limit, change[:, hand_space.SHAPE] / self._shape,
+            change[:, hand_space.SIZE:] / self._closeness]
 
-  def residuals(self, x: tf.Tensor, base: tf.Tensor, evidence: Evidence) -> tf.Tensor:
+  def residuals(self, x: tf.Tensor, start: tf.Tensor, base: tf.Tensor, evidence: Evidence) -> tf.Tensor:
     """All residuals `[N, 189]`.
 
     Args:
       x: `[N, 43]`, N a multiple of B; the rows of one hand follow one another.
+      start: `[B, 43]`.
       base: `[B, 4]` base rotations.
       evidence: of B hands.
     """
     times = tf.shape(x)[0] // tf.shape(base)[0]
-    base = tf.repeat(base, times, axis=0)
+    start, base = tf.repeat(start, times, axis=0), tf.repeat(base, times, axis=0)
     evidence = Evidence(*(tf.repeat(part, times, axis=0) for part in evidence))
-    parts = [*self.to_evidence(x, base, evidence), *self.to_priors(x)]
+    parts = [*self.to_evidence(x, base, evidence), *self.to_priors(x, start)]
     return tf.concat([tf.reshape(part, [tf.shape(x)[0], int(np.prod(part.shape[1:]))]) for part in parts], axis=1)

@@ -16,11 +16,12 @@ from dhpe_tf.geometry import cameras
 from dhpe_tf.hand import hand_model as hand_models
 from dhpe_tf.hand import parameters, skeletons
 from dhpe_tf.methods import steps
+from dhpe_tf.methods.dhpe.landmarks import confidence, hand_state, misfit, rounds
 from dhpe_tf.methods.dhpe.landmarks import evidence as evidences
-from dhpe_tf.methods.dhpe.landmarks import hand_state, misfit, rounds
 from dhpe_tf.methods.dhpe.landmarks.objective import EvidenceObjective
 from dhpe_tf.networks import hand_layers, landmark_net
 from dhpe_tf.optimization import least_squares
+from dhpe_tf.tasks.hand import serving
 from dhpe_tf.tasks.hand.task import UPRIGHT, HandTask
 from dhpe_tf.tasks.task import Signature, Tensors
 
@@ -28,23 +29,29 @@ _EVIDENCE = 'landmark_evidence'
 
 
 class LandmarkModel(steps.TrainableMethod):
-  """A functional Keras model from packed evidence [B, 21, 7] to the states of the rounds; `answer` takes pictures."""
+  """A functional Keras model from packed evidence [B, 21, 7] to the states of the rounds; `answer` takes pictures.
+
+  Attributes:
+    landmark_net: sees the pictures.
+    state: conversions of the states.
+  """
 
   can_refine = True
-  usage = {'image': UPRIGHT, 'refine_steps': 6}
+  usage = {'image': UPRIGHT, 'refine_steps': 2}
 
   def __init__(self, task: HandTask, state: hand_state.HandState, layer: rounds.Rounds, network: tf.keras.Model,
                mirrored: bool, mask_size: int, build_objective: Callable[..., EvidenceObjective]):
     packed = tf.keras.Input((skeletons.NUM_KEYPOINTS, evidences.NUMBERS), name=_EVIDENCE)
     super().__init__({_EVIDENCE: packed}, layer(packed), task, 'landmark_dhpe')
     self.landmark_net = network
-    self._state, self._mirrored, self._mask_size = state, mirrored, mask_size
+    self.state, self._mirrored, self._mask_size = state, mirrored, mask_size
     self._hand = hand_layers.PosedHand(task.hand_model)
     self._silhouette = hand_layers.Silhouette(task.hand_model, mask_size)
     self._misfit = misfit.Misfit(state)
     # Functions of their own, so that an export holds their graphs and constants once for all signatures.
     self._look = tf.function(self._look_at, [self.input_specs['image']], autograph=False)
-    self._outputs = tf.function(self._outputs_of, [tf.TensorSpec([None, hand_state.SIZE]), tf.TensorSpec([None, 4])],
+    self._outputs = tf.function(self._outputs_of, [
+        tf.TensorSpec([None, hand_state.SIZE]), tf.TensorSpec([None, 4]), tf.TensorSpec([None, *packed.shape[1:]])],
                                 autograph=False)
     self._objective = build_objective(state)
     self.watch(list(self._objective.weights), list(self._objective.MEASURES))
@@ -62,7 +69,8 @@ class LandmarkModel(steps.TrainableMethod):
     shapes = {'joints_3d': [count, 3], 'units_per_metre': [], 'joints_2d': [count, 2], 'vertices': [vertices, 3],
               'mask': [self._mask_size, self._mask_size], 'parameters': [parameters.NUM_PARAMETERS],
               'pose': [hand_models.NUM_POSE], 'shape': [hand_models.NUM_SHAPE], 'camera': [parameters.NUM_CAMERA],
-              'camera_distance': [], 'hand_presence': [], 'joints_2d_rounds': [1, count, 2]}
+              'camera_distance': [], 'hand_presence': [], 'joint_confidence': [count], 'misfit': [2],
+              'joints_2d_rounds': [1, count, 2]}
     return {name: tf.TensorSpec([None, *shape]) for name, shape in shapes.items()}
 
   def answer(self, inputs: Tensors) -> Tensors:
@@ -78,9 +86,9 @@ class LandmarkModel(steps.TrainableMethod):
     """
     start, base, packed, presence = self._look(inputs['image'])
     evidence = evidences.unpack(packed)
-    found = [self._fitted(start, base, evidence, number) for number in steps]
-    return [{**self._outputs(x, base), 'hand_presence': presence, 'joints_2d_rounds': evidence.joints_2d[:, None]}
-            for x in found]
+    fits = [self._fitted(start, base, evidence, number) for number in steps]
+    return [{**self._outputs(fit.best, base, packed), 'hand_presence': presence,
+             'misfit': tf.stack([fit.start_cost, fit.cost], axis=1)} for fit in fits]
 
   def taken(self, batch: Tensors) -> Tensors:
     """The evidence of a batch, or what the landmark network sees in its pictures."""
@@ -98,14 +106,22 @@ class LandmarkModel(steps.TrainableMethod):
     return self._objective.measures(batch, outputs)
 
   def signatures(self) -> dict[str, Signature]:
-    """'refine', of images and the number of iterations, and the functions of the hand finder (`finding.served`)."""
+    """'refine', of images and the number of iterations; the functions of the hand finder (`finding.served`).
+
+    And 'predict_encoded', which finds the hand in the box with the same finder.
+    """
     size = landmark_net.SIZE_PX
 
     def refine(images: tf.Tensor, steps: tf.Tensor) -> Tensors:
       return self.refined({'image': images}, [steps])[0]
-    finding = served.functions(finder.HandFinder(self.landmark_net))
+    def answer(inputs: Tensors) -> Tensors:
+      return self.task.served(self.answer(inputs))
+
+    hand_finder = finder.HandFinder(self.landmark_net)
+    finding = served.functions(hand_finder)
     return {'refine': Signature(refine, {'images': tf.TensorSpec([None, size, size, 3], tf.float32),
                                          'steps': tf.TensorSpec([], tf.int32)}),
+            'predict_encoded': serving.encoded_signature(answer, self.input_specs, hand_finder),
             **{name: Signature(*function) for name, function in finding.items()}}
 
   def _look_at(self, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
@@ -115,20 +131,24 @@ class LandmarkModel(steps.TrainableMethod):
     found = self({_EVIDENCE: packed}, training=False)
     return found['states'][-1], found['bases'][-1], packed, presence
 
-  def _fitted(self, start: tf.Tensor, base: tf.Tensor, evidence: evidences.Evidence, steps) -> tf.Tensor:
-    """The state [B, 43] after a number of iterations."""
+  def _fitted(self, start: tf.Tensor, base: tf.Tensor, evidence: evidences.Evidence, steps) -> least_squares.Fit:
+    """The state [B, 43] after a number of iterations, with its cost."""
+    def residuals(x: tf.Tensor) -> tf.Tensor:
+      return self._misfit.residuals(x, start, base, evidence)
     if isinstance(steps, int) and steps == 0:
-      return start
-    return least_squares.minimise_squares(
-        lambda x: self._misfit.residuals(x, base, evidence), start, iterations=steps).best
+      cost = tf.reduce_sum(tf.square(residuals(start)), axis=1) / 2
+      return least_squares.Fit(start, cost, cost)
+    return least_squares.minimise_squares(residuals, start, iterations=steps)
 
-  def _outputs_of(self, x: tf.Tensor, base: tf.Tensor) -> Tensors:
-    """The hand of a state x [B, 43] about base rotations [B, 4]."""
-    h, camera = self._state.parameters(x, base), self._state.camera(x)
+  def _outputs_of(self, x: tf.Tensor, base: tf.Tensor, packed: tf.Tensor) -> Tensors:
+    """The hand of a state x [B, 43] about base rotations [B, 4], and the packed evidence [B, 21, 7] beside it."""
+    h, camera, evidence = self.state.parameters(x, base), self.state.camera(x), evidences.unpack(packed)
     hand = self._hand(h)
     mask = self._silhouette(cameras.add_perspective(hand['vertices'], camera))
     seen = cameras.add_perspective(hand['joints_3d'], camera)[..., :2]
-    return {**hand, 'joints_2d': seen, 'parameters': h, 'mask': mask, 'camera_distance': camera.distance}
+    sure = confidence.joint_confidence(evidence.spread, tf.norm(seen - evidence.joints_2d, axis=-1))
+    return {**hand, 'joints_2d': seen, 'parameters': h, 'mask': mask, 'camera_distance': camera.distance,
+            'joint_confidence': sure, 'joints_2d_rounds': evidence.joints_2d[:, None]}
 
 
 @gin.configurable(module='landmarks', denylist=['task'])

@@ -27,7 +27,7 @@ class EvidenceObjective:
 
   MEASURES = ('error_2d_px', 'error_3d_mm')
 
-  def __init__(self, state: hand_state.HandState, joints_2d: float = 20.0, joints_3d: float = 40.0,
+  def __init__(self, state: hand_state.HandState, joints_2d: float = 30.0, joints_3d: float = 40.0,
                angles: float = 2.0, shape: float = 0.05, limits: float = 5.0):
     """Stores the weights.
 

@@ -24,14 +24,14 @@ def test_each_deviation_is_what_it_says():
   np.testing.assert_allclose(fit.to_evidence(x, base, unsure)[0], -0.5, atol=1e-3)
 
 
-def test_priors_vanish_at_the_mean_hand_only():
+def test_priors_vanish_at_a_start_within_the_limits_only():
   state = hands.state()
   mean = tf.constant(np.append(state.space.mean, state.closeness)[None], tf.float32)
-  fit = misfit.Misfit(state, limit=0.1)
-  for part in fit.to_priors(mean):
+  fit = misfit.Misfit(state, limit=0.1, angle=0.5)
+  for part in fit.to_priors(mean, mean):
     np.testing.assert_allclose(part, 0., atol=1e-6)
   bent = mean + tf.one_hot([0], mean.shape[1]) * 4.
-  angles, beyond, shape, closeness = fit.to_priors(bent)
+  angles, beyond, shape, closeness = fit.to_priors(bent, mean)
   np.testing.assert_allclose(angles[0, 0], 8., rtol=1e-6)
   np.testing.assert_allclose(beyond[0, 0], (float(bent[0, 0]) - state.space.high[0]) / 0.1, rtol=1e-5)
   assert not np.any(shape) and not np.any(closeness)
@@ -41,8 +41,8 @@ def test_levenberg_marquardt_finds_random_hands_from_their_joints():
   state, truth = hands.state(), hands.truth(8)
   evidence = truth.evidence()
   x, base = state.start(evidence)
-  fit = misfit.Misfit(state, joints=0.002, depth=0.02, world=0.001)
-  found = least_squares.minimise_squares(lambda rows: fit.residuals(rows, base, evidence), x, 30)
+  fit = misfit.Misfit(state, joints=0.002, depth=0.02, world=0.001, angle=0.5, shape=1., closeness=0.08)
+  found = least_squares.minimise_squares(lambda rows: fit.residuals(rows, x, base, evidence), x, 30)
   joints = state.joints(found.best, base)
   error_mm = 1000 * tf.reduce_mean(tf.norm(joints.metres - truth.joints_3d_m, axis=-1), axis=1).numpy()
   error_2d = tf.reduce_mean(tf.norm(joints.joints_2d - truth.joints_2d, axis=-1), axis=1).numpy()

@@ -3,9 +3,11 @@ import pytest
 import tensorflow as tf
 
 from dhpe_tf.errors import UserError
+from dhpe_tf.finding import finder
 from dhpe_tf.methods import method
 from dhpe_tf.methods.dhpe.landmarks import batches, model
 from dhpe_tf.serving import exporter, model_card
+from dhpe_tf.tasks.hand import request as requests
 from dhpe_tf.tasks.hand.task import HandTask
 from tests.methods.dhpe.landmarks import hands
 
@@ -19,17 +21,7 @@ def built():
 
 @pytest.fixture(scope='module')
 def cached(tmp_path_factory):
-  """A file of cached evidence: random hands with small errors."""
-  folder = tmp_path_factory.mktemp('evidence')
-  truth = hands.truth(96)
-  joints = np.ones([96, 21], np.float32)
-  noise = np.random.default_rng(0).normal(0, [0.02, 0.02, 0.1, 0.005, 0.005, 0.005, 0.0], [96, 21, 7])
-  np.savez(batches.path_of(str(folder), 'train'), landmark_evidence=truth.evidence().pack() + noise,
-           joints_2d=truth.joints_2d, joints_2d_weight=joints,
-           joints_z_weight=joints, joints_3d_weight=joints, joints_3d_m=truth.joints_3d_m,
-           joints_3d=tf.concat([truth.joints_2d, truth.joints_z[..., None]], axis=-1), pose=truth.pose,
-           shape=truth.shape, parameters_weight=np.ones(96, np.float32))
-  return str(folder)
+  return hands.write_cached(str(tmp_path_factory.mktemp('evidence')), 96)
 
 
 def dataset(folder, training=True, **changes):
@@ -107,3 +99,19 @@ def test_an_export_answers_and_refines_without_the_package(built, tmp_path):
   found = loaded.signatures['refine'](images=image, steps=tf.constant(3))
   wanted, = built.refined({'image': image}, [3])
   np.testing.assert_allclose(found['joints_2d'], wanted['joints_2d'], atol=1e-3)
+
+
+@pytest.mark.parametrize('is_left', [False, True])
+def test_encoded_pictures_are_cut_as_by_predict(built, is_left):
+  picture = tf.cast(tf.random.stateless_uniform([60, 80, 3], [0, 7]) * 255, tf.uint8)
+  picture = tf.cast(tf.image.resize(picture, [240, 320]), tf.uint8)
+  encode = built.signatures()['predict_encoded']
+  found = encode.function(images=tf.io.encode_png(picture)[None], boxes=tf.constant([[40., 30., 200., 180.]]),
+                          is_left=tf.constant([is_left]))
+  hands = finder.HandFinder(built.landmark_net)
+  at = hands.at(picture, tf.constant([40., 30., 200., 180.])).sided(tf.constant(is_left))
+  request = requests.found(picture.numpy(), 'a picture', at, upright=True)
+  answer = built.task.served(built.answer(built.task.inputs(request, built.input_specs)))
+  wanted, = built.task.result(request, answer, built.task.describe())
+  np.testing.assert_allclose(found['joints_2d_px'][0], wanted.values['joints_2d_px'], atol=0.05)
+  np.testing.assert_allclose(found['vertices_m'][0], wanted.values['vertices_m'], atol=1e-4)
