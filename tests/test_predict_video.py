@@ -9,15 +9,13 @@ import tensorflow as tf
 from dhpe_tf import predict
 from dhpe_tf.data import video_files
 from dhpe_tf.finding import finder
-from dhpe_tf.hand.hand_model import load_hand_model
 from dhpe_tf.inference import clips, files, predictor
 from dhpe_tf.methods.dhpe.landmarks import model
-from dhpe_tf.rendering import texture
 from dhpe_tf.serving import exporter, model_card
-from dhpe_tf.synthesis import compositing, hand_renderer
 from dhpe_tf.tasks.hand.task import HandTask
 from tests.commands import call
-from tests.finding.test_finder import PlainGround, placed
+from tests.finding import hands
+from tests.finding.test_finder import placed
 from tests.serving import toy
 from tests.visualization import test_gltf
 
@@ -194,12 +192,7 @@ def landmarks():
 
 def test_the_real_networks_follow_a_rendered_hand(landmarks, tmp_path, monkeypatch):
   monkeypatch.undo()
-  hand = load_hand_model()
-  renderer = hand_renderer.HandRenderer(hand, 256, 1, fill=(0.45, 0.5), view_spread_deg=10.)
-  _, drawn = renderer.sample(1, texture.sample_skin(hand, 4, 0))
-  rgb, alpha, joints_px, seen = (values[0] for values in drawn)
-  picture = compositing.compose(rgb, alpha, joints_px, seen, PlainGround(), np.random.default_rng(0), forearm=1.,
-                                shadow=0., occluder=0., blur=0., grain=0.)[0]
+  picture, joints_px = (values[0] for values in hands.rendered())
   lefts = np.arange(0, 100, 5)
   with video_files.write_video(tmp_path / 'a.mp4', (256, 400), 30.) as writer:
     for left in lefts:
