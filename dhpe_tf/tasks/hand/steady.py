@@ -13,6 +13,7 @@ from scipy.spatial.transform import Rotation
 
 from dhpe_tf.geometry.smoothing import OneEuro, OneEuroRotations
 from dhpe_tf.hand import skeletons
+from dhpe_tf.hand.hand_model import NUM_SHAPE
 from dhpe_tf.networks import hand_layers
 from dhpe_tf.tasks.hand import outputs as hand_outputs
 from dhpe_tf.tasks.hand import prediction
@@ -64,7 +65,7 @@ class SteadyHand:
     self._turns = OneEuroRotations(turn_cutoff_hz, turn_speed_coefficient)
     self._shape_frames = shape_frames
     self._constants: list[np.ndarray] = []
-    self._constant = np.zeros(0)
+    self._median = np.zeros(NUM_SHAPE + 1)
     self._px_per_metre: Optional[float] = None
 
   def __call__(self, measured: Measured, time_s: float) -> Measured:
@@ -73,11 +74,16 @@ class SteadyHand:
     self._px_per_metre = self._px_per_metre or measured.px_per_metre
     joints_px = self._joints(measured.joints_px / self._px_per_metre, time_s) * self._px_per_metre
     turns = self._turns(np.concatenate([_quaternions(measured.pose), measured.rotation[None]]), time_s)
-    if len(self._constants) < self._shape_frames:
-      self._constants.append(np.append(measured.shape, measured.nearness))
-      self._constant = np.median(self._constants, axis=0)
-    return Measured(joints_px, _axis_angles(turns[:-1]), self._constant[:-1], turns[-1], measured.px_per_metre,
-                    float(self._constant[-1]))
+    constant = self._steady_constant(np.append(measured.shape, measured.nearness))
+    return Measured(joints_px, _axis_angles(turns[:-1]), constant[:-1], turns[-1], measured.px_per_metre,
+                    float(constant[-1]))
+
+  def _steady_constant(self, constant: np.ndarray) -> np.ndarray:
+    """The median of shape and nearness [11] over the first frames; a frame that is not finite does not count."""
+    if len(self._constants) < self._shape_frames and np.isfinite(constant).all():
+      self._constants.append(constant)
+      self._median = np.median(self._constants, axis=0)
+    return self._median
 
 
 @gin.configurable(module='steady')
