@@ -1,6 +1,8 @@
-r"""Predicts from photographs: for the hand task, lays meshes over the hands in them; other tasks write other results.
+r"""Predicts from photographs and videos: for the hand task, lays meshes over the hands; other tasks write others.
 
   python -m dhpe_tf.predict --input=photo.jpg
+  python -m dhpe_tf.predict --input=clip.mp4 --output=results
+  python -m dhpe_tf.predict --input=camera:0 --seconds=20
   python -m dhpe_tf.predict --model=runs/mine --input=photographs --output=results --box=120,80,260,260 --side=left
   python -m dhpe_tf.predict --gin_file=methods/levenberg_marquardt.gin --evidence=exported/dhpe_hand \
     --input=hand.jpg --output=results
@@ -14,10 +16,17 @@ width), joint_order, and hands, the surest first: side, box and turn (of the squ
 joints_2d_px (pixels of the photograph), joints_3d_m and vertices_m (camera axes: x right, y down, z forward; relative
 to the middle MCP unless --intrinsics are given), pose, shape, camera (of the right-hand model in the square; a left
 hand is its mirror image), units_per_metre and score.
+
+For a video or a camera (--input=camera:0 or /dev/video0, until Ctrl-C or for --seconds) it writes <stem>_overlay.mp4
+and <stem>.jsonl: a line of JSON for each frame with frame, time_s and hands as above, without vertices_m and with the
+number `id`, which a hand keeps. With --gltf it also writes the moving hands, <stem>.glb, <stem>_2.glb and so on.
 """
+import contextlib
 import os
+import signal
 import sys
 import threading
+from collections.abc import Iterator
 
 from absl import flags
 
@@ -30,10 +39,12 @@ flags.DEFINE_string('model', None, 'Folder of an export, of one of its versions,
 command_line.define_configuration_flags(_FLAGS)
 flags.DEFINE_string('evidence', None, 'Export or folder of a training that finds the inputs of the method.',
                     flag_values=_FLAGS)
-flags.DEFINE_string('input', None, 'Photograph, or folder of photographs.', flag_values=_FLAGS)
+flags.DEFINE_string('input', None, 'Photograph, folder of photographs, video, or camera (camera:0, /dev/video0).',
+                    flag_values=_FLAGS)
 flags.DEFINE_string('output', 'hands', 'Folder for the results; not that of the photographs.', flag_values=_FLAGS)
 flags.DEFINE_integer('refine_steps', None, 'Steps of test-time refinement, 0 for none; without it as many as the model '
-                     'card says. The paper takes 50.', lower_bound=0, flag_values=_FLAGS)
+                     'card says, or fewer for a video. The paper takes 50.', lower_bound=0, flag_values=_FLAGS)
+flags.DEFINE_float('seconds', None, 'Stop a video or a camera after this time.', lower_bound=1e-3, flag_values=_FLAGS)
 flags.mark_flag_as_required('input', _FLAGS)
 
 TASK_COMMAND = 'predict'  # tasks define further flags for this command
@@ -50,17 +61,20 @@ def main(argv: list[str]) -> None:
   """
   if _FLAGS.model and _FLAGS.gin_file:
     raise UserError('give --model, an export or a training, or --gin_file, a method that needs no training; not both.')
+  from dhpe_tf.inference import files
+  if files.is_clip(_FLAGS.input):
+    _predict_clip(argv)
+  else:
+    _predict_pictures(files.list_pictures(_FLAGS.input), argv)
+
+
+def _predict_pictures(paths: list[str], argv: list[str]) -> None:
+  """Predicts for each picture; raises a UserError if some have no result."""
   from tqdm import tqdm
 
-  from dhpe_tf.inference import files
   from dhpe_tf.inference import predictor as predictors
-
-  paths = files.list_pictures(_FLAGS.input)
   _keep_apart(paths, _FLAGS.output)
-  predictor = _load()
-  task = predictor.task
-  options = command_line.task_flags(task.define_flags, 'predict', argv)
-  task.check_options(options)
+  predictor, options = _prepare(argv)
   # The model gets ready while the first file is read.
   warm = predictors.warm_up(predictor, _steps(predictor))
   faults, written = [], {}
@@ -74,6 +88,59 @@ def main(argv: list[str]) -> None:
     except UserError as error:
       faults.append(str(error))
   _report(faults, len(paths))
+
+
+def _predict_clip(argv: list[str]) -> None:
+  """Predicts for the frames of a video or a camera."""
+  from dhpe_tf.inference import clips, files
+  is_camera = files.camera_of(_FLAGS.input) is not None
+  if not is_camera:
+    _keep_apart([_FLAGS.input], _FLAGS.output)
+  with files.open_clip(_FLAGS.input) as reader:
+    predictor, options = _prepare(argv)
+    clip = predictor.task.open_clip(reader.name, options, predictor.card)
+    stem = os.path.join(_FLAGS.output, os.path.splitext(os.path.basename(reader.name))[0])
+    limit_s = _FLAGS.seconds or float('inf')
+    with _made(_FLAGS.output), _interruptible() if is_camera else contextlib.nullcontext(threading.Event()) as stopped:
+      clips.predict(reader, predictor, clip, stem, _steps(predictor, clip.refine_steps),
+                    lambda time_s: stopped.is_set() or time_s >= limit_s)
+  if reader.fault:
+    print(f'warning: {reader.fault}', file=sys.stderr)
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[threading.Event]:
+  """Yields an event that the first Ctrl-C sets; a second one interrupts as usual."""
+  stopped, usual = threading.Event(), signal.getsignal(signal.SIGINT)
+
+  def stop(*_):
+    stopped.set()
+    signal.signal(signal.SIGINT, usual)
+  signal.signal(signal.SIGINT, stop)
+  try:
+    yield stopped
+  finally:
+    signal.signal(signal.SIGINT, usual)
+
+
+@contextlib.contextmanager
+def _made(folder: str) -> Iterator[None]:
+  """Removes a new folder again if the block fails and leaves nothing in it."""
+  is_new = not os.path.exists(folder)
+  try:
+    yield
+  except BaseException:
+    if is_new and os.path.isdir(folder) and not os.listdir(folder):
+      os.rmdir(folder)
+    raise
+
+
+def _prepare(argv: list[str]):
+  """Returns the predictor and the checked flags of its task."""
+  predictor = _load()
+  options = command_line.task_flags(predictor.task.define_flags, 'predict', argv)
+  predictor.task.check_options(options)
+  return predictor, options
 
 
 def _keep_apart(paths: list[str], output: str) -> None:
@@ -102,11 +169,13 @@ def _load():
   return predictors.behind(evidence, chosen) if evidence else chosen
 
 
-def _steps(predictor) -> int:
-  """The number of steps of refinement: that of --refine_steps, or else of the model card."""
+def _steps(predictor, usual=None) -> int:
+  """The number of steps of refinement: that of --refine_steps, or else the usual one, or that of the model card."""
   if _FLAGS.refine_steps is not None:
     return _FLAGS.refine_steps
-  return predictor.card.get('usage', {}).get('refine_steps', 0) if predictor.refined else 0
+  if not predictor.refined:
+    return 0
+  return predictor.card.get('usage', {}).get('refine_steps', 0) if usual is None else usual
 
 
 def _predict_file(predictor, path: str, stem: str, options, warm: threading.Thread) -> None:

@@ -9,6 +9,7 @@ from PIL import Image
 
 from data_tools import validate, view_records
 from dhpe_tf import evaluate, export, predict, train
+from dhpe_tf.data import video_files
 from dhpe_tf.inference import predictor
 from tests import bar_task
 from tests.commands import call
@@ -94,6 +95,19 @@ def test_prediction(folder, trained, exported, kind):
   assert json.loads((output / 'bar.json').read_text())['tilt'][0] == pytest.approx(0.4, abs=0.25)
   with Image.open(output / 'bar_overlay.png') as picture:
     assert picture.size == (32, 32)
+
+
+def test_prediction_for_a_video(folder, exported):
+  tilts = (-0.4, 0., 0.4)
+  with video_files.write_video(folder / 'bars.mp4', (48, 48), 10.) as writer:
+    for tilt in tilts:
+      writer.write(bar_task.draw_bar(tilt, 48))
+  output = folder / 'out_video'
+  assert call(predict, IMPORT, f'--model={exported}', f'--input={folder}/bars.mp4', f'--output={output}') == 0
+  lines = [json.loads(line) for line in (output / 'bars.jsonl').read_text().splitlines()]
+  assert [line['frame'] for line in lines] == [0, 1, 2]
+  np.testing.assert_allclose([line['tilt'][0] for line in lines], tilts, atol=0.25)
+  assert video_files.read_frames(output / 'bars_overlay.mp4').size == (32, 32)
 
 
 def test_the_savedmodel_needs_nothing_of_ours(trained, exported):

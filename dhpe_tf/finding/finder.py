@@ -130,7 +130,7 @@ class HandFinder(tf.Module):
     """
     turn = tf.where(hands.is_left, -hands.rotation, hands.rotation)
     looks = self._look(picture, regions_of.Regions(hands.crop, turn))
-    return self._distinct(_hands(_pick(looks, looks.presence >= self._presence_threshold)))
+    return self._distinct(from_landmarks(*_pick(looks, looks.presence >= self._presence_threshold)))
 
   @tf.function(input_signature=[PICTURE, BOX], autograph=False)
   def at(self, picture: tf.Tensor, box_xywh: tf.Tensor) -> Hands:
@@ -158,7 +158,7 @@ class HandFinder(tf.Module):
     sure = tf.reduce_any(looks.presence >= self._sure_presence)
     looks = tf.cond(sure, lambda: looks, look_in_turns)
     best = _pick(looks, tf.argmax(looks.presence)[None])
-    return _hands(self._look(picture, regions_of.from_joints(best.joints_px)))
+    return from_landmarks(*self._look(picture, regions_of.from_joints(best.joints_px)))
 
   # This and the two below are functions of their own, so that the networks are built into the graph once.
   @tf.function(input_signature=[PICTURE, CROPS, SCORE], autograph=False, experimental_attributes=_ONCE)
@@ -171,7 +171,7 @@ class HandFinder(tf.Module):
     present = second.presence >= self._presence_threshold
     rejected = tf.concat([rejected_palm[None], tf.boolean_mask(first.presence, ~promising),
                           tf.boolean_mask(second.presence, ~present)], axis=0)
-    return _hands(_pick(second, present)), tf.reduce_max(rejected)
+    return from_landmarks(*_pick(second, present)), tf.reduce_max(rejected)
 
   @tf.function(input_signature=[PICTURE, CROPS, SCORE], autograph=False, experimental_attributes=_ONCE)
   def _palms(self, picture: tf.Tensor, views: crops.Crop, least_score: tf.Tensor) -> tuple[palms_of.Palms, tf.Tensor]:
@@ -208,13 +208,13 @@ class HandFinder(tf.Module):
     return _pick(hands, tf.where(~again)[:self._max_hands, 0])
 
 
-def _hands(looks: _Looks) -> Hands:
-  """Hands as they were seen, each with the square for the next look."""
-  regions = regions_of.from_joints(looks.joints_px)
-  is_left = looks.is_left_probability >= LEFT_FROM
+def from_landmarks(presence: tf.Tensor, is_left_probability: tf.Tensor, joints_px: tf.Tensor) -> Hands:
+  """Hands [N] as they were seen, each with the square for the next look; the arguments are those of `Hands`."""
+  regions = regions_of.from_joints(joints_px)
+  is_left = is_left_probability >= LEFT_FROM
   # The content of a left hand's square is mirrored, and so is the turn's sense.
   rotation = tf.where(is_left, -regions.turn, regions.turn)
-  return Hands(regions.crop, rotation, is_left, looks.presence, looks.is_left_probability, looks.joints_px)
+  return Hands(regions.crop, rotation, is_left, presence, is_left_probability, joints_px)
 
 
 def _joined(some: NamedTuple, others: NamedTuple) -> NamedTuple:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Optional
 import tensorflow as tf
 
 import dhpe_tf
-from dhpe_tf import experiment
+from dhpe_tf import configuration, experiment
 from dhpe_tf.errors import UserError
 from dhpe_tf.methods.method import Method
 from dhpe_tf.serving import exporter, versions
@@ -59,7 +59,8 @@ def load(path: str, gin_params: Sequence[str] = (), trace: bool = False) -> Pred
 
   Args:
     path: the folder.
-    gin_params: bindings that override those of the training.
+    gin_params: bindings that override those of the training; for an export those of what it does not hold, such as
+      the tracking of hands.
     trace: whether to build the graph now, while the configuration of the training is loaded; needed if another
       configuration is loaded before the first answer.
 
@@ -73,6 +74,8 @@ def load(path: str, gin_params: Sequence[str] = (), trace: bool = False) -> Pred
     raise UserError(f'{path}: no such folder; give an export or the --model_dir of a training.')
   export = find_export(path)
   if export:
+    if gin_params:
+      configuration.load(gin_params=gin_params)
     return from_export(export)
   loaded = from_method(load_trained(path, gin_params)[1])
   if trace:

@@ -12,6 +12,7 @@ The steps of a task and the members that serve them:
     -> pictures  `draw_instance`, `draw_outputs`
   file           `read_request`, `inputs`      input of predict
     -> result    `result`, `write_result`      output of predict
+  video          `open_clip`                   the same for the frames of a video, see `clips`
 """
 import abc
 import json
@@ -29,6 +30,7 @@ from dhpe_tf.data.contract import Contract
 from dhpe_tf.data.tfrecords import RecordType
 from dhpe_tf.errors import UserError
 from dhpe_tf.files import atomic_path
+from dhpe_tf.tasks.clips import Clip, PictureClip
 from dhpe_tf.tasks.measured import Column, Measured, Published
 from dhpe_tf.visualization import curves, pictures
 
@@ -262,6 +264,20 @@ class Task(abc.ABC):
     pictures.write_png(f'{stem}_overlay.png', self.draw_outputs(shown, result, card))
     write_json(f'{stem}.json', {name: np.asarray(value).tolist() for name, value in result.items()})
     return [f'{stem}_overlay.png', f'{stem}.json']
+
+  def open_clip(self, name: str, options: Any, card: Mapping[str, Any]) -> Clip:
+    """Returns what takes the frames of one video in `predict`; by default each is a picture by itself.
+
+    Args:
+      name: of the video, for messages.
+      options: parsed flags of `define_flags('predict', ...)`.
+      card: of the method, see `Predictor.card`.
+
+    Raises:
+      UserError: flags that do not fit a video.
+    """
+    del name, options
+    return PictureClip(self, card)
 
   def prepare(self, card: Mapping[str, Any]) -> None:
     """Makes instances fit a method with this model card from now on, before records are read; here nothing to do."""

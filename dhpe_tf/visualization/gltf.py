@@ -6,7 +6,7 @@ mesh, so the first pose is exact and later ones are approximate.
 """
 import json
 import struct
-from typing import Any, Optional
+from typing import Any, NamedTuple, Optional
 
 import numpy as np
 import tensorflow as tf
@@ -26,7 +26,7 @@ _SKIN_COLOR = (0.8, 0.6, 0.5, 1.0)
 
 def write_gltf(path: PathLike, hand_model: HandModel, poses: Optional[np.ndarray] = None,
                shape: Optional[np.ndarray] = None, camera: Optional[np.ndarray] = None,
-               colors: Optional[np.ndarray] = None, fps: float = 30.0) -> None:
+               colors: Optional[np.ndarray] = None, fps: float = 30.0, times_s: Optional[np.ndarray] = None) -> None:
   """Writes a hand with skin and joints as a binary glTF file.
 
   Each vertex keeps its four strongest influences, the number that every viewer supports.
@@ -38,9 +38,11 @@ def write_gltf(path: PathLike, hand_model: HandModel, poses: Optional[np.ndarray
       for the flat hand.
     shape: [10]; None for the mean shape.
     camera: [8] = quaternion (w, x, y, z), scale, translation, as ManoLayer takes it, in camera axes. A half turn about
-      x leads to glTF's axes (y up, z toward the viewer). None for upright, at the origin, in metres.
+      x leads to glTF's axes (y up, z toward the viewer). [T, 8], one for each pose, moves the hand. None for upright,
+      at the origin, in metres.
     colors: [V, 3] red, green, blue of each vertex, 0..1, or None.
     fps: poses a second of the animation.
+    times_s: [T] times of the poses, seconds, ascending, instead of `fps`.
 
   Raises:
     UserError: the file cannot be written.
@@ -48,19 +50,21 @@ def write_gltf(path: PathLike, hand_model: HandModel, poses: Optional[np.ndarray
   poses = np.zeros([1, NUM_POSE]) if poses is None else np.atleast_2d(poses)
   shape = np.zeros(NUM_SHAPE) if shape is None else np.asarray(shape)
   camera = np.array([*upright(hand_model.side), 1, 0, 0, 0]) if camera is None else np.asarray(camera, np.float64)
+  places = _places(np.atleast_2d(camera))
   turns = rotations.axis_angle_to_quaternion(poses.reshape(len(poses), 15, 3).astype(np.float64)).numpy()
   vertices, joints = _rest(hand_model, poses[0], shape)
   buffer = _Buffer()
   skin = {'joints': list(range(1, 17)), 'skeleton': 1, 'inverseBindMatrices': buffer.add(_inverse_bind(joints))}
   document = {
       'asset': {'version': '2.0', 'generator': 'dhpe_tf'}, 'scene': 0, 'scenes': [{'nodes': [0, 17]}],
-      'nodes': _nodes(hand_model, joints, turns[0], camera), 'meshes': [_mesh(buffer, hand_model, vertices, colors)],
+      'nodes': _nodes(hand_model, joints, turns[0], places), 'meshes': [_mesh(buffer, hand_model, vertices, colors)],
       'materials': [{'name': 'skin', 'pbrMetallicRoughness': {
           'baseColorFactor': _SKIN_COLOR if colors is None else (1, 1, 1, 1), 'metallicFactor': 0,
           'roughnessFactor': 0.7}}],
       'skins': [skin]}
   if len(poses) > 1:
-    document['animations'] = [_animation(buffer, turns, fps)]
+    times_s = np.arange(len(poses)) / fps if times_s is None else times_s
+    document['animations'] = [_animation(buffer, turns, places, times_s)]
   _write(path, document, buffer)
 
 
@@ -100,19 +104,32 @@ def _rest(model: HandModel, pose: np.ndarray, shape: np.ndarray) -> tuple[np.nda
   return shaped + model.posedirs @ features, model.joint_regressor @ shaped
 
 
-def _nodes(model: HandModel, joints: np.ndarray, turns: np.ndarray, camera: np.ndarray) -> list[dict]:
+class _Places(NamedTuple):
+  """Where a hand stands in glTF's axes: rotations [T, 4] (w, x, y, z), scales [T], translations [T, 3]."""
+
+  rotations: np.ndarray
+  scales: np.ndarray
+  translations: np.ndarray
+
+
+def _places(cameras: np.ndarray) -> _Places:
+  """The places that cameras [T, 8] give, see `write_gltf`."""
+  half_turn = np.tile([0.0, 1, 0, 0], [len(cameras), 1])
+  units = cameras[:, :4] / np.linalg.norm(cameras[:, :4], axis=1, keepdims=True)
+  return _Places(rotations.quaternion_multiply(half_turn, units).numpy(), cameras[:, 4], cameras[:, 5:] * [1, -1, -1])
+
+
+def _nodes(model: HandModel, joints: np.ndarray, turns: np.ndarray, places: _Places) -> list[dict]:
   """Returns the nodes: 0 carries the camera, 1 to 16 are the joints, 17 is the mesh.
 
   Args:
     model: the hand.
     joints: [16, 3] rest joints, metres.
     turns: [15, 4] quaternions (w, x, y, z) of the finger joints.
-    camera: [8], see `write_gltf`.
+    places: of the hand; the first counts.
   """
-  half_turn = np.array([0.0, 1, 0, 0])
-  turn = rotations.quaternion_multiply(half_turn, camera[:4] / np.linalg.norm(camera[:4])).numpy()
-  nodes = [{'name': f'{model.side} hand', 'children': [1], 'rotation': _xyzw(turn), 'scale': [float(camera[4])] * 3,
-            'translation': (camera[5:] * [1, -1, -1]).tolist()}]
+  nodes = [{'name': f'{model.side} hand', 'children': [1], 'rotation': _xyzw(places.rotations[0]),
+            'scale': [float(places.scales[0])] * 3, 'translation': places.translations[0].tolist()}]
   for k, name in enumerate(skeletons.MANO_JOINT_NAMES):
     parent = model.parents[k]
     node = {'name': name, 'translation': (joints[k] - (joints[parent] if k else 0)).tolist()}
@@ -154,22 +171,32 @@ def _inverse_bind(joints: np.ndarray) -> np.ndarray:
   return matrices.astype('<f4')
 
 
-def _animation(buffer: _Buffer, turns: np.ndarray, fps: float) -> dict:
-  """Returns an animation with a rotation channel for each finger joint.
+def _animation(buffer: _Buffer, turns: np.ndarray, places: _Places, times_s: np.ndarray) -> dict:
+  """Returns an animation with a rotation channel for each finger joint and, if it moves, three for the hand.
 
   Args:
-    buffer: receives times and rotations.
+    buffer: receives times and values.
     turns: [T, 15, 4] quaternions (w, x, y, z).
-    fps: poses a second.
+    places: of the hand, T or one.
+    times_s: [T], seconds.
   """
-  turns = turns.copy()
-  for t in range(1, len(turns)):
-    # q and -q are the same rotation; choosing the one nearer to the last frame keeps the interpolation short.
-    turns[t] *= np.where(np.sum(turns[t] * turns[t - 1], axis=-1, keepdims=True) < 0, -1, 1)
-  times = buffer.add((np.arange(len(turns)) / fps).astype('<f4'), bounds=True)
-  samplers = [{'input': times, 'output': buffer.add(turns[:, k, [1, 2, 3, 0]].astype('<f4'))} for k in range(15)]
-  channels = [{'sampler': k, 'target': {'node': 2 + k, 'path': 'rotation'}} for k in range(15)]
+  values = [(2 + k, 'rotation', _continuous(turns[:, k])) for k in range(15)]
+  if len(places.scales) > 1:
+    values += [(0, 'rotation', _continuous(places.rotations)), (0, 'translation', places.translations),
+               (0, 'scale', np.repeat(places.scales[:, None], 3, axis=1))]
+  times = buffer.add(np.asarray(times_s).astype('<f4'), bounds=True)
+  samplers = [{'input': times, 'output': buffer.add(value.astype('<f4'))} for _, _, value in values]
+  channels = [{'sampler': k, 'target': {'node': node, 'path': path}} for k, (node, path, _) in enumerate(values)]
   return {'name': 'poses', 'samplers': samplers, 'channels': channels}
+
+
+def _continuous(quaternions: np.ndarray) -> np.ndarray:
+  """Quaternions [T, 4] (w, x, y, z) as glTF's (x, y, z, w), each the nearer of q and -q to the one before.
+
+  Both are the same rotation; the nearer one keeps the interpolation short.
+  """
+  flips = np.where(np.sum(quaternions[1:] * quaternions[:-1], axis=-1) < 0, -1, 1)
+  return np.concatenate([quaternions[:1], quaternions[1:] * np.cumprod(flips)[:, None]])[:, [1, 2, 3, 0]]
 
 
 def _write(path: PathLike, document: dict[str, Any], buffer: _Buffer) -> None:

@@ -17,7 +17,7 @@ TYPES = {5126: np.float32, 5121: np.uint8, 5123: np.uint16, 5125: np.uint32}
 SIZES = {'SCALAR': 1, 'VEC3': 3, 'VEC4': 4, 'MAT4': 16}
 
 
-def _read(path):
+def read(path):
   """The JSON part of a .glb and its accessors as arrays."""
   data = path.read_bytes()
   magic, version, length = struct.unpack_from('<4sII', data)
@@ -67,7 +67,7 @@ def test_a_viewer_shows_what_the_layer_computes(tmp_path, side):
   pose, shape, camera = random_inputs(1)
   write_gltf(tmp_path / 'hand.glb', model, pose[0], shape[0], camera[0])
   expected = ManoLayer(model, dtype='float64')(pose, shape, camera)['vertices'][0].numpy() * [1, -1, -1]
-  error = np.linalg.norm(_skin(*_read(tmp_path / 'hand.glb')) - expected, axis=1) / camera[0, 4]
+  error = np.linalg.norm(_skin(*read(tmp_path / 'hand.glb')) - expected, axis=1) / camera[0, 4]
   assert np.median(error) < 1e-6
   assert error.max() < 2e-3, 'vertices with a fifth influence lose it'
 
@@ -92,7 +92,7 @@ def test_another_program_opens_it(tmp_path):
 def test_upright_by_default(tmp_path, side):
   model = load_hand_model(side=side)
   write_gltf(tmp_path / 'hand.glb', model)
-  shown = model.keypoints(_skin(*_read(tmp_path / 'hand.glb')))
+  shown = model.keypoints(_skin(*read(tmp_path / 'hand.glb')))
   assert shown[12, 1] > 0.15, 'the middle finger points up'
 
 
@@ -100,7 +100,7 @@ def test_animation_plays_the_poses(tmp_path):
   model = dataclasses.replace(load_hand_model(), posedirs=np.zeros([778, 3, 135]))
   poses = np.stack([gesture_pose('flat'), gesture_pose('victory'), gesture_pose('fist')])
   write_gltf(tmp_path / 'hand.glb', model, poses, fps=10)
-  document, arrays = _read(tmp_path / 'hand.glb')
+  document, arrays = read(tmp_path / 'hand.glb')
   animation = document['animations'][0]
   np.testing.assert_allclose(arrays[animation['samplers'][0]['input']][:, 0], [0, 0.1, 0.2], atol=1e-7)
   camera = np.array([[0.5, -0.5, -0.5, 0.5, 1, 0, 0, 0]] * 3)
@@ -112,10 +112,29 @@ def test_animation_plays_the_poses(tmp_path):
     assert np.median(error) < 1e-6 and error.max() < 2e-3
 
 
+def test_a_moving_hand(tmp_path):
+  model = mano_like_model('right')
+  poses, shape, cameras = (values[:4] for values in random_inputs(4))
+  poses = np.repeat(poses[:1], 4, axis=0)
+  times_s = [0., 0.1, 0.3, 0.4]
+  write_gltf(tmp_path / 'hand.glb', model, poses, shape[0], cameras, times_s=times_s)
+  document, arrays = read(tmp_path / 'hand.glb')
+  animation = document['animations'][0]
+  for frame in range(4):
+    for channel in animation['channels']:
+      sampler = animation['samplers'][channel['sampler']]
+      np.testing.assert_allclose(arrays[sampler['input']][:, 0], times_s, atol=1e-6)
+      target = channel['target']
+      document['nodes'][target['node']][target['path']] = arrays[sampler['output']][frame].tolist()
+    expected = ManoLayer(model, dtype='float64')(poses[:1], shape[:1], cameras[frame:frame + 1])['vertices'][0]
+    error = np.linalg.norm(_skin(document, arrays) - expected * [1, -1, -1], axis=1) / cameras[frame, 4]
+    assert np.median(error) < 1e-5 and error.max() < 2e-3
+
+
 def test_layout_follows_the_format(tmp_path):
   colors = np.random.default_rng(0).uniform(size=[778, 3])
   write_gltf(tmp_path / 'hand.glb', load_hand_model(), gesture_pose('fist'), colors=colors)
-  document, arrays = _read(tmp_path / 'hand.glb')
+  document, arrays = read(tmp_path / 'hand.glb')
   assert all(view['byteOffset'] % 4 == 0 for view in document['bufferViews'])
   attributes = document['meshes'][0]['primitives'][0]['attributes']
   position = document['accessors'][attributes['POSITION']]

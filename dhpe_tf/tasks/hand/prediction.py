@@ -1,4 +1,5 @@
 """Prediction for the hands of a picture: makes the method's inputs, converts its outputs, writes the results."""
+import functools
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Optional
@@ -15,8 +16,11 @@ from dhpe_tf.tasks.task import Tensors, write_json
 from dhpe_tf.visualization import mesh_files, pictures, scene
 
 _MASK_SIZE = 32  # side of the empty mask for methods that can use one
-_WRITTEN = ('joints_2d_px', 'joints_3d_m', 'vertices_m', 'pose', 'shape', 'camera', 'units_per_metre', 'score',
-            'joint_confidence')
+# The values of a hand that its entry in a JSON file holds, if it has them.
+WRITTEN = ('joints_2d_px', 'joints_3d_m', 'vertices_m', 'pose', 'shape', 'camera', 'units_per_metre', 'score',
+           'joint_confidence')
+
+_in_picture = tf.function(results.in_picture, autograph=False, reduce_retracing=True)
 
 
 class Hand(NamedTuple):
@@ -56,7 +60,7 @@ def inputs(request: Request, specs: Mapping[str, tf.TensorSpec]) -> Tensors:
   count = len(is_left)
   given = {'mask': tf.zeros([count, _MASK_SIZE, _MASK_SIZE]), 'mask_weight': tf.zeros([count])}
   if 'image' in specs:
-    given['image'] = _cut(request, specs['image'].shape[1])
+    given['image'] = _cut(tf.constant(request.picture), crop, is_left, request.turn, specs['image'].shape[1])
   if 'joints_2d' in specs:
     if request.joints_px is None:
       raise UserError('this method takes 2D joints; give them by --joints=labels.jsonl, or a model that finds them by '
@@ -67,12 +71,12 @@ def inputs(request: Request, specs: Mapping[str, tf.TensorSpec]) -> Tensors:
   return {name: given[name] for name in specs}
 
 
-def _cut(request: Request, size: int) -> tf.Tensor:
-  """The crops [N, S, S, 3] of the request's hands."""
-  picture = tf.constant(request.picture)
+@functools.partial(tf.function, autograph=False, reduce_retracing=True)
+def _cut(picture: tf.Tensor, crop: crops.Crop, is_left: tf.Tensor, turn: tf.Tensor, size: int) -> tf.Tensor:
+  """The crops [N, S, S, 3] of a request's hands; in a graph, because the many small steps take long one by one."""
   return tf.map_fn(
       lambda hand: view.cut(picture, crops.Crop(hand[0], hand[1]), hand[2], size, hand[3]),
-      (*request.crop, request.is_left, request.turn), fn_output_signature=tf.TensorSpec([size, size, 3], tf.float32))
+      (*crop, is_left, turn), fn_output_signature=tf.TensorSpec([size, size, 3], tf.float32))
 
 
 def to_hands(request: Request, outputs: Tensors, card: Mapping[str, Any]) -> list[Hand]:
@@ -84,7 +88,7 @@ def to_hands(request: Request, outputs: Tensors, card: Mapping[str, Any]) -> lis
     card: of the task, see `HandTask.describe`.
   """
   crop, count = request.crop, len(request.is_left)
-  values = results.in_picture(outputs, crop, request.is_left, request.turn)
+  values = _in_picture(outputs, crop, request.is_left, request.turn)
   if request.intrinsics is not None:
     fx, fy, cx, cy = request.intrinsics
     matrix = cameras.make_intrinsics(tf.constant([[fx, fy]] * count), tf.constant([[cx, cy]] * count))
@@ -115,12 +119,12 @@ def describe(request: Request, hands: Sequence[Hand], joint_order: Sequence[str]
     joint_order: names of the 21 keypoints.
   """
   return {'image': os.path.basename(request.name), 'size': list(request.picture.shape[:2]),
-          'joint_order': list(joint_order), 'hands': [_describe_one(hand) for hand in hands]}
+          'joint_order': list(joint_order), 'hands': [describe_hand(hand) for hand in hands]}
 
 
-def _describe_one(hand: Hand) -> dict[str, Any]:
-  """The entry of a hand in the JSON content."""
-  values = {name: hand.values[name].astype(np.float64).round(6).tolist() for name in _WRITTEN if name in hand.values}
+def describe_hand(hand: Hand, names: Sequence[str] = WRITTEN) -> dict[str, Any]:
+  """Returns the entry of a hand in the JSON content, with those values of `names` that it has."""
+  values = {name: hand.values[name].astype(np.float64).round(6).tolist() for name in names if name in hand.values}
   return {'side': hand.side, 'box': [round(value, 3) for value in hand.box], 'turn': round(hand.turn, 6), **values}
 
 
@@ -134,9 +138,18 @@ def summarise(hands: Sequence[Hand]) -> str:
   return f'{found}; refinement: misfit {before:.1f} -> {after:.1f}'
 
 
-def draw(picture: np.ndarray, hands: Sequence[Hand]) -> np.ndarray:
-  """Draws meshes and skeletons over a picture uint8 [H, W, 3]; where hands overlap, the nearer one covers the other."""
-  return scene.draw_hands(picture, [_drawn(hand, picture.shape) for hand in hands])
+def draw(picture: np.ndarray, hands: Sequence[Hand], labels: Optional[Sequence[str]] = None) -> np.ndarray:
+  """Draws meshes and skeletons over a picture; where hands overlap, the nearer one covers the other.
+
+  Args:
+    picture: uint8 [H, W, 3].
+    hands: in it.
+    labels: a short text to write above each hand, or None.
+  """
+  drawn = [_drawn(hand, picture.shape) for hand in hands]
+  if labels is not None:
+    drawn = [hand._replace(label=label) for hand, label in zip(drawn, labels)]
+  return scene.draw_hands(picture, drawn)
 
 
 def _drawn(hand: Hand, size: tuple[int, ...]) -> scene.DrawnHand:

@@ -67,26 +67,44 @@ def in_picture(outputs: dict[str, tf.Tensor], crop: crops.Crop, is_left: tf.Tens
   Returns:
     Tensors as `DOCUMENTED`; the mask stays that of the unmirrored, turned crop.
   """
-  mirror = tf.where(is_left, -1., 1.)[:, None, None] * [1., 0., 0.] + [0., 1., 1.]  # the diagonal of M, [B, 1, 3]
   turn = tf.broadcast_to(tf.convert_to_tensor(turn, tf.float32), tf.shape(is_left))
 
-  def back(points: tf.Tensor) -> tf.Tensor:
-    return crops.turn(points, -turn) * mirror[..., :points.shape[-1]]
+  def in_pixels(points: tf.Tensor) -> tf.Tensor:
+    return to_pixels(points[..., :2], crop, is_left, turn)
 
   def in_metres(points: tf.Tensor) -> tf.Tensor:
-    return back(points - joints[:, ROOT, None]) / scale[:, None, None]
+    return _unturned(points - joints[:, ROOT, None], is_left, turn) / scale[:, None, None]
 
   joints, scale = outputs['joints_3d'], hand_outputs.units_per_metre(outputs)
-  joints_2d = outputs['joints_2d'] if 'joints_2d' in outputs else joints[..., :2]
-  result = {'joints_2d_px': crops.from_crop(back(joints_2d), crop), 'joints_3d_m': in_metres(joints),
-            'units_per_metre': scale}
+  joints_2d = outputs['joints_2d'] if 'joints_2d' in outputs else joints
+  result = {'joints_2d_px': in_pixels(joints_2d), 'joints_3d_m': in_metres(joints), 'units_per_metre': scale}
   if 'vertices' in outputs:
-    result['vertices_px'] = crops.from_crop(back(hand_outputs.seen(outputs['vertices'], outputs)[..., :2]), crop)
+    result['vertices_px'] = in_pixels(hand_outputs.seen(outputs['vertices'], outputs))
     result['vertices_m'] = in_metres(outputs['vertices'])
   if 'mask' in outputs:
     mask = outputs['mask']
     result['mask'] = tf.where(is_left[:, None, None], tf.reverse(mask, [2]), mask)
   return {**{name: outputs[name] for name in _UNCHANGED if name in outputs}, **result}
+
+
+def to_pixels(points: tf.Tensor, crop: crops.Crop, is_left: tf.Tensor, turn: tf.Tensor) -> tf.Tensor:
+  """Takes points `[B, N, 2]` of the method's crop space to pixels of the picture; the arguments of `in_picture`."""
+  return crops.from_crop(_unturned(points, is_left, turn), crop)
+
+
+def from_pixels(points_px: tf.Tensor, crop: crops.Crop, is_left: tf.Tensor, turn: tf.Tensor) -> tf.Tensor:
+  """Takes points `[B, N, 2]` from pixels of the picture to the method's crop space; the inverse of `to_pixels`."""
+  return crops.turn(_mirrored(crops.to_crop(points_px, crop), is_left), turn)
+
+
+def _unturned(points: tf.Tensor, is_left: tf.Tensor, turn: tf.Tensor) -> tf.Tensor:
+  """M T^-1 x of points `[B, N, 2 or 3]`, see `in_picture`."""
+  return _mirrored(crops.turn(points, -turn), is_left)
+
+
+def _mirrored(points: tf.Tensor, is_left: tf.Tensor) -> tf.Tensor:
+  """Points `[B, N, 2 or 3]`, those of left hands mirrored."""
+  return tf.where(is_left[:, None, None], crops.mirror_points(points), points)
 
 
 def place(results: dict[str, tf.Tensor], crop: crops.Crop, intrinsics: tf.Tensor,

@@ -14,6 +14,7 @@ from dhpe_tf.hand import hand_model
 from dhpe_tf.metrics import pck
 from dhpe_tf.tasks.hand import (
   first_keypoint,
+  hand_clip,
   instance,
   metric_space,
   outputs,
@@ -188,6 +189,12 @@ class HandTask(Task):
                    card: Mapping[str, Any]) -> list[str]:
     """Writes overlay, meshes and JSON; returns their paths."""
     return prediction.write(request, result, stem, card, self._with_overlay)
+
+  def open_clip(self, name: str, options: Any, card: Mapping[str, Any]) -> hand_clip.HandClip:
+    """Returns what follows the hands of a video."""
+    known = card.get('hand_model', {}).get('fingerprint') == self.hand_model.fingerprint
+    model = self.hand_model if known else None
+    return hand_clip.HandClip(name, options, card, self.hand_finder(), model, self.sees_upright(card))
 
   def describe(self) -> dict[str, Any]:
     """Returns conventions, joint orders and the hand model."""

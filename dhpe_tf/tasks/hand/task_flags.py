@@ -23,7 +23,7 @@ def _define_predict(values: flags.FlagValues) -> None:
                     'photograph are found.', flag_values=values)
   flags.DEFINE_enum('side', None, SIDES, 'Which hand, in an unmirrored photograph; found without it.',
                     flag_values=values)
-  flags.DEFINE_bool('overlay', True, 'Whether to write the photograph with the hands drawn over it.',
+  flags.DEFINE_bool('overlay', True, 'Whether to write the photograph or video with the hands drawn over it.',
                     flag_values=values)
   flags.DEFINE_list('intrinsics', None, 'Camera as fx,fy,cx,cy in pixels; results are then placed before the camera.',
                     flag_values=values)
@@ -32,6 +32,9 @@ def _define_predict(values: flags.FlagValues) -> None:
                      flag_values=values)
   flags.DEFINE_string('joints', None, 'Labels (.jsonl, as convert_jsonl takes them) with joints_2d_px of the '
                       'photographs, for methods that take 2D joints.', flag_values=values)
+  flags.DEFINE_bool('smoothing', True, 'Whether the hands of a video move smoothly and keep one shape; otherwise each '
+                    'frame stands for itself.', flag_values=values)
+  flags.DEFINE_bool('gltf', False, 'Whether to write the moving hands of a video as .glb files.', flag_values=values)
 
 
 def _define_validate(values: flags.FlagValues) -> None:
