@@ -93,7 +93,7 @@ def mesh_layers(surfaces: Sequence[Surface], size: tuple[int, int], opacity: flo
   boxes = [_box_of(surface.vertices_px, 0, size) for surface in drawable]
   shown = [k for k, box in enumerate(boxes) if box.width > 0 and box.height > 0]
   groups = _overlapping([boxes[k] for k in shown])
-  return [_mesh_layer([drawable[shown[k]] for k in group], _union([boxes[shown[k]] for k in group]), opacity)
+  return [mesh_layer([drawable[shown[k]] for k in group], _union([boxes[shown[k]] for k in group]), opacity)
           for group in groups]
 
 
@@ -132,8 +132,8 @@ def _overlapping(boxes: Sequence[_Box]) -> list[list[int]]:
   return groups
 
 
-@gin.configurable('mesh_layer', module='layers', allowlist=['usual_points', 'most_points', 'most_samples'])
-def _mesh_layer(surfaces: Sequence[Surface], box: _Box, opacity: float, usual_points: int = 512,
+@gin.configurable(module='layers', allowlist=['usual_points', 'most_points', 'most_samples'])
+def mesh_layer(surfaces: Sequence[Surface], box: _Box, opacity: float, usual_points: int = 512,
                 most_points: int = 1024, most_samples: int = 3) -> Layer:
   """Draws surfaces over the pixels of `box`.
 

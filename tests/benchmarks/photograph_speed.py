@@ -1,8 +1,8 @@
 """Times predict beside MediaPipe: `python -m tests.benchmarks.photograph_speed --input=photographs`.
 
-For each photograph both are called in turn: MediaPipe's whole way (palms, landmarks, hands in metres), and ours: finding
-the hands, then looking at each again, mirrored too, and making its mesh, without refinement and with 20 steps. Pictures
-are decoded before. Reading and drawing are timed apart, in the folder that predict is run on.
+For each photograph both are called in turn: MediaPipe's whole way (palms, landmarks, hands in metres), and ours:
+finding the hands, then looking at each again, mirrored too, and making its mesh, without refinement and with 20 steps.
+Pictures are decoded before; drawing is timed apart.
 """
 import os
 import statistics
@@ -42,7 +42,8 @@ def answer(predictor, picture: np.ndarray, steps: int) -> list:
   task = predictor.task
   hands = requests.find(picture, 'a photograph', task.hand_finder())
   request = requests.found(picture, 'a photograph', hands, upright=True)
-  return task.result(request, answer_with(predictor, task.inputs(request, predictor.input_specs), steps), predictor.card)
+  outputs = answer_with(predictor, task.inputs(request, predictor.input_specs), steps)
+  return task.result(request, outputs, predictor.card)
 
 
 def main(argv: list[str]) -> None:
