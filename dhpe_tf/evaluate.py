@@ -124,13 +124,13 @@ def _changes(predictor) -> dict[str, int]:
 
 
 def _refine_steps() -> list[int]:
-  """The numbers of --refine_steps; raises a UserError unless all are whole numbers above zero."""
+  """The numbers of --refine_steps; raises a UserError unless all are whole numbers from 1 to 1000."""
   try:
     steps = [int(text) for text in _FLAGS.refine_steps]
   except ValueError:
     steps = [0]
-  if any(number < 1 for number in steps):
-    raise UserError(f'--refine_steps={",".join(_FLAGS.refine_steps)}: they must be whole numbers above zero.')
+  if any(not 1 <= number <= 1000 for number in steps):
+    raise UserError(f'--refine_steps={",".join(_FLAGS.refine_steps)}: they must be whole numbers from 1 to 1000.')
   return steps
 
 

@@ -116,7 +116,7 @@ def test_report_of_refinement(folder, trained, exported, capsys):
   for name in ('model', '4 steps of refinement'):
     assert again[name]['epe_2d_mean_px256'] == pytest.approx(results[name]['epe_2d_mean_px256'], rel=1e-2)
   assert call(evaluate, *arguments, f'--model_dir={trained}', '--refine_steps=0') == 1
-  assert '--refine_steps=0: they must be whole numbers above zero' in capsys.readouterr().err
+  assert '--refine_steps=0: they must be whole numbers from 1 to 1000' in capsys.readouterr().err
   assert call(evaluate, *arguments) == 1
   assert 'give one of --model_dir, a training, --model, an export, and --gin_file' in capsys.readouterr().err
 

@@ -43,7 +43,12 @@ def test_a_folder_with_bad_files_is_finished_and_they_are_named(exported, tmp_pa
     (['--box=all'], '--box=all: it must be four numbers'),
     (['--box=1,2,3'], '--box=1,2,3: it must be four numbers, left,top,width,height'),
     (['--box=1,2,3,x'], 'must be four numbers'), (['--box=500,2,3,4'], 'lies outside the picture'),
-    (['--intrinsics=0,1,2,3'], 'focal lengths'), (['--side=middle'], 'side')])
+    (['--intrinsics=0,1,2,3'], 'focal lengths'),
+    (['--intrinsics=nan,1,2,3'], '--intrinsics=nan,1,2,3: it must be four numbers'),
+    (['--intrinsics=9,9,2,3', '--root_depth_m=inf'], '--root_depth_m=inf: it must be a number of metres'),
+    (['--root_depth_m=nan'], '--root_depth_m'),
+    (['--box=0,0,9e6,9e6'], 'more than 20 times as large as the picture'),
+    (['--side=middle'], 'side')])
 def test_bad_arguments_are_one_line(exported, tmp_path, arguments, message, capsys):
   Image.fromarray(toy.bright_picture()).save(tmp_path / 'a.png')
   assert run(exported, tmp_path / 'a.png', tmp_path / 'out', *arguments) == 1

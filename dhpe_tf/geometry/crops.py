@@ -141,7 +141,9 @@ def _extract_one(image: tf.Tensor, crop: Crop, size: int, rotation: tf.Tensor, f
   which is entry (x_px - origin) / factor - 0.5 of the reduced image.
   """
   full_range = float(image.dtype.max) if image.dtype.is_integer else 1.
-  factor = tf.maximum(tf.cast(tf.round(crop.side_px / size), tf.int32), 1)
+  # No larger than the image: what is shrunk is padded to whole blocks, and a crop may be of any size.
+  largest = tf.cast(tf.reduce_max(tf.shape(image)[:2]), tf.float32)
+  factor = tf.maximum(tf.cast(tf.minimum(tf.round(crop.side_px / size), largest), tf.int32), 1)
   part, origin_px = _surroundings(image, crop, factor)
   reduced = tf.cond(factor > 1, lambda: _shrink(part, factor), lambda: part)
   # x_px = matrix i + offset, then the same map to entries of the reduced image: the equations above.

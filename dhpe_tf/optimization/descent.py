@@ -5,6 +5,21 @@ from typing import NamedTuple
 import gin
 import tensorflow as tf
 
+MOST_STEPS = 1000  # of a served search
+
+
+def within_limits(steps: tf.Tensor) -> tf.Tensor:
+  """Returns a scalar number of steps from a stranger, such as an input of a served model.
+
+  Raises:
+    tf.errors.InvalidArgumentError: it is below 0 or above `MOST_STEPS`; each step takes time, and some take memory.
+  """
+  message = f'steps must be from 0 to {MOST_STEPS}'
+  checks = [tf.debugging.assert_non_negative(steps, message),
+            tf.debugging.assert_less_equal(steps, MOST_STEPS, message)]
+  with tf.control_dependencies(checks):
+    return tf.identity(steps)
+
 
 class Descent(NamedTuple):
   """The result of a descent.

@@ -156,3 +156,12 @@ def test_extract_batch_equals_singles_under_unknown_batch():
   for i in range(2):
     single = crops.extract(images[i], crops.Crop(crop.center_px[i], crop.side_px[i]), 9, rotation=rotation[i])
     np.testing.assert_allclose(result[i], single, atol=1e-6)
+
+
+def test_a_crop_far_larger_than_the_image_costs_no_more_and_shows_it_small():
+  image = tf.fill([40, 60, 3], 1.)
+  shown = crops.extract(image, crops.Crop(tf.constant([30., 20.]), tf.constant(3e7)), 16, fill=0.25)
+  np.testing.assert_allclose(shown, 0.25, atol=0.01)
+  nearer = crops.extract(image, crops.Crop(tf.constant([30., 20.]), tf.constant(600.)), 10, fill=0.)
+  # 40 x 60 of 600 x 600 pixels are 0.67 of one of the 10 x 10.
+  np.testing.assert_allclose(tf.reduce_sum(nearer[..., 0]), 0.67, atol=0.35)

@@ -12,6 +12,7 @@ from dhpe_tf.finding import finder
 from dhpe_tf.geometry import crops
 from dhpe_tf.tasks.hand import label_lines
 
+MOST_OUTSIDE = 20  # largest side of a box over the picture's
 WHOLE = 'whole'  # --box=whole takes the whole picture as the box
 
 
@@ -137,7 +138,7 @@ def numbers(options: Any, flag: str) -> Optional[list[float]]:
     values = [float(text) for text in texts]
   except ValueError:
     values = []
-  if len(values) != 4:
+  if len(values) != 4 or not np.isfinite(values).all():
     form = {'box': 'left,top,width,height', 'intrinsics': 'fx,fy,cx,cy'}[flag]
     raise UserError(f'--{flag}={",".join(texts)}: it must be four numbers, {form}.')
   return values
@@ -150,6 +151,8 @@ def check_options(options: Any) -> None:
   intrinsics = numbers(options, 'intrinsics')
   if intrinsics and min(intrinsics[:2]) <= 0.:
     raise UserError(f'--intrinsics={",".join(options.intrinsics)}: the focal lengths fx and fy must be positive.')
+  if options.root_depth_m and not np.isfinite(options.root_depth_m):
+    raise UserError(f'--root_depth_m={options.root_depth_m}: it must be a number of metres.')
   if options.root_depth_m and not intrinsics:
     raise UserError('--root_depth_m needs --intrinsics: without a camera nothing is placed.')
 
@@ -166,12 +169,15 @@ def check_box(box: Sequence[float], size: tuple[int, int], name: str) -> tuple[f
   """Returns the box as floats.
 
   Raises:
-    UserError: the box is empty, not finite, or shares no pixel with the picture of `size` (height, width).
+    UserError: the box is empty, not finite, far too large, or outside the picture of `size` (height, width).
   """
   height, width = size
   left, top, box_width, box_height = (float(value) for value in box)
   if not np.isfinite(box).all() or box_width <= 0. or box_height <= 0.:
     raise UserError(f'{name}: the box {tuple(box)} is empty; it is left, top, width, height in pixels.')
+  if max(box_width, box_height) > MOST_OUTSIDE * max(width, height):
+    raise UserError(f'{name}: the box {tuple(box)} is more than {MOST_OUTSIDE} times as large as the picture, which is '
+                    f'{width} x {height} pixels.')
   if left >= width or top >= height or left + box_width <= 0. or top + box_height <= 0.:
     raise UserError(f'{name}: the box {tuple(box)} lies outside the picture, which is {width} x {height} pixels.')
   return left, top, box_width, box_height

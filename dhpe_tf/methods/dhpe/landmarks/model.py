@@ -20,7 +20,7 @@ from dhpe_tf.methods.dhpe.landmarks import confidence, hand_state, misfit, round
 from dhpe_tf.methods.dhpe.landmarks import evidence as evidences
 from dhpe_tf.methods.dhpe.landmarks.objective import EvidenceObjective
 from dhpe_tf.networks import hand_layers, landmark_net
-from dhpe_tf.optimization import least_squares
+from dhpe_tf.optimization import descent, least_squares
 from dhpe_tf.tasks.hand import serving
 from dhpe_tf.tasks.hand.task import UPRIGHT, HandTask
 from dhpe_tf.tasks.task import Signature, Tensors
@@ -119,7 +119,7 @@ class LandmarkModel(steps.TrainableMethod):
     size = landmark_net.SIZE_PX
 
     def refine(images: tf.Tensor, steps: tf.Tensor) -> Tensors:
-      return self.refined({'image': images}, [steps])[0]
+      return self.refined({'image': images}, [descent.within_limits(steps)])[0]
     def answer(inputs: Tensors) -> Tensors:
       return self.task.served(self.answer(inputs))
 

@@ -14,7 +14,7 @@ from dhpe_tf.geometry import masks
 from dhpe_tf.hand import parameters, skeletons
 from dhpe_tf.methods.dhpe.refinement.consistency import Consistency, Evidence
 from dhpe_tf.methods.dhpe.refinement.estimator import Estimator
-from dhpe_tf.optimization.descent import descend
+from dhpe_tf.optimization.descent import descend, within_limits
 from dhpe_tf.tasks.hand import outputs as hand_outputs
 from dhpe_tf.tasks.task import Signature
 
@@ -99,8 +99,8 @@ def signature(model: Estimator) -> Signature:
   """
   size, joints = model.inputs[0].shape[1], skeletons.NUM_KEYPOINTS
 
-  def run(**inputs: tf.Tensor) -> dict[str, tf.Tensor]:
-    return refine(model, **inputs)
+  def run(steps: tf.Tensor, **inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+    return refine(model, steps=within_limits(steps), **inputs)
 
   return Signature(run, {
       'images': tf.TensorSpec([None, size, size, 3], tf.float32), 'steps': tf.TensorSpec([], tf.int32),

@@ -99,6 +99,9 @@ def test_an_export_answers_and_refines_without_the_package(built, tmp_path):
   found = loaded.signatures['refine'](images=image, steps=tf.constant(3))
   wanted, = built.refined({'image': image}, [3])
   np.testing.assert_allclose(found['joints_2d'], wanted['joints_2d'], atol=1e-3)
+  for steps in (-1, 10**9):
+    with pytest.raises(tf.errors.InvalidArgumentError, match='steps must be from 0 to 1000'):
+      loaded.signatures['refine'](images=image, steps=tf.constant(steps))
 
 
 @pytest.mark.parametrize('is_left', [False, True])
