@@ -43,7 +43,8 @@ flags.DEFINE_string('input', None, 'Photograph, folder of photographs, video, or
                     flag_values=_FLAGS)
 flags.DEFINE_string('output', 'hands', 'Folder for the results; not that of the photographs.', flag_values=_FLAGS)
 flags.DEFINE_integer('refine_steps', None, 'Steps of test-time refinement, 0 for none; without it as many as the model '
-                     'card says, or fewer for a video. The paper takes 50.', lower_bound=0, upper_bound=1000, flag_values=_FLAGS)
+                     'card says, or fewer for a video. The paper takes 50.', lower_bound=0, upper_bound=1000,
+                     flag_values=_FLAGS)
 flags.DEFINE_float('seconds', None, 'Stop a video or a camera after this time.', lower_bound=1e-3, flag_values=_FLAGS)
 flags.mark_flag_as_required('input', _FLAGS)
 
