@@ -71,10 +71,17 @@ def main(argv: list[str]) -> None:
 
 def _predict_pictures(paths: list[str], argv: list[str]) -> None:
   """Predicts for each picture; raises a UserError if some have no result."""
+  from dhpe_tf.inference import predictor as predictors
+  _keep_apart(paths, _FLAGS.output)
+  with predictors.graphs_as_they_are() if len(paths) == 1 else contextlib.nullcontext():
+    _report(_predict_each(paths, argv), len(paths))
+
+
+def _predict_each(paths: list[str], argv: list[str]) -> list[str]:
+  """Predicts for each picture; returns one message for each that failed."""
   from tqdm import tqdm
 
   from dhpe_tf.inference import predictor as predictors
-  _keep_apart(paths, _FLAGS.output)
   predictor, options = _prepare(argv)
   # The model gets ready while the first file is read.
   warm = predictors.warm_up(predictor, _steps(predictor))
@@ -88,7 +95,7 @@ def _predict_pictures(paths: list[str], argv: list[str]) -> None:
       written[stem] = path
     except UserError as error:
       faults.append(str(error))
-  _report(faults, len(paths))
+  return faults
 
 
 def _predict_clip(argv: list[str]) -> None:

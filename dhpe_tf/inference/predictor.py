@@ -1,9 +1,10 @@
 """One interface to everything that answers a task: a method in training, an exported model, a fit, or two in a row."""
+import contextlib
 import json
 import os
 import pathlib
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Optional
 
 import tensorflow as tf
@@ -115,6 +116,16 @@ def answer_with(predictor: Predictor, inputs: Tensors, steps: int) -> Tensors:
     return predictor.answer(inputs)
   found, = predictor.refined(inputs, [steps])
   return found
+
+
+@contextlib.contextmanager
+def graphs_as_they_are() -> Iterator[None]:
+  """Lets TensorFlow run graphs in the block as they are: to optimize them takes longer than a single answer gains."""
+  tf.config.optimizer.set_experimental_options({'disable_meta_optimizer': True})
+  try:
+    yield
+  finally:
+    tf.config.optimizer.set_experimental_options({'disable_meta_optimizer': False})
 
 
 def warm_up(predictor: Predictor, steps: int) -> threading.Thread:
