@@ -8,6 +8,7 @@ from PIL import Image
 from dhpe_tf.data import augmentation, input_pipeline, tfrecords
 from dhpe_tf.errors import UserError
 from dhpe_tf.geometry import cameras, crops
+from dhpe_tf.tasks.hand import results
 from dhpe_tf.tasks.hand.instance import to_instance
 from dhpe_tf.tasks.hand.record import SCHEMA
 from tests.data import records
@@ -175,8 +176,8 @@ def test_evaluation_sees_each_record_once_in_order(tmp_path):
   assert {name: tuple(value.shape[1:]) for name, value in found[0].items()} == {
       'image': (16, 16, 3), 'mask': (16, 16), 'mask_weight': (), 'joints_2d': (21, 2), 'joints_2d_weight': (21,),
       'joints_3d': (21, 3), 'joints_z_weight': (21,), 'joints_3d_m': (21, 3), 'joints_3d_weight': (21,), 'pose': (45,),
-      'shape': (10,), 'parameters_weight': (), 'crop_center_px': (2,), 'crop_side_px': (), 'intrinsics': (3, 3),
-      'root_depth_m': (), 'is_left': (), 'visibility': (21,), 'id': ()}
+      'shape': (10,), 'parameters_weight': (), 'crop_center_px': (2,), 'crop_side_px': (), 'crop_turn': (),
+      'intrinsics': (3, 3), 'root_depth_m': (), 'is_left': (), 'visibility': (21,), 'id': ()}
 
 
 def test_sources_are_mixed_by_weight(tmp_path):
@@ -206,3 +207,20 @@ def test_random_start_takes_every_record_once(tmp_path):
   # Short epochs, each from its own start, see all in time.
   starts = [{text.numpy() for text in tfrecords.read_serialized(root, 'train', seed).take(3)} for seed in range(16)]
   assert set.union(*starts) == set(everything)
+
+
+@pytest.mark.parametrize('side', ['left', 'right'])
+def test_upright_crops_lead_back_to_the_picture(side):
+  record = records.record(4, side)
+  made = to_instance(parsed(record), SIZE, upright=True)
+  crop = crops.Crop(made['crop_center_px'][None], made['crop_side_px'][None])
+  center = crop.center_px
+  if side == 'left':
+    center = crops.mirror_points(center, float(record['image/width']))
+  found = results.to_pixels(made['joints_2d'][None], crops.Crop(center, crop.side_px), made['is_left'][None],
+                            made['crop_turn'][None])
+  np.testing.assert_allclose(found[0], record['hand/joints_2d_px'], atol=1e-3)
+  # The hand points up: the knuckles lie above the wrist.
+  knuckles = tf.reduce_mean(tf.gather(made['joints_2d'], [5, 9, 9, 13]), axis=0)
+  direction = (knuckles - made['joints_2d'][0]).numpy()
+  assert direction[1] < 0 and abs(direction[0]) < 0.02
