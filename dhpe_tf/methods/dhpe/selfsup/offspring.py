@@ -150,6 +150,6 @@ class Offspring:
         # Metres relative to the root: (x - root) / s. There is no camera to give a depth.
         'joints_3d_m': from_root / hands.camera[:, parameters.CAMERA_SCALE, None, None], 'joints_3d_weight': ones,
         'pose': hands.pose, 'shape': hands.shape, 'parameters_weight': ones[:, 0] * float(self._with_parameters),
-        'crop_center_px': tf.fill([count, 2], self._size / 2), 'crop_side_px': side,
+        'crop_center_px': tf.fill([count, 2], self._size / 2), 'crop_side_px': side, 'crop_turn': tf.zeros([count]),
         'intrinsics': tf.zeros([count, 3, 3]), 'root_depth_m': tf.zeros([count]), 'is_left': tf.zeros([count], tf.bool),
     }
