@@ -33,7 +33,7 @@ def make_seeds(count=3, seed=0, shape=1.):
       'joints_2d': joints[..., :2], 'joints_2d_weight': ones, 'joints_3d': joints, 'joints_z_weight': ones,
       'joints_3d_m': joints, 'joints_3d_weight': ones, 'pose': hands.pose, 'shape': hands.shape,
       'parameters_weight': ones[:, 0], 'crop_center_px': tf.fill([count, 2], 100.),
-      'crop_side_px': tf.fill([count], 90.),
+      'crop_side_px': tf.fill([count], 90.), 'crop_turn': tf.fill([count], 0.3),
       'intrinsics': tf.eye(3, batch_shape=[count]), 'root_depth_m': 0.5 * ones[:, 0],
       'is_left': tf.ones([count], tf.bool), 'id': tf.constant([f'picture {i}' for i in range(count)]),
   }
