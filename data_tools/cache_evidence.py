@@ -22,7 +22,7 @@ flags.DEFINE_string('output', None, 'folder for the evidence', flag_values=_FLAG
 flags.DEFINE_list('splits', ['train', 'eval'], 'splits to look at', flag_values=_FLAGS)
 flags.DEFINE_integer('views', 1, 'crops of each hand of the split train', lower_bound=1, flag_values=_FLAGS)
 flags.DEFINE_integer('batch', 16, 'pictures looked at together', lower_bound=1, flag_values=_FLAGS)
-flags.DEFINE_float('least_presence', 0.2, 'hands of a lower presence are left out, as predict would leave them out',
+flags.DEFINE_float('least_presence', 0.2, 'hands of a lower presence are left out: the network does not see them',
                    flag_values=_FLAGS)
 command_line.define_configuration_flags(_FLAGS)
 flags.mark_flags_as_required(['records', 'output'], _FLAGS)

@@ -15,7 +15,7 @@ mesh of the first hand; <stem>_2.obj that of the second, and so on) and <stem>.j
 width), joint_order, and hands, the surest first: side, box and turn (of the square that was looked at),
 joints_2d_px (pixels of the photograph), joints_3d_m and vertices_m (camera axes: x right, y down, z forward; relative
 to the middle MCP unless --intrinsics are given), pose, shape, camera (of the right-hand model in the square; a left
-hand is its mirror image), units_per_metre and score.
+hand is its mirror image), units_per_metre, score and, of the shipped model, joint_confidence.
 
 For a video or a camera (--input=camera:0 or /dev/video0, until Ctrl-C or for --seconds) it writes <stem>_overlay.mp4
 and <stem>.jsonl: a line of JSON for each frame with frame, time_s and hands as above, without vertices_m and with the

@@ -77,20 +77,6 @@ class HandSpace:
     low, high = (tf.constant(limits[ANGLES], angles.dtype) for limits in (self.low, self.high))
     return tf.nn.relu(low - angles) + tf.nn.relu(angles - high)
 
-  def from_parameters(self, h: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """The z `[B, 42]`, with r = 0, and the base `[B, 4]` of parameters h `[B, 63]`; what z cannot express is lost.
-
-    These are angles that cannot move, and the root's depth.
-    """
-    h = parameters.split(tf.cast(h, self._dtype))
-    angles = tf.reshape(joint_angles.pose_to_angles(h.pose, self.hand_model), [-1, len(_LIMITS)])
-    base = tf.math.l2_normalize(h.rotation, axis=-1)
-    z = tf.concat([tf.gather(angles, MOVING, axis=1), h.shape, tf.zeros_like(h.translation),
-                   tf.math.log(h.scale / self.mean_scale), tf.zeros_like(h.translation[:, :2])], axis=1)
-    # With the root in the middle the translation is -s R root, so the difference is the root's place.
-    place = h.translation - parameters.split(self.to_parameters(z, base)).translation
-    return tf.concat([z[:, :-2], place[:, :2]], axis=1), base
-
   def to_parameters(self, z: tf.Tensor, base: Optional[tf.Tensor] = None) -> tf.Tensor:
     """The parameters h `[B, 63]` of z `[B, 42]` and bases `[B, 4]`: the translation is t = (p, 0) - s R root."""
     turns, shape, rotation, scale, place = self._parts(z, base)

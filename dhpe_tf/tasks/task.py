@@ -16,7 +16,6 @@ The steps of a task and the members that serve them:
 """
 import abc
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple, Optional
 
@@ -317,8 +316,3 @@ def write_json(path: str, content: Any) -> None:
   """
   with atomic_path(path) as temporary, open(temporary, 'w', encoding='utf-8') as file:
     json.dump(content, file)
-
-
-def stem_of(path: str) -> str:
-  """Returns the file name of a path without folder and ending."""
-  return os.path.splitext(os.path.basename(path))[0]

@@ -134,7 +134,7 @@ def _overlapping(boxes: Sequence[_Box]) -> list[list[int]]:
 
 @gin.configurable(module='layers', allowlist=['usual_points', 'most_points', 'most_samples'])
 def mesh_layer(surfaces: Sequence[Surface], box: _Box, opacity: float, usual_points: int = 512,
-                most_points: int = 1024, most_samples: int = 3) -> Layer:
+               most_points: int = 1024, most_samples: int = 3) -> Layer:
   """Draws surfaces over the pixels of `box`.
 
   Args:

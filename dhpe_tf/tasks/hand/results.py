@@ -38,7 +38,9 @@ def served(outputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
 def add_score(outputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
   """Adds 'score' `[B]`, as `DOCUMENTED`; 1 for methods that tell nothing."""
   if 'hand_presence' in outputs:
-    score = outputs['hand_presence'] * tf.reduce_mean(outputs['joint_confidence'], axis=-1)
+    score = outputs['hand_presence']
+    if 'joint_confidence' in outputs:
+      score *= tf.reduce_mean(outputs['joint_confidence'], axis=-1)
   elif 'heatmaps' in outputs:
     peaks = tf.reduce_max(outputs['heatmaps'], axis=[1, 2])
     score = tf.reduce_mean(tf.clip_by_value(peaks, 0., 1.), axis=-1)

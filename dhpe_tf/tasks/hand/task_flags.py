@@ -18,9 +18,9 @@ def define(command: str, values: flags.FlagValues) -> None:
 
 def _define_predict(values: flags.FlagValues) -> None:
   """Defines the flags for 'predict'."""
-  flags.DEFINE_list('box', None, 'Box around one hand as left,top,width,height in pixels (for models that are not sure '
-                    'of turned hands with a margin: 1.5 times the hand), or "whole". Without it all hands of the '
-                    'photograph are found.', flag_values=values)
+  flags.DEFINE_list('box', None, 'Box around one hand as left,top,width,height in pixels, or "whole" for the '
+                    'photograph. The shipped model looks for the hand in it; models that see the box itself want it '
+                    '1.5 times as large as the hand. Without it all hands are found.', flag_values=values)
   flags.DEFINE_enum('side', None, SIDES, 'Which hand, in an unmirrored photograph; found without it.',
                     flag_values=values)
   flags.DEFINE_bool('overlay', True, 'Whether to write the photograph or video with the hands drawn over it.',

@@ -62,3 +62,10 @@ def test_score_is_the_mean_peak():
   heatmaps = np.zeros([1, 4, 4, 2], np.float32)
   heatmaps[0, 1, 2], heatmaps[0, 3, 3] = [0.5, 0.], [0.2, 1.7]
   assert float(results.add_score({'heatmaps': tf.constant(heatmaps)})['score'][0]) == pytest.approx(0.75)
+
+
+def test_score_is_the_presence_times_the_confidence_of_the_joints():
+  given = {'joints_3d': tf.zeros([2, 21, 3]), 'hand_presence': tf.constant([0.5, 1.])}
+  np.testing.assert_allclose(results.add_score(given)['score'], [0.5, 1.])
+  given['joint_confidence'] = tf.constant([[0.5] * 21, [1.] * 20 + [0.]])
+  np.testing.assert_allclose(results.add_score(given)['score'], [0.25, 20 / 21], rtol=1e-6)

@@ -46,8 +46,7 @@ def from_answers(answers: dict[str, tf.Tensor], depth_factor: float = 2.5) -> Ev
 
   Args:
     answers: of the network.
-    depth_factor: of the network's depths. MediaPipe divides them by 0.4, and against rendered hands their slope is 0.4
-      to 0.5 of the true depth.
+    depth_factor: of the network's depths; MediaPipe divides them by 0.4.
   """
   half = landmark_net.SIZE_PX / 2
   depth = answers['joints_depth_px']

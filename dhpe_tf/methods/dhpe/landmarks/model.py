@@ -92,8 +92,7 @@ class LandmarkModel(steps.TrainableMethod):
 
   def fitted_joints(self, evidence: evidences.Evidence, steps: int) -> hand_state.Joints:
     """The joints of the estimate for evidence, after a number of iterations."""
-    found = self({_EVIDENCE: evidence.pack()}, training=False)
-    x, base = found['states'][-1], found['bases'][-1]
+    x, base = self._estimate(evidence.pack())
     return self.state.joints(self._fitted(x, base, evidence, steps).best, base)
 
   def taken(self, batch: Tensors) -> Tensors:
@@ -120,6 +119,7 @@ class LandmarkModel(steps.TrainableMethod):
 
     def refine(images: tf.Tensor, steps: tf.Tensor) -> Tensors:
       return self.refined({'image': images}, [descent.within_limits(steps)])[0]
+
     def answer(inputs: Tensors) -> Tensors:
       return self.task.served(self.answer(inputs))
 
@@ -130,12 +130,16 @@ class LandmarkModel(steps.TrainableMethod):
             'predict_encoded': serving.encoded_signature(answer, self.input_specs, hand_finder),
             **{name: Signature(*function) for name, function in finding.items()}}
 
+  def _estimate(self, packed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """The state x [B, 43] and base [B, 4] of the last round, of packed evidence [B, 21, 7]."""
+    found = self({_EVIDENCE: packed}, training=False)
+    return found['states'][-1], found['bases'][-1]
+
   def _look_at(self, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
     """The state x [B, 43] and base [B, 4] of the last round, the packed evidence [B, 21, 7] and the presence [B]."""
     evidence, presence = evidences.of_images(self.landmark_net, images, self._mirrored)
     packed = evidence.pack()
-    found = self({_EVIDENCE: packed}, training=False)
-    return found['states'][-1], found['bases'][-1], packed, presence
+    return *self._estimate(packed), packed, presence
 
   def _fitted(self, start: tf.Tensor, base: tf.Tensor, evidence: evidences.Evidence, steps) -> least_squares.Fit:
     """The state [B, 43] after a number of iterations, with its cost."""
@@ -159,7 +163,7 @@ class LandmarkModel(steps.TrainableMethod):
 
 @gin.configurable(module='landmarks', denylist=['task'])
 def landmark_model(task: HandTask, mirrored: bool = True, mask_size: int = 64,
-                build_objective: Callable[..., EvidenceObjective] = EvidenceObjective) -> LandmarkModel:
+                   build_objective: Callable[..., EvidenceObjective] = EvidenceObjective) -> LandmarkModel:
   """Builds the estimator; for `Experiment.method`.
 
   Args:

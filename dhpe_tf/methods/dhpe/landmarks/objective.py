@@ -17,7 +17,7 @@ class EvidenceObjective:
     L = sum_t [joints_2d mean_k |j_k - j*_k| + joints_3d mean_k |W_k - W*_k| + angles mean_i (a_i - a*_i)^2
                + shape mean_n (beta_n - beta*_n)^2 + limits sum_i beyond_i^2]
 
-  over the rounds t = 1, 2, .., with lengths blunted near zero. j are where the joints are seen, W the joints in metres,
+  over the rounds t = 1, 2, .. j are where the joints are seen, W the joints in metres,
   each hand about its mean over the labelled joints, * the labels; a term without a label is zero.
 
   Attributes:
