@@ -165,13 +165,10 @@ class HandFinder(tf.Module):
   def _search(self, picture: tf.Tensor, views: crops.Crop, least_score: tf.Tensor) -> tuple[Hands, tf.Tensor]:
     """`find` in some squares of the picture; a hand may be found more than once."""
     palms, rejected_palm = self._palms(picture, views, least_score)
-    first = self._look(picture, regions_of.from_palms(palms))
-    promising = first.presence >= self._presence_threshold
-    second = self._look(picture, regions_of.from_joints(_pick(first, promising).joints_px))
-    present = second.presence >= self._presence_threshold
-    rejected = tf.concat([rejected_palm[None], tf.boolean_mask(first.presence, ~promising),
-                          tf.boolean_mask(second.presence, ~present)], axis=0)
-    return from_landmarks(*_pick(second, present)), tf.reduce_max(rejected)
+    looks = self._look(picture, regions_of.from_palms(palms))
+    present = looks.presence >= self._presence_threshold
+    rejected = tf.concat([rejected_palm[None], tf.boolean_mask(looks.presence, ~present)], axis=0)
+    return from_landmarks(*_pick(looks, present)), tf.reduce_max(rejected)
 
   @tf.function(input_signature=[PICTURE, CROPS, SCORE], autograph=False, experimental_attributes=_ONCE)
   def _palms(self, picture: tf.Tensor, views: crops.Crop, least_score: tf.Tensor) -> tuple[palms_of.Palms, tf.Tensor]:

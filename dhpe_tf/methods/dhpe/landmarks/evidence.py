@@ -70,12 +70,11 @@ def of_images(network: tf.keras.Model, images: tf.Tensor, mirrored: bool) -> tup
   if not mirrored:
     answers = network(images, training=False)
     return from_answers(answers), answers['presence']
-  answers = network(tf.concat([images, crops.mirror_image(images)], axis=0), training=False)
-  count = tf.shape(images)[0]
-  first = from_answers({name: value[:count] for name, value in answers.items()})
-  second = from_answers({name: value[count:] for name, value in answers.items()})
+  # Two calls and not one of twice the batch, so that two threads can share the work for a single hand.
+  answers, mirrored_answers = (network(view, training=False) for view in (images, crops.mirror_image(images)))
+  first, second = from_answers(answers), from_answers(mirrored_answers)
   joints_2d, world_m = crops.mirror_points(second.joints_2d), crops.mirror_points(second.world_m)
   spread = tf.norm(first.joints_2d - joints_2d, axis=-1) / 2
-  presence = (answers['presence'][:count] + answers['presence'][count:]) / 2
+  presence = (answers['presence'] + mirrored_answers['presence']) / 2
   return Evidence((first.joints_2d + joints_2d) / 2, (first.depth + second.depth) / 2, (first.world_m + world_m) / 2,
                   spread), presence
