@@ -12,6 +12,8 @@ import tensorflow as tf
 
 # Below this squared angle the power series are exact to the last digit of float64 (remainder theta^6 / 5040).
 _SMALL_SQUARED = 1e-5
+# The same where the digits of 1 - cos(theta) are lost sooner (remainder theta^6 / 40320, in float32).
+_SMALL_SERIES_SQUARED = 1e-2
 # Added to squared angles under a root: its own root times any float32 is still finite.
 _VANISHING_SQUARED = 1e-24
 # Quaternions whose squared length is below this count as zero; its square is still a float32.
@@ -115,6 +117,34 @@ def axis_angle_to_matrix(axis_angle: tf.Tensor) -> tf.Tensor:
     [..., 3, 3]; the gradient is finite and exact at zero rotation.
   """
   return _batched(lambda x: rotation_offsets(x) + tf.constant(np.eye(3).reshape(9), x.dtype), axis_angle, 1, [3, 3])
+
+
+def left_jacobian(axis_angle: tf.Tensor) -> tf.Tensor:
+  """The matrices [..., 3, 3] that take a change of an axis-angle vector [..., 3] to the turn that follows it.
+
+  R(a + da) = R(J da) R(a) to first order, with theta = |a| (Chirikjian 2012, 10.86; Sola et al. 2018, Eq. 145):
+
+    J = I + (1 - cos(theta)) / theta^2 K(a) + (theta - sin(theta)) / theta^3 K(a)^2,
+
+  for small theta by the power series of its factors in theta^2.
+  """
+  def convert(x):
+    squared = tf.reduce_sum(x * x, axis=-1, keepdims=True)  # theta^2, [N, 1]
+    small = squared < _SMALL_SERIES_SQUARED
+    safe = tf.where(small, tf.ones_like(squared), squared)
+    angle = tf.sqrt(safe)
+    first = tf.where(small, 1 / 2 - squared * (1 / 24 - squared / 720), (1 - tf.cos(angle)) / safe)
+    second = tf.where(small, 1 / 6 - squared * (1 / 120 - squared / 5040), (angle - tf.sin(angle)) / (safe * angle))
+    outer = tf.reshape(x[:, :, None] * x[:, None, :], [-1, 9])
+    return (tf.constant(np.eye(3).reshape(9), x.dtype) + first * _times(x, _CROSS)
+            + second * _times(outer, _OUTER_TO_CROSS_SQUARED))
+  return _batched(convert, axis_angle, 1, [3, 3])
+
+
+def cross(first: tf.Tensor, second: tf.Tensor, axis: int = -1) -> tf.Tensor:
+  """Cross products of vectors that lie along an axis of size 3; the other axes broadcast."""
+  (a, b, c), (x, y, z) = (tf.split(vectors, 3, axis=axis) for vectors in (first, second))
+  return tf.concat([b * z - c * y, c * x - a * z, a * y - b * x], axis=axis)
 
 
 def axis_angle_to_quaternion(axis_angle: tf.Tensor) -> tf.Tensor:

@@ -27,6 +27,7 @@ _SIZES = (NUM_ANGLES, NUM_SHAPE, 3, 1, 2)
 SIZE = sum(_SIZES)
 ANGLES, SHAPE = slice(0, NUM_ANGLES), slice(NUM_ANGLES, NUM_ANGLES + NUM_SHAPE)  # where they stand in z
 SCALE = SIZE - 3  # where u stands
+_TURN = slice(SCALE - 3, SCALE)
 
 
 @gin.configurable(module='hand', denylist=['hand_model', 'dtype'])
@@ -72,10 +73,35 @@ class HandSpace:
     turned = tf.matmul(points, rotations.quaternion_to_matrix(rotation), transpose_b=True) * scale[:, None]
     return turned + tf.pad(place, [[0, 0], [0, 1]])[:, None]
 
+  @property
+  def can_linearise(self) -> bool:
+    """Whether `linearised` works; not for a hand whose keypoint regressors differ by axis."""
+    return self._keypoints.can_linearise
+
+  def linearised(self, z: tf.Tensor, base: Optional[tf.Tensor] = None) -> tuple[tf.Tensor, tf.Tensor]:
+    """Keypoints J(z) `[B, 21, 3]`, as of `joints`, and their derivatives dJ / dz `[B, 42, 21, 3]`, in closed form."""
+    turns, shape, rotation, scale, place = self._parts(z, base)
+    axes = tf.reshape(joint_angles.turning_axes(self._all_angles(z), self.hand_model), [-1, len(_LIMITS), 3])
+    points, tangents = self._keypoints.linearised(turns, shape, 1 + MOVING // 3, tf.gather(axes, MOVING, axis=1))
+    points, tangents = (x - x[..., skeletons.ROOT, None, :] for x in (points, tangents))
+    matrix, scale = rotations.quaternion_to_matrix(rotation), scale[:, None]
+    turned = tf.matmul(points, matrix, transpose_b=True) * scale  # s R x, [B, 21, 3]
+    within = tf.matmul(tangents, matrix[:, None], transpose_b=True) * scale[:, None]
+    # The columns of the left Jacobian are the turns that follow changes of r.
+    axes = tf.linalg.matrix_transpose(rotations.left_jacobian(z[:, _TURN]))
+    by_turn = rotations.cross(axes[:, :, None], turned[:, None])
+    by_place = tf.tile(tf.eye(2, 3, dtype=z.dtype)[None, :, None], [tf.shape(z)[0], 1, skeletons.NUM_KEYPOINTS, 1])
+    return (turned + tf.pad(place, [[0, 0], [0, 1]])[:, None],
+            tf.concat([within, by_turn, turned[:, None], by_place], axis=1))
+
   def beyond(self, angles: tf.Tensor) -> tf.Tensor:
     """How far angles `[B, 26]` lie outside the joint limits, radians `[B, 26]`; zero inside."""
+    return tf.abs(self.excess(angles))
+
+  def excess(self, angles: tf.Tensor) -> tf.Tensor:
+    """How far angles `[B, 26]` lie above the joint limits, or below them with a minus, radians; zero inside."""
     low, high = (tf.constant(limits[ANGLES], angles.dtype) for limits in (self.low, self.high))
-    return tf.nn.relu(low - angles) + tf.nn.relu(angles - high)
+    return angles - tf.clip_by_value(angles, low, high)
 
   def to_parameters(self, z: tf.Tensor, base: Optional[tf.Tensor] = None) -> tf.Tensor:
     """The parameters h `[B, 63]` of z `[B, 42]` and bases `[B, 4]`: the translation is t = (p, 0) - s R root."""
@@ -131,11 +157,14 @@ class HandSpace:
 
   def _parts(self, z: tf.Tensor, base: Optional[tf.Tensor]) -> tuple[tf.Tensor, ...]:
     """Turns `[B, 15, 3, 3]`, shape `[B, 10]`, quaternion `[B, 4]`, scale `[B, 1]` (units a metre), place `[B, 2]`."""
-    angles, shape, turn, scale, place = tf.split(z, _SIZES, axis=1)
-    # The 26 moving angles among all 45, by a product with zeros and ones, which has every derivative.
-    spread = tf.constant(np.eye(len(_LIMITS))[MOVING], z.dtype)
-    turns = joint_angles.angles_to_turns(tf.reshape(tf.matmul(angles, spread), [-1, 15, 3]), self.hand_model)
+    _, shape, turn, scale, place = tf.split(z, _SIZES, axis=1)
+    turns = joint_angles.angles_to_turns(self._all_angles(z), self.hand_model)
     if base is None:
       base = tf.tile(tf.constant([parameters.upright(self.hand_model.side)], z.dtype), [tf.shape(z)[0], 1])
     rotation = rotations.quaternion_multiply(rotations.axis_angle_to_quaternion(turn), base)
     return turns, shape, rotation, self.mean_scale * tf.exp(scale), place
+
+  def _all_angles(self, z: tf.Tensor) -> tf.Tensor:
+    """All angles `[B, 15, 3]` of z, by a product with zeros and ones, which has every derivative."""
+    spread = tf.constant(np.eye(len(_LIMITS))[MOVING], z.dtype)
+    return tf.reshape(tf.matmul(z[:, ANGLES], spread), [-1, 15, 3])

@@ -111,6 +111,25 @@ def angles_to_turns(angles: tf.Tensor, hand_model: HandModel) -> tf.Tensor:
   return tf.matmul(axes, tf.matmul(local, axes), transpose_a=True)
 
 
+def turning_axes(angles: tf.Tensor, hand_model: HandModel) -> tf.Tensor:
+  """The axes about which a joint turns when one of its angles grows: dR = K(axis) R of `angles_to_turns`.
+
+  They are f, R(f, flexion) a and R(f, flexion) R(a, abduction) t.
+
+  Args:
+    angles: [..., 15, 3] radians.
+    hand_model: whose axes to turn about.
+
+  Returns:
+    [..., 15, 3, 3]: joint x (flexion, abduction, twist) x unit vector.
+  """
+  axes = tf.constant(joint_axes(hand_model), angles.dtype)
+  (sx, sy, _), (cx, cy, _) = (tf.unstack(part, axis=-1) for part in (tf.sin(angles), tf.cos(angles)))
+  zero, one = tf.zeros_like(sx), tf.ones_like(sx)
+  rows = [[one, zero, zero], [zero, cx, sx], [sy, -sx * cy, cx * cy]]
+  return tf.matmul(tf.stack([tf.stack(row, axis=-1) for row in rows], axis=-2), axes)
+
+
 def angles_to_pose(angles: tf.Tensor, hand_model: HandModel) -> tf.Tensor:
   """Axis-angle poses [..., 45] about the flat hand of angles [..., 15, 3], radians; see `angles_to_turns`."""
   vectors = rotations.matrix_to_axis_angle(angles_to_turns(angles, hand_model))

@@ -3,11 +3,14 @@
 tensorflow_graphics.math.optimizer.levenberg_marquardt solves one problem: a batch would be one system with one damping,
 which only ever grows.
 """
+import functools
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, Optional
 
 import gin
 import tensorflow as tf
+
+Linearised = Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 
 
 class Fit(NamedTuple):
@@ -45,9 +48,10 @@ def values_and_jacobian(residuals: Callable[[tf.Tensor], tf.Tensor], x: tf.Tenso
   return tf.reshape(values, split)[:, 0], tf.transpose(tf.reshape(columns, split), [0, 2, 1])
 
 
-@gin.configurable(module='optimization', denylist=['residuals', 'start'])
+@gin.configurable(module='optimization', denylist=['residuals', 'start', 'linearised'])
 def minimise_squares(residuals: Callable[[tf.Tensor], tf.Tensor], start: tf.Tensor, iterations: int = 30,
-                     damping: float = 1e-2, up: float = 5.0, down: float = 0.3, tolerance: float = 1e-6) -> Fit:
+                     damping: float = 1e-2, up: float = 5.0, down: float = 0.3, tolerance: float = 1e-6,
+                     linearised: Optional[Linearised] = None) -> Fit:
   """Minimises half the sum of squared residuals for each instance on its own.
 
   Each iteration solves Marquardt's form of the normal equations,
@@ -65,36 +69,59 @@ def minimise_squares(residuals: Callable[[tf.Tensor], tf.Tensor], start: tf.Tens
     up: factor of the damping after a step that failed.
     down: factor of the damping after a step that lowered the cost.
     tolerance: the search ends when no instance gains more than this share of its cost, and none has just failed.
+    linearised: takes `[B, P]`, returns residuals `[B, R]` and their Jacobian `[B, R, P]`, where somebody knows it in
+      closed form; otherwise `values_and_jacobian`.
 
   Returns:
     `Fit`, never worse than the start.
   """
-  def cost(x):
-    values = 0.5 * tf.reduce_sum(tf.square(residuals(x)), axis=1)
-    return tf.where(tf.math.is_finite(values), values, tf.constant(float('inf'), x.dtype))
+  linearised = linearised or functools.partial(values_and_jacobian, residuals)
 
-  def step(number, x, x_cost, factor, active):
-    values, jacobian = values_and_jacobian(residuals, x)
-    # The solver refuses the whole batch for one matrix that is not finite.
-    sound = tf.reduce_all(tf.math.is_finite(jacobian), axis=[1, 2], keepdims=True)
-    jacobian = tf.where(sound, jacobian, 0.)
-    normal = tf.matmul(jacobian, jacobian, transpose_a=True)  # J^T J, [B, P, P]
-    diagonal = tf.linalg.diag_part(normal)
-    # The last term keeps a variable without any influence where it is.
-    damped = tf.linalg.set_diag(normal, diagonal * (1 + factor[:, None]) + 1e-9 * (1 + tf.reduce_max(
-        diagonal, axis=1, keepdims=True)))
-    change = tf.linalg.solve(damped, tf.linalg.matvec(jacobian, values, transpose_a=True)[..., None])[..., 0]
-    tried = x - change
-    tried_cost = cost(tried)
-    better = tried_cost < x_cost
+  def step(number: tf.Tensor, at: _Place, factor: tf.Tensor, active: tf.Tensor) -> tuple:
+    tried = _Place.at(at.x - _damped_step(at, factor), linearised)
+    better = tried.cost < at.cost
     # Going on pays where the last step still gained, or where it failed and a stronger damping may yet gain.
-    active = tf.where(better, tried_cost < x_cost * (1 - tolerance), factor < 1e6)
-    return (number + 1, tf.where(better[:, None], tried, x), tf.where(better, tried_cost, x_cost),
-            tf.clip_by_value(tf.where(better, factor * down, factor * up), 1e-12, 1e12), active)
+    active = tf.where(better, tried.cost < at.cost * (1 - tolerance), factor < 1e6)
+    factor = tf.clip_by_value(tf.where(better, factor * down, factor * up), 1e-12, 1e12)
+    return number + 1, at.replaced(tried, better), factor, active
 
-  start_cost = cost(start)
-  _, best, found, _, _ = tf.while_loop(
-      lambda number, x, x_cost, factor, active: (number < iterations) & tf.reduce_any(active), step,
-      (tf.constant(0), start, start_cost, tf.fill(tf.shape(start_cost), tf.constant(damping, start.dtype)),
-       tf.ones_like(start_cost, tf.bool)))
-  return Fit(best, found, start_cost)
+  first = _Place.at(start, linearised)
+  _, best, _, _ = tf.while_loop(
+      lambda number, at, factor, active: (number < iterations) & tf.reduce_any(active), step,
+      (tf.constant(0), first, tf.fill(tf.shape(first.cost), tf.constant(damping, start.dtype)),
+       tf.ones_like(first.cost, tf.bool)))
+  return Fit(best.x, best.cost, first.cost)
+
+
+class _Place(NamedTuple):
+  """Where the search stands: x `[B, P]`, the cost `[B]`, J^T J `[B, P, P]` and J^T r `[B, P]`."""
+
+  x: tf.Tensor
+  cost: tf.Tensor
+  normal: tf.Tensor
+  gradient: tf.Tensor
+
+  @classmethod
+  def at(cls, x: tf.Tensor, linearised: Linearised) -> '_Place':
+    """The place x; the cost is infinite where it is no number."""
+    values, jacobian = linearised(x)
+    cost = 0.5 * tf.reduce_sum(tf.square(values), axis=1)
+    # The solver refuses the whole batch for one matrix that is not finite.
+    sound = tf.math.is_finite(cost) & tf.reduce_all(tf.math.is_finite(jacobian), axis=[1, 2])
+    values, jacobian = tf.where(sound[:, None], values, 0.), tf.where(sound[:, None, None], jacobian, 0.)
+    return cls(x, tf.where(sound, cost, float('inf')), tf.matmul(jacobian, jacobian, transpose_a=True),
+               tf.linalg.matvec(jacobian, values, transpose_a=True))
+
+  def replaced(self, other: '_Place', where: tf.Tensor) -> '_Place':
+    """The other place for the instances of `where` `[B]`."""
+    return _Place(*(tf.where(tf.reshape(where, [-1] + [1] * (own.shape.rank - 1)), new, own)
+                    for own, new in zip(self, other)))
+
+
+def _damped_step(at: _Place, factor: tf.Tensor) -> tf.Tensor:
+  """The step `[B, P]` against the gradient, for factors of the damping `[B]`."""
+  diagonal = tf.linalg.diag_part(at.normal)
+  # The last term keeps a variable without any influence where it is.
+  least = 1e-9 * (1 + tf.reduce_max(diagonal, axis=1, keepdims=True))
+  damped = tf.linalg.set_diag(at.normal, diagonal * (1 + factor[:, None]) + least)
+  return tf.linalg.solve(damped, at.gradient[..., None])[..., 0]

@@ -113,3 +113,21 @@ def test_random_rotations_are_uniform_and_repeat():
   matrices = rotations.quaternion_to_matrix(quaternions).numpy().reshape(-1, 9)
   np.testing.assert_allclose(matrices.mean(0), 0, atol=0.02)
   np.testing.assert_allclose(matrices.var(0), 1 / 3, atol=0.02)
+
+
+@pytest.mark.parametrize('dtype, tolerance', [('float64', 1e-8), ('float32', 1e-6)])
+def test_left_jacobian_is_the_turn_that_follows_a_change(dtype, tolerance):
+  """By central differences of SciPy's rotations: R(a + da) R(a - da)^-1 = R(2 J da)."""
+  vectors = np.concatenate([VECTORS[:51], [[0.09, 0.03, 0.], [0.08, -0.06, 0.01]]])
+  found = rotations.left_jacobian(tf.constant(vectors, dtype)).numpy()
+  for axis, step in enumerate(1e-6 * np.eye(3)):
+    turn = (Rotation.from_rotvec(vectors + step) * Rotation.from_rotvec(vectors - step).inv()).as_rotvec() / 2e-6
+    np.testing.assert_allclose(found[..., axis], turn, atol=tolerance)
+
+
+def test_cross_is_numpys():
+  first, second = VECTORS[:20].reshape(2, 2, 5, 3), VECTORS[20:25]
+  np.testing.assert_allclose(rotations.cross(tf.constant(first), tf.constant(second)), np.cross(first, second))
+  columns = np.random.default_rng(5).normal(size=[4, 3, 2])
+  found = rotations.cross(tf.constant(first[0, 0, :4, :, None]), tf.constant(columns), axis=1)
+  np.testing.assert_allclose(found, np.cross(first[0, 0, :4, :, None], columns, axis=1))

@@ -1,10 +1,12 @@
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from dhpe_tf.geometry import rotations
 from dhpe_tf.hand import anatomy, hand_space, parameters, skeletons
 from dhpe_tf.hand.hand_model import load_hand_model
 from dhpe_tf.methods.model_fitting import fitting
+from tests.hand.model_fixture import mano_like_model
 from tests.methods.model_fitting import hands
 
 
@@ -57,3 +59,19 @@ def test_bases_turn_each_hand():
   turn = rotations.axis_angle_to_quaternion(z[:, -6:-3])
   base = rotations.quaternion_multiply(turn, tf.constant([parameters.upright('right')] * len(z), 'float64'))
   np.testing.assert_allclose(space.joints(still, base), space.joints(z), atol=1e-12)
+
+
+@pytest.mark.parametrize('model', [load_hand_model(), mano_like_model()], ids=['built-in', 'with pose offsets'])
+@pytest.mark.parametrize('turn', [0., 1e-3, 1.5])
+def test_linearised_is_the_derivative(model, turn):
+  space = hand_space.HandSpace(model, 'float64')
+  random = np.random.default_rng(2)
+  z = random.uniform(space.low, space.high, [3, hand_space.SIZE]) * 0.7
+  z[:, -6:-3] *= turn
+  z, base = tf.constant(z), rotations.random_rotations(3, 5)
+  joints, tangents = space.linearised(z, tf.cast(base, 'float64'))
+  with tf.GradientTape() as tape:
+    tape.watch(z)
+    expected = space.joints(z, tf.cast(base, 'float64'))
+  np.testing.assert_allclose(joints, expected, atol=1e-12)
+  np.testing.assert_allclose(tf.transpose(tangents, [0, 2, 3, 1]), tape.batch_jacobian(expected, z), atol=1e-9)

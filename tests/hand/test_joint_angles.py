@@ -98,3 +98,17 @@ def test_limits_stand_by_joint():
   np.testing.assert_allclose(limits[joint_number('little1')], [[-25, 85], [-22, 10], [-5, 5]])
   np.testing.assert_allclose(limits[joint_number('ring2'), FLEXION], [-10, 100])
   np.testing.assert_allclose(limits[joint_number('thumb3')], [[-20, 70], [0, 0], [0, 0]])
+
+
+def test_turning_axes_are_those_of_growing_angles():
+  """By central differences: dR R^T is the cross-product matrix of the axis."""
+  model = load_hand_model()
+  angles = np.random.default_rng(6).uniform(-1, 1, [15, 3])
+  axes = joint_angles.turning_axes(tf.constant(angles), model).numpy()
+  turns = joint_angles.angles_to_turns(angles, model).numpy()
+  for kind in range(3):
+    step = 1e-6 * np.eye(3)[kind]
+    above, below = (joint_angles.angles_to_turns(angles + sign * step, model) for sign in (1, -1))
+    matrix = ((above - below) / 2e-6).numpy() @ turns.transpose(0, 2, 1)
+    np.testing.assert_allclose(np.stack([matrix[:, 2, 1], matrix[:, 0, 2], matrix[:, 1, 0]], axis=-1), axes[:, kind],
+                               atol=1e-9)

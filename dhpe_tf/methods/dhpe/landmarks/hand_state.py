@@ -60,11 +60,22 @@ class HandState:
 
   def joints(self, x: tf.Tensor, base: tf.Tensor) -> Joints:
     """The joints of x `[B, 43]` about base rotations `[B, 4]`."""
-    z, closeness = x[:, :hand_space.SIZE], x[:, hand_space.SIZE:] * self._perspective
-    crop = self.space.joints(z, base)
-    seen = crop[..., :2] / tf.maximum(1. + closeness[..., None] * crop[..., 2:], _LEAST_DEPTH)
-    centred = crop - tf.reduce_mean(crop, axis=1, keepdims=True)
-    return Joints(crop, seen, centred / self.scale(x)[:, None, None])
+    crop = self.space.joints(x[:, :hand_space.SIZE], base)
+    return Joints(crop, crop[..., :2] / self._depths(crop, x), _about_mean(crop) / self.scale(x)[:, None, None])
+
+  def linearised(self, x: tf.Tensor, base: tf.Tensor) -> tuple[Joints, Joints]:
+    """`joints` and their derivatives by x: `[B, 43, 21, 3]`, `[B, 43, 21, 2]` and `[B, 43, 21, 3]`, in closed form."""
+    crop, steps = self.space.linearised(x[:, :hand_space.SIZE], base)
+    steps = tf.pad(steps, [[0, 0], [0, 1], [0, 0], [0, 0]])  # the closeness moves nothing in the crop
+    depths, scale = self._depths(crop, x), self.scale(x)[:, None, None]
+    found = Joints(crop, crop[..., :2] / depths, _about_mean(crop) / scale)
+    # d(1 + k z) = k dz + z dk, where it is not held at the least depth.
+    by_closeness = tf.one_hot(hand_space.SIZE, SIZE, dtype=x.dtype)[:, None, None] * crop[:, None, :, 2:]
+    deeper = (x[:, hand_space.SIZE, None, None, None] * steps[..., 2:] + by_closeness) * self._perspective
+    deeper = tf.where(depths[:, None] > _LEAST_DEPTH, deeper, 0.)
+    seen = (steps[..., :2] - found.joints_2d[:, None] * deeper) / depths[:, None]
+    by_scale = tf.one_hot(hand_space.SCALE, SIZE, dtype=x.dtype)[:, None, None] * found.metres[:, None]
+    return found, Joints(steps, seen, _about_mean(steps) / scale[:, None] - by_scale)
 
   def scale(self, x: tf.Tensor) -> tf.Tensor:
     """Crop units a metre, `[B]`."""
@@ -102,6 +113,16 @@ class HandState:
     place = (target_center - size[:, None, None] * center)[:, 0]
     x = tf.concat([x[:, :hand_space.SCALE], tf.math.log(size)[:, None], place, x[:, hand_space.SIZE:]], axis=1)
     return tf.stop_gradient(x), tf.stop_gradient(base)
+
+  def _depths(self, crop: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
+    """1 + k z `[B, 21, 1]` of joints `[B, 21, 3]` in crop space."""
+    closeness = x[:, hand_space.SIZE:, None] * self._perspective
+    return tf.maximum(1. + closeness * crop[..., 2:], _LEAST_DEPTH)
+
+
+def _about_mean(points: tf.Tensor) -> tf.Tensor:
+  """Points `[..., 21, 3]` about their mean."""
+  return points - tf.reduce_mean(points, axis=-2, keepdims=True)
 
 
 def _rotation_onto(points: tf.Tensor, target: tf.Tensor) -> tf.Tensor:

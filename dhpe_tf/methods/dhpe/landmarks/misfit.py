@@ -20,8 +20,10 @@ import numpy as np
 import tensorflow as tf
 
 from dhpe_tf.hand import hand_space, skeletons
+from dhpe_tf.methods.dhpe.landmarks import hand_state
 from dhpe_tf.methods.dhpe.landmarks.evidence import Evidence
-from dhpe_tf.methods.dhpe.landmarks.hand_state import HandState
+from dhpe_tf.methods.dhpe.landmarks.hand_state import HandState, Joints
+from dhpe_tf.optimization import least_squares
 
 
 @gin.configurable(module='landmarks', denylist=['state'])
@@ -50,11 +52,8 @@ class Misfit:
 
   def to_evidence(self, x: tf.Tensor, base: tf.Tensor, evidence: Evidence) -> list[tf.Tensor]:
     """The first three residuals: `[N, 21, 2]`, `[N, 21]`, `[N, 21, 3]` of x `[N, 43]`, base and evidence [N, ...]."""
-    joints = self._state.joints(x, base)
-    sigma = tf.sqrt(self._joints ** 2 + (self._spread * evidence.spread) ** 2)
-    depth = joints.crop[..., 2] - joints.crop[:, skeletons.WRIST, None, 2]
-    return [(joints.joints_2d - evidence.joints_2d) / sigma[..., None], (depth - evidence.depth) / self._depth,
-            (joints.metres - evidence.world_m) / self._world]
+    differences = _differences(self._state.joints(x, base), evidence)
+    return [part / sigma for part, sigma in zip(differences, self._deviations(evidence))]
 
   def to_priors(self, x: tf.Tensor, start: tf.Tensor) -> list[tf.Tensor]:
     """The other residuals `[N, 26]`, `[N, 26]`, `[N, 10]`, `[N, 1]` of x and start `[N, 43]`."""
@@ -74,5 +73,46 @@ class Misfit:
     times = tf.shape(x)[0] // tf.shape(base)[0]
     start, base = tf.repeat(start, times, axis=0), tf.repeat(base, times, axis=0)
     evidence = Evidence(*(tf.repeat(part, times, axis=0) for part in evidence))
-    parts = [*self.to_evidence(x, base, evidence), *self.to_priors(x, start)]
-    return tf.concat([tf.reshape(part, [tf.shape(x)[0], int(np.prod(part.shape[1:]))]) for part in parts], axis=1)
+    return _flat([*self.to_evidence(x, base, evidence), *self.to_priors(x, start)], 1)
+
+  def linearised(self, x: tf.Tensor, start: tf.Tensor, base: tf.Tensor,
+                 evidence: Evidence) -> tuple[tf.Tensor, tf.Tensor]:
+    """All residuals `[B, 189]` and their derivatives by x `[B, 189, 43]`; x is `[B, 43]`, the rest as there."""
+    if not self._state.space.can_linearise:
+      return least_squares.values_and_jacobian(lambda rows: self.residuals(rows, start, base, evidence), x)
+    joints, steps = self._state.linearised(x, base)
+    deviations = self._deviations(evidence)
+    differences = zip(_differences(joints, evidence), deviations)
+    residuals = _flat([*(part / sigma for part, sigma in differences), *self.to_priors(x, start)], 1)
+    sigma_2d, depth, world = deviations
+    by_joints = [steps.joints_2d / sigma_2d[:, None], _depths(steps) / depth, steps.metres / world]
+    jacobian = _flat([*by_joints, *self._prior_steps(x)], 2)
+    return residuals, tf.linalg.matrix_transpose(jacobian)
+
+  def _prior_steps(self, x: tf.Tensor) -> list[tf.Tensor]:
+    """The derivatives by x `[N, 43]` of the residuals of `to_priors`, `[N, 43, 26]` and so on."""
+    unit = tf.tile(tf.eye(hand_state.SIZE, dtype=x.dtype)[None], [tf.shape(x)[0], 1, 1])
+    angles = unit[:, :, hand_space.ANGLES]
+    outward = tf.sign(self._state.space.excess(x[:, hand_space.ANGLES]))[:, None]
+    return [angles / self._angle, angles * outward / self._limit, unit[:, :, hand_space.SHAPE] / self._shape,
+            unit[:, :, hand_space.SIZE:] / self._closeness]
+
+  def _deviations(self, evidence: Evidence) -> tuple[tf.Tensor, float, float]:
+    """The expected deviations of the first three residuals: `[N, 21, 1]` and two numbers."""
+    return (tf.sqrt(self._joints ** 2 + (self._spread * evidence.spread) ** 2)[..., None], self._depth, self._world)
+
+
+def _differences(joints: Joints, evidence: Evidence) -> list[tf.Tensor]:
+  """What the joints lack to the evidence: `[N, 21, 2]`, `[N, 21]`, `[N, 21, 3]`."""
+  return [joints.joints_2d - evidence.joints_2d, _depths(joints) - evidence.depth, joints.metres - evidence.world_m]
+
+
+def _depths(joints: Joints) -> tf.Tensor:
+  """Depths `[..., 21]` from the wrist, crop units."""
+  return joints.crop[..., 2] - joints.crop[..., skeletons.WRIST, None, 2]
+
+
+def _flat(parts: list[tf.Tensor], lead: int) -> tf.Tensor:
+  """The parts side by side in one last dimension, which holds all but the first `lead` of each."""
+  return tf.concat([tf.reshape(part, tf.concat([tf.shape(part)[:lead], [int(np.prod(part.shape[lead:]))]], axis=0))
+                    for part in parts], axis=lead)

@@ -148,7 +148,10 @@ class LandmarkModel(steps.TrainableMethod):
     if isinstance(steps, int) and steps == 0:
       cost = tf.reduce_sum(tf.square(residuals(start)), axis=1) / 2
       return least_squares.Fit(start, cost, cost)
-    return least_squares.minimise_squares(residuals, start, iterations=steps)
+
+    def linearised(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+      return self._misfit.linearised(x, start, base, evidence)
+    return least_squares.minimise_squares(residuals, start, iterations=steps, linearised=linearised)
 
   def _outputs_of(self, x: tf.Tensor, base: tf.Tensor, packed: tf.Tensor) -> Tensors:
     """The hand of a state x [B, 43] about base rotations [B, 4], and the packed evidence [B, 21, 7] beside it."""

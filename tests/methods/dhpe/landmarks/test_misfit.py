@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from dhpe_tf.methods.dhpe.landmarks import misfit
@@ -48,3 +49,19 @@ def test_levenberg_marquardt_finds_random_hands_from_their_joints():
   error_2d = tf.reduce_mean(tf.norm(joints.joints_2d - truth.joints_2d, axis=-1), axis=1).numpy()
   # A single hand may end in another valley: the start is the mean hand.
   assert np.quantile(error_mm, 0.75) < 1. and np.quantile(error_2d, 0.75) < 0.01
+
+
+@pytest.mark.parametrize('closeness', [0.1, 8.])
+def test_linearised_is_the_derivative(closeness):
+  """Also where joints pass the camera, and where angles pass the limits."""
+  state, fit = hands.state(), misfit.Misfit(hands.state())
+  evidence = hands.truth(3).evidence()
+  start, base = state.start(evidence)
+  noise = np.random.default_rng(0).normal(0, 0.3, start.shape)
+  x = start + tf.constant(noise, tf.float32)
+  x = tf.concat([x[:, :-1], tf.fill([3, 1], closeness)], axis=1)
+  assert np.any(state.space.beyond(x[:, :26]) > 0)
+  values, jacobian = fit.linearised(x, start, base, evidence)
+  expected, by_tape = least_squares.values_and_jacobian(lambda rows: fit.residuals(rows, start, base, evidence), x)
+  np.testing.assert_allclose(values, expected, rtol=1e-3, atol=1e-3)
+  np.testing.assert_allclose(jacobian, by_tape, rtol=1e-3, atol=2e-3)
