@@ -161,6 +161,23 @@ def test_unknown_protocol(folder, trained, capsys):
   assert "unknown protocol 'zb'" in capsys.readouterr().err
 
 
+def test_an_export_is_exported_again(folder, exported, tmp_path, capsys):
+  assert call(export, f'--from_export={exported}', f'--export_dir={tmp_path}/again') == 0
+  images = np.random.default_rng(0).uniform(size=[2, 64, 64, 3]).astype(np.float32)
+  first, again = (tf.saved_model.load(path).signatures['serving_default'](images=tf.constant(images))
+                  for path in (f'{exported}/1', f'{tmp_path}/again/1'))
+  for name, value in first.items():
+    np.testing.assert_allclose(again[name], value, atol=1e-5, err_msg=name)
+  capsys.readouterr()
+  assert call(export, f'--from_export={tmp_path}', f'--export_dir={tmp_path}/x') == 1
+  assert 'holds no export' in capsys.readouterr().err
+  assert call(export, f'--from_export={exported}', f'--model_dir={folder}', f'--export_dir={tmp_path}/x') == 1
+  # A hand of another configuration has other weights.
+  assert call(export, f'--from_export={exported}', '--gin_param=feature_head.size = 64',
+              f'--export_dir={tmp_path}/x') == 1
+  assert not (tmp_path / 'x').exists()
+
+
 def test_export_without_training(folder, capsys):
   assert call(export, f'--model_dir={folder}/none', f'--export_dir={folder}/x') == 1
   assert 'holds no config.gin' in capsys.readouterr().err
