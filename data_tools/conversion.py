@@ -63,6 +63,8 @@ def convert(reader: base.Reader, values: flags.FlagValues, splits: Optional[Sequ
   wanted = values.splits or splits
   _check_others(values.output, {*about['counts'], *wanted})
   for split in wanted:
+    reader.keys(split)  # Raises if labels of any split are missing, before hours go into another.
+  for split in wanted:
     if values.resume and split in about['counts'] and os.path.isdir(tfrecords.split_folder(values.output, split)):
       print(f'{split}: {about["counts"][split]} records are there already')
       continue
@@ -154,4 +156,4 @@ def _report(reader: base.Reader, split: str, count: int, skipped: int) -> str:
   """Formats a line about a finished split, with the published count if it differs."""
   published = reader.published_counts.get(split)
   text = f'{split}: {count} records, {skipped} pictures skipped'
-  return text if published in (None, count) else f'{text}; published are {published} under the default options'
+  return text if published in (None, count) else f'{text}; published are {published} under these options'

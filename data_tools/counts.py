@@ -23,8 +23,8 @@ def findings(split: str, count: int, about: Optional[dict[str, Any]]) -> list[st
   skipped = about.get('skipped', {})
   left_out = len(skipped.get(split, ())) if isinstance(skipped, dict) else 0
   if published is not None and published != count:
-    found.append(f'{count} records and {left_out} skipped, but {published} are published (parts missing, or other '
-                 f'options: {about.get("options")}?)')
+    found.append(f'{count} records and {left_out} skipped, but {published} are published under its options, '
+                 f'{about.get("options")}: are parts missing?')
   return found
 
 

@@ -26,6 +26,7 @@ _RENAMED = (
     (r'\bdhpe_tf\.depth_label_weights\b', 'depth_label_weights'),
     (r'\bOffspring\.seeds_per_batch\b', 'Offspring.parents_per_batch'),
     (r'\bOffspring\.instances_per_seed\b', 'Offspring.instances_per_parent'),
+    (r'\bschedules\.constant\b', 'constant_rate'),
 )
 
 

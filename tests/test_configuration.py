@@ -23,6 +23,10 @@ def _dead():
   return [name for name in configuration.dead_bindings() if 'test_' in name]
 
 
+gin.configurable('test_twin', module='first')(_factory)
+gin.configurable('test_twin', module='second')(_widget)
+
+
 @pytest.fixture(autouse=True)
 def _clean():
   yield
@@ -73,7 +77,7 @@ def test_shipped_files_are_found_from_anywhere(tmp_path, monkeypatch):
     ('SIZE = 3\ntest_widget.size = %SISE', '%SISE is used but never defined; did you mean SIZE?'),
     ('SIZE = 3\nSISE = 4\ntest_widget.size = %SIZE', 'macro SISE is set but nothing uses it; did you mean SIZE?'),
     ('test_widget.size = ', 'bad.gin:1'),
-    ('test_factory.build = @constant', 'Ambiguous selector'),
+    ('test_factory.build = @test_twin', 'Ambiguous selector'),
     ("include 'nowhere.gin'", 'nowhere.gin'),
     ('import no_such_module', 'bad.gin:1: import of no_such_module is refused, because it runs code; if you trust that '
      'module, add --import=no_such_module'),

@@ -46,7 +46,8 @@ class Reader(abc.ABC):
   Attributes:
     source: name of the dataset, written into each example.
     licence: licence text for users of the converted records.
-    published_counts: number of examples by split under the default options, as the authors publish it.
+    published_counts: number of examples by split under the reader's options, as the authors publish it; without
+      splits or options of which no count is published.
   """
 
   source: ClassVar[str]

@@ -8,6 +8,9 @@
 Metres in camera axes, right hands only, keypoints in the order of this package. The 61 numbers are MANO's global
 rotation (3), pose (45, about MANO's mean pose, not the flat hand), shape (10), and a position and scale that xyz
 already contains.
+
+K puts pixel centres at whole numbers: the authors project with it and draw and render the results in pictures that
+count so (matplotlib, OpenDR), and files made from these labels (MMPose's) are read so. Records get K + 0.5 px.
 """
 import functools
 import json
@@ -24,6 +27,7 @@ from dhpe_tf.hand import hand_model
 _FOLDERS = {'train': 'training', 'eval': 'evaluation'}
 VERSIONS = ('gs', 'hom', 'sample', 'auto')
 _GREY = 127
+_SAMPLES = 32560  # of the training set, each in every version
 _POSE, _SHAPE = slice(3, 48), slice(48, 58)
 
 
@@ -42,31 +46,39 @@ class FreihandReader(base.Reader):
     versions: backgrounds of the training pictures: 'gs' green screen; 'hom', 'sample' and 'auto' replaced ones.
     mano_model: MANO_RIGHT.pkl, to write pose and shape as well. Its mean pose is added, because records describe poses
       about the flat hand. Such parameters are valid for MANO only, so train on them with that hand model.
+    evaluation_labels: whether evaluation pictures get labels; without them only their cameras are read, which is
+      enough for a submission to the challenge.
   """
 
   source = 'freihand'
   licence = 'FreiHAND is for research only (University of Freiburg and Adobe); cite Zimmermann et al., ICCV 2019.'
-  published_counts = {'train': 130240, 'eval': 3960}
 
-  def __init__(self, root: str, versions: Sequence[str] = VERSIONS, mano_model: Optional[str] = None):
+  def __init__(self, root: str, versions: Sequence[str] = VERSIONS, mano_model: Optional[str] = None,
+               evaluation_labels: bool = True):
     self._root = base.find_root(os.fspath(root), 'training', ('FreiHAND_pub_v2',))
     if not versions:
       raise UserError(f'--versions is empty; name some of {", ".join(VERSIONS)}')
     self._versions = tuple(base.check_option('versions', version, VERSIONS) for version in versions)
     self._hands_mean = None if mano_model is None else hand_model.load_hand_model(mano_model).hands_mean
+    self._evaluation_labels = evaluation_labels
     self._lists = functools.lru_cache(maxsize=None)(self._read_list)
 
   @property
+  def published_counts(self) -> dict[str, int]:
+    """The samples in each of the versions that are read."""
+    return {'train': _SAMPLES * len(self._versions), 'eval': 3960}
+
+  @property
   def options(self) -> dict[str, Any]:
-    """Versions, and whose parameters are written."""
+    """Versions, whose parameters are written, and whether evaluation pictures get labels."""
     return {'versions': list(self._versions), 'parameters': 'none' if self._hands_mean is None else 'MANO, about the '
-            'flat hand'}
+            'flat hand', 'evaluation_labels': self._evaluation_labels}
 
   def keys(self, split: str) -> Sequence[Key]:
     """Returns the pictures, version by version."""
     base.split_folder(_FOLDERS, split)
-    fields = ('K', 'xyz') if self._hands_mean is None else ('K', 'xyz', 'mano')
-    counts = {field: len(self._lists(split, field)) for field in fields}
+    fields = ('K', 'xyz', *(() if self._hands_mean is None else ('mano',)))
+    counts = {field: len(self._lists(split, field)) for field in (fields if self._labelled(split) else ('K',))}
     if len(set(counts.values())) != 1:
       raise UserError(f'{self._root}, {split}: the label files differ in length ({counts}); download them again')
     versions = self._versions if split == 'train' else VERSIONS[:1]
@@ -83,16 +95,21 @@ class FreihandReader(base.Reader):
       mask = base.read_labels(os.path.join(folder, 'mask', f'{key.sample:08d}.jpg'), grey=True) > _GREY
       if mask.shape != (picture.height, picture.width):
         raise UserError(f'{folder}/mask/{key.sample:08d}.jpg: its size is not that of rgb/{name}')
-    intrinsics = self._numbers(split, 'K', key.sample, (3, 3))
-    joints_m = self._numbers(split, 'xyz', key.sample, (21, 3))
+    intrinsics = base.corner_origin(self._numbers(split, 'K', key.sample, (3, 3)))
+    labelled = self._labelled(split)
+    joints_m = self._numbers(split, 'xyz', key.sample, (21, 3)) if labelled else np.zeros([21, 3])
     # One group for each sample, because its versions show the same hand.
     return [base.make_example(picture, f'{_FOLDERS[split]}/{name[:-4]}', 'right', self.source, joints_m,
-                              base.project(joints_m, intrinsics), intrinsics, mask=mask,
+                              base.project(joints_m, intrinsics), intrinsics, np.full(21, float(labelled)), mask=mask,
                               group=f'{_FOLDERS[split]}/{key.sample:08d}', parameters=self._parameters(split, key))]
+
+  def _labelled(self, split: str) -> bool:
+    """Whether pictures of a split get labels."""
+    return split == 'train' or self._evaluation_labels
 
   def _parameters(self, split: str, key: Key) -> Optional[tuple[np.ndarray, np.ndarray]]:
     """Returns pose `[45]` about the flat hand and shape `[10]`, or None if they are not wanted."""
-    if self._hands_mean is None:
+    if self._hands_mean is None or not self._labelled(split):
       return None
     mano = self._numbers(split, 'mano', key.sample, (1, 61))[0]
     return mano[_POSE] + self._hands_mean, mano[_SHAPE]
@@ -115,7 +132,8 @@ class FreihandReader(base.Reader):
       with open(path, encoding='utf-8') as file:
         found = json.load(file)
     except OSError as error:
-      hint = '; evaluation labels are a download of their own, or leave them out by --splits=train' * (split == 'eval')
+      hint = '; evaluation labels are a download of their own; do without by --noevaluation_labels or --splits=train'
+      hint *= split == 'eval'
       raise UserError(f'{path}: cannot be read ({error.strerror}){hint}') from error
     except ValueError as error:
       raise UserError(f'{path}: not a JSON file ({error}); download it again') from error

@@ -31,12 +31,11 @@ class RhdReader(base.Reader):
     hand: 'mask', the hand with more mask pixels (Zimmermann and Brox); 'visible', the hand with more visible keypoints
       (later code); both choose the right hand if equal. 'both' gives each hand that has a mask pixel.
     first_keypoint: 'palm', the middle of wrist and middle MCP (hand3d, the paper), or 'wrist', as labelled.
-    min_visible: least number of visible keypoints of a hand; the published counts hold for 0.
+    min_visible: least number of visible keypoints of a hand.
   """
 
   source = 'rhd'
   licence = 'RHD is for research only (University of Freiburg); cite Zimmermann and Brox, ICCV 2017.'
-  published_counts = {'train': 41258, 'eval': 2728}
 
   def __init__(self, root: str, hand: str = 'mask', first_keypoint: str = 'palm', min_visible: int = 0):
     self._root = base.find_root(os.fspath(root), 'training', ('RHD_published_v2',))
@@ -44,6 +43,11 @@ class RhdReader(base.Reader):
     self._first = base.check_option('first_keypoint', first_keypoint, base.PALM_OR_WRIST)
     self._min_visible = min_visible
     self._annotations: dict[str, dict] = {}
+
+  @property
+  def published_counts(self) -> dict[str, int]:
+    """One hand a picture; empty where options add or leave out hands, of which no count is published."""
+    return {} if self._hand == 'both' or self._min_visible else {'train': 41258, 'eval': 2728}
 
   @property
   def options(self) -> dict[str, Any]:

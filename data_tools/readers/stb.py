@@ -25,6 +25,7 @@ SEQUENCES = {
     'train': tuple(f'B{k}{kind}' for k in range(2, 7) for kind in ('Counting', 'Random')),
     'eval': ('B1Counting', 'B1Random'),
 }
+_FRAMES = 1500  # of each sequence
 PICTURES = ('bb_left', 'bb_right', 'sk_color')
 _FILES = {'bb_left': 'BB_left', 'bb_right': 'BB_right', 'sk_color': 'SK_color'}
 
@@ -58,13 +59,12 @@ class StbReader(base.Reader):
 
   Args:
     root: folder that holds images/ and labels/.
-    pictures: of `PICTURES`; each is read with its own labels. The default gives the published counts.
+    pictures: of `PICTURES`; each is read with its own labels.
     first_keypoint: 'palm', as labelled and as in the paper; or a key of `WRISTS`, an estimate of the wrist.
   """
 
   source = 'stb'
   licence = 'STB is for research (Zhang et al.); cite "3D hand pose tracking and estimation using stereo matching".'
-  published_counts = {'train': 30000, 'eval': 6000}
 
   def __init__(self, root: str, pictures: Sequence[str] = ('bb_left', 'bb_right'), first_keypoint: str = 'palm'):
     self._root = base.find_root(os.fspath(root), 'labels', ('STB',))
@@ -74,6 +74,11 @@ class StbReader(base.Reader):
     self._first = base.check_option('first_keypoint', first_keypoint, FIRST_KEYPOINTS)
     self._labels: dict[tuple[str, str], np.ndarray] = {}
     self._lock = threading.Lock()
+
+  @property
+  def published_counts(self) -> dict[str, int]:
+    """The frames of all sequences, once for each kind of picture."""
+    return {split: _FRAMES * len(sequences) * len(self._pictures) for split, sequences in SEQUENCES.items()}
 
   @property
   def options(self) -> dict[str, Any]:

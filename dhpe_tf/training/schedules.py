@@ -9,7 +9,7 @@ from dhpe_tf.training import averaging
 
 
 @gin.configurable
-def constant(total_steps: int, learning_rate: float = 1e-4) -> tf.keras.optimizers.schedules.LearningRateSchedule:
+def constant_rate(total_steps: int, learning_rate: float = 1e-4) -> tf.keras.optimizers.schedules.LearningRateSchedule:
   """A constant learning rate; `total_steps` is unused, so that all schedules share one signature."""
   del total_steps
   return Cosine(learning_rate, 0, 1, 1.)

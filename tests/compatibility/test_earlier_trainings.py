@@ -49,6 +49,8 @@ def test_settings_mean_what_they_meant():
     ('eval/dhpe_tf.build_dataset.batch_size = 2', 'eval/build_dataset.batch_size = 2'),
     ('dhpe_tf.crop.box_margin = 1.1', 'hand_crop.box_margin = 1.1'),
     ('selfsup.Offspring.seeds_per_batch = 0', 'selfsup.Offspring.parents_per_batch = 0'),
+    ('build_optimizer.schedule = @schedules.constant', 'build_optimizer.schedule = @constant_rate'),
+    ('train/schedules.constant.learning_rate = 0.1', 'train/constant_rate.learning_rate = 0.1'),
     ('train.epochs = 3', 'train.epochs = 3')])
 def test_former_names_become_todays_and_those_stay(former, now):
   assert renamed_settings.renew(former) == now

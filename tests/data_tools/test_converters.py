@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data_tools import convert_coco_hand, convert_ho3d, convert_interhand, convert_photographs
+from data_tools import convert_coco_hand, convert_freihand, convert_ho3d, convert_interhand, convert_photographs
 from data_tools.readers import base, coco_hand, ho3d, interhand, photographs
 from dhpe_tf import command_line
 from dhpe_tf.data import input_pipeline, tfrecords
 from dhpe_tf.tasks.hand.record import SCHEMA
-from tests.data_tools.readers import coco_hand_files, ho3d_files, interhand_files
+from tests.data_tools.readers import coco_hand_files, freihand_files, ho3d_files, interhand_files
 from tests.tasks.hand.hands import TASK
 
 
@@ -54,6 +54,17 @@ def test_records_hold_what_was_read(tmp_path, name):
           assert record[field] == (value.encode() if isinstance(value, str) else value), field
         else:
           np.testing.assert_allclose(record[field], value, atol=1e-4, err_msg=field)
+
+
+def test_labels_of_every_split_are_looked_for_first(tmp_path, capsys):
+  freihand_files.write(tmp_path, samples=1, evaluation=1, evaluation_labels=False)
+  assert _convert(convert_freihand, tmp_path) == 1
+  assert '--noevaluation_labels' in capsys.readouterr().err
+  assert not os.path.exists(tmp_path / 'records' / 'Split-train')
+  assert _convert(convert_freihand, tmp_path, '--noevaluation_labels') == 0
+  batch = _batch(tmp_path, 'eval', 1)
+  assert not batch['joints_2d_weight'].numpy().any()
+  np.testing.assert_allclose(batch['crop_side_px'], [224.])
 
 
 @pytest.mark.parametrize('name', _CASES)

@@ -15,7 +15,7 @@ DECAY = 0.8
 
 
 def build(steps, **options):
-  return schedules.build_optimizer(steps, lambda steps: schedules.constant(steps, 0.05), averaging_decay=DECAY,
+  return schedules.build_optimizer(steps, lambda steps: schedules.constant_rate(steps, 0.05), averaging_decay=DECAY,
                                    **options)
 
 

@@ -21,7 +21,7 @@ Experiment.dataset = @build_tiny_dataset
 train.callbacks = []
 train.epochs = {epochs}
 build_tiny_model.dropout = 0.0
-build_optimizer.schedule = @schedules.constant
+build_optimizer.schedule = @constant_rate
 '''
 
 

@@ -1,3 +1,4 @@
+import gin
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -6,9 +7,17 @@ from dhpe_tf.errors import UserError
 from dhpe_tf.training import schedules
 
 
-def test_constant():
-  rate = schedules.constant(100, learning_rate=0.25)
+def test_constant_rate():
+  rate = schedules.constant_rate(100, learning_rate=0.25)
   np.testing.assert_allclose([rate(step) for step in (0, 1, 50, 100, 1000)], 0.25, rtol=1e-6)
+
+
+def test_gin_sets_the_constant_rate():
+  gin.parse_config(['build_optimizer.schedule = @constant_rate', 'constant_rate.learning_rate = 0.125'])
+  try:
+    assert float(schedules.build_optimizer(10).learning_rate) == 0.125
+  finally:
+    gin.clear_config()
 
 
 def test_cosine_rises_peaks_and_ends():
@@ -25,7 +34,7 @@ def test_schedule_is_rebuilt_from_its_config():
 
 @pytest.mark.parametrize('name', ['adam', 'sgd', 'rmsprop'])
 def test_optimizers_clip_and_decay(name):
-  optimizer = schedules.build_optimizer(10, lambda steps: schedules.constant(steps, 0.1), name, clip_norm=1.,
+  optimizer = schedules.build_optimizer(10, lambda steps: schedules.constant_rate(steps, 0.1), name, clip_norm=1.,
                                         weight_decay=0.5)
   variable = tf.Variable([2.])
   optimizer.apply_gradients([(tf.constant([1e6]), variable)])

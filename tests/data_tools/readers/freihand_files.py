@@ -8,10 +8,11 @@ from PIL import Image
 from tests.data_tools.readers import hands
 
 SIZE = (224, 224)
+SHIFT = np.array([[0, 0, .5], [0, 0, .5], [0, 0, 0]])
 
 
 def intrinsics(seed: int) -> np.ndarray:
-  """Each sample has a camera of its own."""
+  """Each sample has a camera of its own; as published, pixel centres at whole numbers."""
   return np.array([[480. + seed, 0., 112.], [0., 485. + seed, 112.], [0., 0., 1.]])
 
 
@@ -31,7 +32,7 @@ def write(root, samples: int = 2, evaluation: int = 2, evaluation_labels: bool =
         labels[name].append(np.asarray(values).tolist())
       for version in range(versions):
         name = f'{sample + count * version:08d}.jpg'
-        hands.draw([hand], intrinsics(sample), SIZE, version).save(os.path.join(path, 'rgb', name), quality=95)
+        hands.draw([hand], intrinsics(sample) + SHIFT, SIZE, version).save(os.path.join(path, 'rgb', name), quality=95)
       if folder == 'training':
         _write_mask(os.path.join(path, 'mask'), sample, hand)
     for name, values in labels.items():
@@ -44,7 +45,7 @@ def write(root, samples: int = 2, evaluation: int = 2, evaluation_labels: bool =
 def exact_mask(hand: hands.Hand, sample: int) -> np.ndarray:
   """The mask `[H, W]` before JPEG has touched it."""
   ids = [np.full(len(hand.model.faces), 255)]
-  return np.array(hands.draw_ids([hand], intrinsics(sample), SIZE, ids, np.zeros(SIZE))) > 0
+  return np.array(hands.draw_ids([hand], intrinsics(sample) + SHIFT, SIZE, ids, np.zeros(SIZE))) > 0
 
 
 def _write_mask(folder: str, sample: int, hand: hands.Hand) -> None:

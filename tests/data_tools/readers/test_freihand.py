@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data_tools.readers import base, freihand
+from data_tools.readers import base, coco_hand, freihand
 from dhpe_tf.errors import UserError
 from dhpe_tf.hand import hand_model
 from dhpe_tf.tasks.hand.record import SCHEMA
@@ -28,7 +28,8 @@ def test_labels_are_the_hands(dataset):
       hand, _ = truth[folder, i % 2]
       np.testing.assert_allclose(example['hand/joints_3d_m'], hand.keypoints_m, atol=1e-6)
       np.testing.assert_allclose(example['hand/joints_2d_px'],
-                                 hands.project(hand.keypoints_m, freihand_files.intrinsics(i % 2)), atol=1e-4)
+                                 hands.project(hand.keypoints_m, freihand_files.intrinsics(i % 2)) + .5, atol=1e-4)
+      np.testing.assert_allclose(example['camera/intrinsics'][:2, 2], [112.5, 112.5])
       assert example['hand/side'] == 'right' and example['hand/has_parameters'] == 0
       SCHEMA.encode(example)
 
@@ -80,9 +81,41 @@ def test_pose_is_moved_from_the_mean_to_the_flat_hand(dataset, tmp_path):
 
 def test_evaluation_without_labels_says_where_they_are(tmp_path):
   freihand_files.write(tmp_path, samples=1, evaluation=1, evaluation_labels=False)
-  with pytest.raises(UserError, match='evaluation_xyz.json.*--splits=train'):
+  with pytest.raises(UserError, match='evaluation_xyz.json.*--noevaluation_labels.*--splits=train'):
     freihand.FreihandReader(tmp_path).keys('eval')
   assert len(freihand.FreihandReader(tmp_path).keys('train')) == 4
+
+
+def test_evaluation_pictures_are_read_without_labels(tmp_path):
+  freihand_files.write(tmp_path, samples=1, evaluation=2, evaluation_labels=False)
+  reader = freihand.FreihandReader(tmp_path, evaluation_labels=False)
+  examples = list(base.examples(reader, 'eval', base.Skipped(fatal=True)))
+  assert len(examples) == 2 and reader.options['evaluation_labels'] is False
+  for i, example in enumerate(examples):
+    assert not example['hand/joints_2d_valid'].any() and not example['hand/joints_3d_valid'].any()
+    assert not example['hand/joints_2d_px'].any()
+    np.testing.assert_allclose(example['camera/intrinsics'], freihand_files.intrinsics(i) + freihand_files.SHIFT)
+    SCHEMA.encode(example)
+
+
+def test_published_counts_follow_the_versions(dataset):
+  root, _ = dataset
+  assert freihand.FreihandReader(root).published_counts == {'train': 130240, 'eval': 3960}
+  assert freihand.FreihandReader(root, ['gs']).published_counts == {'train': 32560, 'eval': 3960}
+
+
+def test_both_readers_of_the_same_labels_agree(dataset):
+  """MMPose's file of FreiHAND holds the projections by K."""
+  root, truth = dataset
+  points = hands.project(truth['training', 0][0].keypoints_m, freihand_files.intrinsics(0))
+  content = {'images': [{'id': 1, 'file_name': 'training/rgb/00000000.jpg', 'height': 224, 'width': 224}],
+             'annotations': [{'id': 1, 'image_id': 1, 'keypoints': np.insert(points, 2, 1., axis=1).ravel().tolist()}]}
+  folder = root / 'FreiHAND_pub_v2'
+  path = root / 'freihand_train.json'
+  path.write_text(json.dumps(content))
+  other = coco_hand.CocoHandReader({'train': str(path)}, {'train': str(folder)}, 'right').read('train', 0)[0]
+  ours = freihand.FreihandReader(root).read('train', freihand.Key(0, 'gs'))[0]
+  np.testing.assert_allclose(ours['hand/joints_2d_px'], other['hand/joints_2d_px'], atol=1e-4)
 
 
 def test_bad_files(tmp_path):

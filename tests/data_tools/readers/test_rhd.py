@@ -164,3 +164,10 @@ def test_wrong_arguments(dataset, tmp_path):
 def test_options_are_stated(dataset):
   root, _ = dataset
   assert rhd.RhdReader(root).options == {'hand': 'mask', 'first_keypoint': 'palm', 'min_visible': 0}
+
+
+def test_published_counts_hold_for_one_hand_a_picture(dataset):
+  root, _ = dataset
+  assert rhd.RhdReader(root, hand='visible').published_counts == {'train': 41258, 'eval': 2728}
+  assert not rhd.RhdReader(root, hand='both').published_counts
+  assert not rhd.RhdReader(root, min_visible=10).published_counts

@@ -65,8 +65,10 @@ def test_first_sequence_is_for_evaluation_and_counts(dataset):
   assert len({key.sequence for key in train}) == 10
   assert not {key.sequence for key in train} & {key.sequence for key in evaluation}
   # Of 1500 frames each there are 2 here.
-  assert len(train) * 750 == stb.StbReader.published_counts['train']
-  assert len(evaluation) * 750 == stb.StbReader.published_counts['eval']
+  for pictures in (['bb_left', 'bb_right'], ['sk_color']):
+    reader = stb.StbReader(root, pictures)
+    assert {split: 750 * len(reader.keys(split)) for split in ('train', 'eval')} == reader.published_counts
+  assert stb.StbReader(root).published_counts == {'train': 30000, 'eval': 6000}
 
 
 @pytest.mark.parametrize('name, knuckles, factor', [('wrist_ring', [13], 2.), ('wrist_middle', [9], 2.2),
