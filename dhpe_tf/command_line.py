@@ -153,7 +153,5 @@ def _import_modules(flag_values: flags.FlagValues) -> None:
 
 def _fail(message: str) -> int:
   """Prints an error as one line on stderr; returns the exit status 1."""
-  # gin appends lines that name the configurable in which the error occurred.
-  message = message.split('\n  In call to configurable')[0]
   print('error:', ' '.join(message.split()), file=sys.stderr)
   return 1

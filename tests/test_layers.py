@@ -15,7 +15,7 @@ TOOLS = PACKAGE.parent / 'data_tools'
 LAYERS = (
     {'errors', 'renamed_settings'},
     {'files'},
-    {'plain_arrays', 'plain_pickle'},
+    {'plain_arrays', 'plain_pickle', 'json_files'},
     {'configuration', 'geometry'},
     {'hand'},
     {'rendering'},
