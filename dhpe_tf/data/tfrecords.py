@@ -17,10 +17,10 @@ from typing import NamedTuple, Optional
 import numpy as np
 import tensorflow as tf
 
-from dhpe_tf import files
+from dhpe_tf import files, json_files
 from dhpe_tf.data.record_schema import RecordSchema
 from dhpe_tf.data.statistics import RecordStatistics
-from dhpe_tf.errors import UserError
+from dhpe_tf.errors import UserError, naming
 
 _HOW_TO_MAKE = 'make it with data_tools/make_synthetic.py or one of data_tools/convert_*.py'
 SCHEMA_FILE, DATASET_FILE, STATISTICS_FILE = 'schema.pbtxt', 'dataset.json', 'statistics.json'
@@ -233,22 +233,16 @@ def count(root: str, split: str) -> int:
 def _read_statistics(root: str, split: str) -> dict:
   """Reads statistics.json of a split; raises a UserError if it is missing or damaged."""
   path = os.path.join(split_folder(root, split), STATISTICS_FILE)
-  try:
-    with open(path, encoding='utf-8') as file:
-      found = json.load(file)
+  with naming(f'{path} is missing or damaged', 'convert the data again', ValueError, KeyError, TypeError,
+              OverflowError):
+    found = json_files.read_object(path, 'convert the data again')
     return {**found, 'count': int(found['count']), 'bytes': dict(found['bytes'])}
-  except (OSError, ValueError, KeyError, TypeError) as error:
-    raise UserError(f'{path} is missing or damaged; convert the data again') from error
 
 
 def parse_spec(root: str, schema: RecordSchema) -> dict[str, tf.io.FixedLenFeature]:
   """Returns the parse specification of a record set; raises a UserError if its schema is missing or does not fit."""
   path = os.path.join(root, SCHEMA_FILE)
-  try:
-    with open(path, encoding='utf-8') as file:
-      return schema.parse_spec(file.read(), path)
-  except OSError as error:
-    raise UserError(f'{path} cannot be read ({error.strerror}); convert the data again') from error
+  return schema.parse_spec(files.read_text(path, remedy='convert the data again'), path)
 
 
 def read_serialized(root: str, split: str, seed: Optional[int] = None) -> tf.data.Dataset:
