@@ -93,15 +93,14 @@ def validate(task, root: str, splits: Optional[list[str]] = None, options: Any =
     checks = task.record_checks(about, options)
     groups[split], count = set(), 0
     total = tfrecords.count(root, split)
-    bar = tqdm(total=total, desc=split, unit=' records', file=sys.stderr, mininterval=1, leave=False)
-    for batch in tfrecords.read(root, split, task.record.schema).batch(_BATCH).as_numpy_iterator():
-      for check in checks:
-        check.add(batch)
-      groups[split].update(batch[_GROUP].tolist() if _GROUP in batch else ())
-      size = len(next(iter(batch.values())))
-      count += size
-      bar.update(size)
-    bar.close()
+    with tqdm(total=total, desc=split, unit=' records', file=sys.stderr, mininterval=1, leave=False) as bar:
+      for batch in tfrecords.read(root, split, task.record.schema).batch(_BATCH).as_numpy_iterator():
+        for check in checks:
+          check.add(batch)
+        groups[split].update(batch[_GROUP].tolist() if _GROUP in batch else ())
+        size = len(next(iter(batch.values())))
+        count += size
+        bar.update(size)
     results = {'number of records': {'findings': counts.findings(split, count, about), 'numbers': {}}}
     results.update({check.title: {'findings': check.findings(), 'numbers': check.numbers()} for check in checks})
     report['splits'][split] = {'count': count, 'checks': results}
