@@ -8,7 +8,7 @@ from absl import flags
 
 import dhpe_tf
 from data_tools.readers import base
-from dhpe_tf import files
+from dhpe_tf import files, json_files
 from dhpe_tf.errors import UserError
 
 # Pictures for each process; with fewer, starting a process takes longer than it saves.
@@ -119,12 +119,12 @@ def _found_about(path: str, fresh: dict[str, Any]) -> dict[str, Any]:
   """
   empty = {**fresh, 'counts': {}, 'skipped': {}}
   try:
-    with open(path, encoding='utf-8') as file:
-      found = json.load(file)
-  except (OSError, ValueError):
+    found = json_files.read_object(path)
+  except UserError:
     return empty
-  same = isinstance(found, dict) and all(found.get(name) == json.loads(json.dumps(fresh[name]))
-                                         for name in ('converter', 'version', 'options'))
+  whole = isinstance(found.get('counts'), dict) and isinstance(found.get('skipped'), dict)
+  same = whole and all(found.get(name) == json.loads(json.dumps(fresh[name]))
+                       for name in ('converter', 'version', 'options'))
   return {**empty, 'counts': found['counts'], 'skipped': found['skipped']} if same else empty
 
 

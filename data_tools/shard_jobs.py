@@ -16,7 +16,7 @@ from typing import Any
 from tqdm import tqdm
 
 from data_tools.readers import base
-from dhpe_tf import command_line, files
+from dhpe_tf import command_line, files, json_files
 from dhpe_tf.data import tfrecords
 from dhpe_tf.errors import UserError
 from dhpe_tf.tasks.hand.record import HAND_RECORD
@@ -86,8 +86,7 @@ class SplitJobs:
     for shard in range(self.shards):
       path = self.path(shard) + _FAILURE
       if os.path.exists(path):
-        with open(path, encoding='utf-8') as file:
-          raise UserError(file.read())
+        raise UserError(files.read_text(path))
 
   def prepare(self, about: dict[str, Any], resume: bool) -> None:
     """Prepares the folder; its finished shards are kept if `resume` and they have the same options.
@@ -185,7 +184,6 @@ def _progress(done: Iterator, jobs: SplitJobs, total: int) -> Iterator:
 def _read_json(path: str) -> Any:
   """Reads a JSON file; None if it is missing or damaged."""
   try:
-    with open(path, encoding='utf-8') as file:
-      return json.load(file)
-  except (OSError, ValueError):
+    return json_files.read(path)
+  except UserError:
     return None

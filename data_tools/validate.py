@@ -5,7 +5,6 @@
 Prints a line for each check and for each problem; the exit status is 1 if there are problems. The sheet shows labels on
 pictures, for errors that no check can find.
 """
-import json
 import os
 import sys
 from typing import Any, Optional
@@ -14,7 +13,7 @@ from absl import flags
 from tqdm import tqdm
 
 from data_tools import counts
-from dhpe_tf import command_line, files
+from dhpe_tf import command_line, files, json_files
 from dhpe_tf.errors import UserError
 
 _FLAGS = flags.FlagValues()
@@ -94,15 +93,14 @@ def validate(task, root: str, splits: Optional[list[str]] = None, options: Any =
     checks = task.record_checks(about, options)
     groups[split], count = set(), 0
     total = tfrecords.count(root, split)
-    bar = tqdm(total=total, desc=split, unit=' records', file=sys.stderr, mininterval=1, leave=False)
-    for batch in tfrecords.read(root, split, task.record.schema).batch(_BATCH).as_numpy_iterator():
-      for check in checks:
-        check.add(batch)
-      groups[split].update(batch[_GROUP].tolist() if _GROUP in batch else ())
-      size = len(next(iter(batch.values())))
-      count += size
-      bar.update(size)
-    bar.close()
+    with tqdm(total=total, desc=split, unit=' records', file=sys.stderr, mininterval=1, leave=False) as bar:
+      for batch in tfrecords.read(root, split, task.record.schema).batch(_BATCH).as_numpy_iterator():
+        for check in checks:
+          check.add(batch)
+        groups[split].update(batch[_GROUP].tolist() if _GROUP in batch else ())
+        size = len(next(iter(batch.values())))
+        count += size
+        bar.update(size)
     results = {'number of records': {'findings': counts.findings(split, count, about), 'numbers': {}}}
     results.update({check.title: {'findings': check.findings(), 'numbers': check.numbers()} for check in checks})
     report['splits'][split] = {'count': count, 'checks': results}
@@ -114,15 +112,12 @@ def validate(task, root: str, splits: Optional[list[str]] = None, options: Any =
 
 def _about(path: str) -> Optional[dict]:
   """Reads dataset.json; None if there is none."""
-  try:
-    with open(path, encoding='utf-8') as file:
-      found = json.load(file)
-  except FileNotFoundError:
+  if not os.path.lexists(path):
     return None
-  except (OSError, ValueError) as error:
-    raise UserError(f'{path} is damaged ({error}); convert the data again') from error
-  if not isinstance(found, dict):
-    raise UserError(f'{path}: a JSON object was expected; convert the data again')
+  found = json_files.read_object(path, 'convert the data again')
+  for name in ('counts', 'published_counts'):
+    if not isinstance(found.get(name, {}), dict):
+      raise UserError(f'{path}: {name} must be a JSON object; convert the data again')
   return found
 
 

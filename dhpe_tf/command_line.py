@@ -4,10 +4,11 @@ import os
 import sys
 import warnings
 from collections.abc import Callable
+from typing import Optional
 
 from absl import flags
 
-from dhpe_tf.errors import UserError
+from dhpe_tf.errors import UserError, brief
 
 # TensorFlow's own errors that the user can repair: class name -> the text to print.
 _TENSORFLOW_ERRORS = {
@@ -16,6 +17,8 @@ _TENSORFLOW_ERRORS = {
     'NotFoundError': 'a file is missing',
     'PermissionDeniedError': 'a file may not be read or written; check its permissions',
 }
+# Those that a damaged record may cause.
+_ERRORS_OF_RECORDS = ('DataLossError', 'InvalidArgumentError', 'UnknownError')
 
 
 def define_configuration_flags(values: flags.FlagValues) -> None:
@@ -81,6 +84,9 @@ def run(main: Callable[[list[str]], None], flag_values: flags.FlagValues = flags
 
 def call(main: Callable[[list[str]], None], argv: list[str], flag_values: flags.FlagValues = flags.FLAGS) -> int:
   """Parses `argv`, calls `main` and returns the exit status: 0, 1 or 130; see `run`."""
+  opened = sys.modules.get('dhpe_tf.data.shard_checks')  # not imported here, because it imports TensorFlow
+  if opened:
+    opened.forget()
   try:
     if any(argument in ('--help', '-help', '-h') for argument in argv[1:]):
       print(_help(main, flag_values))
@@ -101,10 +107,25 @@ def call(main: Callable[[list[str]], None], argv: list[str], flag_values: flags.
     return 130
   except Exception as error:
     advice = _TENSORFLOW_ERRORS.get(type(error).__name__)
-    if advice is None or not type(error).__module__.startswith('tensorflow'):
+    if not type(error).__module__.startswith('tensorflow'):
       raise
-    return _fail(f'{advice} ({error.message})')
+    place = _fault_in_records(error)
+    if place is None and advice is None:
+      raise
+    return _fail(place or f'{advice} ({brief(error)})')
   return 0
+
+
+def _fault_in_records(error: Exception) -> Optional[str]:
+  """The message about the record at which TensorFlow failed; None if all that were opened can be read."""
+  if type(error).__name__ not in _ERRORS_OF_RECORDS:
+    return None
+  from dhpe_tf.data import shard_checks
+  try:
+    shard_checks.explain()
+  except UserError as found:
+    return str(found)
+  return None
 
 
 def _help(main: Callable, flag_values: flags.FlagValues) -> str:
@@ -153,7 +174,5 @@ def _import_modules(flag_values: flags.FlagValues) -> None:
 
 def _fail(message: str) -> int:
   """Prints an error as one line on stderr; returns the exit status 1."""
-  # gin appends lines that name the configurable in which the error occurred.
-  message = message.split('\n  In call to configurable')[0]
   print('error:', ' '.join(message.split()), file=sys.stderr)
   return 1

@@ -11,6 +11,7 @@ A gin file may come from somebody else, with a model for instance. So it may imp
 import difflib
 import importlib
 import inspect
+import io
 import logging
 import os
 import pathlib
@@ -173,8 +174,9 @@ def _check_file(path: str, above: tuple[str, ...] = ()) -> None:
   path = os.path.realpath(path)
   if path in above:
     raise errors.UserError(f'{above[-1]}: includes {path}, which includes it in turn; remove one of the two')
-  with open(path, encoding='utf-8') as file:
-    _check_statements(file, path, (*above, path))
+  source = io.StringIO(files.read_text(path))
+  source.name = path  # gin names it in errors
+  _check_statements(source, path, (*above, path))
 
 
 def _check_statements(source: Union[str, TextIO], place: str, above: tuple[str, ...]) -> None:
@@ -204,11 +206,7 @@ def _find_included(statement: gin.config_parser.IncludeStatement, place: str) ->
 
 def _saved_text(path: str) -> str:
   """Reads a saved configuration and replaces former names; raises a UserError if the file cannot be read."""
-  try:
-    with open(path, encoding='utf-8') as file:
-      return renamed_settings.renew(file.read())
-  except (OSError, UnicodeDecodeError) as error:
-    raise errors.UserError(f'{path}: cannot be read ({error}); choose another --model_dir') from error
+  return renamed_settings.renew(files.read_text(path, remedy='choose another --model_dir'))
 
 
 def _find(name: str) -> pathlib.Path:

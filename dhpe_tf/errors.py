@@ -1,4 +1,9 @@
-"""The exception for errors that the user can repair."""
+"""The exception for errors that the user can repair, and how other exceptions become one."""
+import contextlib
+from collections.abc import Iterator
+
+_GIN_ADDS = '\n  In call to configurable'
+_LONGEST = 300  # characters of another library's message
 
 
 class UserError(ValueError):
@@ -6,3 +11,38 @@ class UserError(ValueError):
 
   The command lines print it as `error: ...` with exit status 1 and no traceback.
   """
+
+  def __init_subclass__(cls, **kwargs):
+    """Keeps the message one line: gin raises subclasses whose text goes on with the call that raised the error."""
+    super().__init_subclass__(**kwargs)
+    whole = cls.__str__
+    cls.__str__ = lambda self: whole(self).split(_GIN_ADDS)[0]
+
+
+def brief(error: BaseException) -> str:
+  """An exception's message on one line of limited length, without what gin appends; its class if it has none."""
+  text = getattr(error, 'strerror', None) or getattr(error, 'message', None) or str(error)
+  text = ' '.join(str(text).split(_GIN_ADDS)[0].split())
+  if isinstance(error, KeyError):
+    text = f'{text} is missing'
+  return text[:_LONGEST] or type(error).__name__
+
+
+@contextlib.contextmanager
+def naming(place: str, remedy: str, *kinds: type[BaseException]) -> Iterator[None]:
+  """Turns exceptions of some kinds in the block into a UserError; a UserError stays as it is.
+
+  Args:
+    place: the file, and what in it; the message begins with it.
+    remedy: what the user can do; the message ends with it.
+    *kinds: classes of exceptions.
+
+  Raises:
+    UserError: one of them was raised.
+  """
+  try:
+    yield
+  except UserError:
+    raise
+  except kinds as error:
+    raise UserError(f'{place}: {brief(error)}; {remedy}') from error

@@ -1,15 +1,17 @@
-"""Atomic writing of files and folders: a partly written one is never visible under its final name."""
+"""Atomic writing of files and folders, so that none is seen half written, and reading within bounds."""
 import contextlib
 import os
 import shutil
 import stat
 import uuid
 from collections.abc import Iterable, Iterator
-from typing import Union
+from typing import BinaryIO, Union
 
-from dhpe_tf.errors import UserError
+from dhpe_tf.errors import UserError, brief
 
 PathLike = Union[str, 'os.PathLike[str]']
+MOST_TEXT_BYTES = 1 << 24  # of settings, descriptions and reports
+_CHUNK = 1 << 20
 
 
 def remove(path: PathLike) -> None:
@@ -97,12 +99,13 @@ def _replace_folder(new: str, old: str) -> None:
   remove(aside)
 
 
-def check_input(path: PathLike, most_bytes: int) -> None:
+def check_input(path: PathLike, most_bytes: int, remedy: str = 'check the path and its permissions.') -> None:
   """Refuses what a command must not read: pipes and devices, which may never end, and files beyond a limit.
 
   Args:
     path: of the file.
     most_bytes: its largest size.
+    remedy: the end of the message about a missing file or something else than a file.
 
   Raises:
     UserError: the file is missing, no plain file, or larger.
@@ -111,23 +114,50 @@ def check_input(path: PathLike, most_bytes: int) -> None:
   try:
     found = os.stat(path)
   except (OSError, ValueError) as error:
-    raise UserError(f'cannot read {path}: {getattr(error, "strerror", error)}') from error
+    raise UserError(f'{path}: cannot be read ({brief(error)}); {remedy}') from error
   if not stat.S_ISREG(found.st_mode):
-    raise UserError(f'cannot read {path}: it is no plain file; give a file.')
+    kind = 'a folder' if stat.S_ISDIR(found.st_mode) else 'a pipe or device'
+    raise UserError(f'{path}: cannot be read (it is no plain file, but {kind}); {remedy}')
   if found.st_size > most_bytes:
-    raise UserError(f'cannot read {path}: {found.st_size} bytes, more than the {most_bytes} that such a file may have; '
-                    'take the file from its publisher.')
+    raise UserError(f'{path}: cannot be read ({found.st_size} bytes, more than the {most_bytes} that such a file may '
+                    'have); take the file from its publisher.')
 
 
-def read_within(path: PathLike, most_bytes: int) -> bytes:
-  """Reads a file; a UserError if it is missing, no plain file, or larger than `most_bytes`."""
-  check_input(path, most_bytes)
+def read_within(path: PathLike, most_bytes: int, remedy: str = 'check the path and its permissions.') -> bytes:
+  """Reads a file; a UserError as of `check_input`, or if it cannot be read."""
+  check_input(path, most_bytes, remedy)
   try:
     with open(path, 'rb') as file:
       size = os.fstat(file.fileno()).st_size
       content = file.read(min(size, most_bytes) + 1)
   except OSError as error:
-    raise UserError(f'cannot read {os.fspath(path)}: {error.strerror or error}') from error
+    raise UserError(f'{os.fspath(path)}: cannot be read ({brief(error)}); {remedy}') from error
   if len(content) > size:
-    raise UserError(f'cannot read {os.fspath(path)}: it grows while it is read')
+    raise UserError(f'{os.fspath(path)}: cannot be read (it grows while it is read)')
   return content
+
+
+def read_text(path: PathLike, most_bytes: int = MOST_TEXT_BYTES,
+              remedy: str = 'check the path and its permissions.') -> str:
+  """Reads a text file in UTF-8, line ends of any kind; a UserError as of `read_within`, or if it is no such text."""
+  try:
+    text = read_within(path, most_bytes, remedy).decode('utf-8')
+  except UnicodeDecodeError as error:
+    raise UserError(f'{os.fspath(path)}: cannot be read (not a text in UTF-8: {error.reason}); {remedy}') from error
+  return text.replace('\r\n', '\n').replace('\r', '\n')
+
+
+def read_member(file: BinaryIO, most_bytes: int) -> bytes:
+  """Reads a compressed file in pieces; a ValueError if it is longer than `most_bytes`, whatever its header says."""
+  pieces, size = [], 0
+  while piece := file.read(_CHUNK):
+    size += len(piece)
+    if size > most_bytes:
+      raise ValueError(f'more than {most_bytes >> 20} MiB when unpacked')
+    pieces.append(piece)
+  return b''.join(pieces)
+
+
+def printable(path: PathLike) -> str:
+  """The path as text that any file takes: bytes of the name that are no UTF-8 become escapes."""
+  return os.fsencode(path).decode('utf-8', 'backslashreplace')

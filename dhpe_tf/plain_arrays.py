@@ -2,7 +2,7 @@
 import math
 import re
 import zipfile
-from typing import Any, BinaryIO, Optional, Union
+from typing import Any, Optional, Union
 
 import numpy as np
 
@@ -17,7 +17,6 @@ _LONGEST_HEADER = 10_000
 _LONGEST_TEXT = 10_000  # characters
 _LONGEST_NAME = 100
 _LONGEST_FAULT = 200  # characters; zipfile quotes what it found
-_CHUNK = 1 << 20
 _NUMBER = re.compile(r'([<>=|]?)([biuf])([1248])')
 _TEXT = re.compile(r'([<>]?)U(\d{1,5})')
 _HEADER = re.compile(r"""\{\s*'descr':\s*'([<>=|]?\w{1,6})',\s*'fortran_order':\s*(True|False),\s*"""
@@ -66,6 +65,18 @@ def check_shape(shape: Any) -> None:
     raise ValueError('a shape that is no shape')
 
 
+def to_floats(value: Any) -> np.ndarray:
+  """Converts nested lists of numbers, as JSON gives them, to a float64 array.
+
+  Raises:
+    ValueError: they hold anything but numbers, or are no array.
+  """
+  array = np.asarray(value)
+  if array.dtype.kind not in 'biuf':
+    raise ValueError('something that is not a number')
+  return array.astype(np.float64)
+
+
 def read_npz(path: str) -> dict[str, Union[np.ndarray, str]]:
   """Reads the arrays of numbers, and the texts, of an npz file.
 
@@ -84,7 +95,7 @@ def read_npz(path: str) -> dict[str, Union[np.ndarray, str]]:
       left, found = MOST_NPZ_BYTES, {}
       for member in members:
         with archive.open(member) as file:
-          content = _read_within(file, left)
+          content = files.read_member(file, left)
         left -= len(content)
         name = member.filename.removesuffix('.npy')[:_LONGEST_NAME]
         if name in found:
@@ -97,17 +108,6 @@ def read_npz(path: str) -> dict[str, Union[np.ndarray, str]]:
   except Exception as error:
     raise UserError(f'{path}: not a readable npz file of plain arrays ({str(error)[:_LONGEST_FAULT]}); make it or '
                     'download it again') from error
-
-
-def _read_within(file: BinaryIO, most: int) -> bytes:
-  """Reads a file in pieces; a ValueError if it is longer than `most`, whatever its directory says."""
-  pieces, size = [], 0
-  while piece := file.read(_CHUNK):
-    size += len(piece)
-    if size > most:
-      raise ValueError(f'more than {MOST_NPZ_BYTES >> 20} MiB when unpacked')
-    pieces.append(piece)
-  return b''.join(pieces)
 
 
 def _parse_npy(content: bytes, name: str) -> Union[np.ndarray, str]:

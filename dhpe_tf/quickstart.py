@@ -17,7 +17,7 @@ import time
 
 from absl import flags
 
-from dhpe_tf import command_line
+from dhpe_tf import command_line, json_files
 from dhpe_tf.errors import UserError
 from dhpe_tf.files import atomic_path
 
@@ -106,9 +106,8 @@ def _run(name: str, so_far: list[list[str]], output: str) -> float:
   """
   done = os.path.join(output, 'done', f'{name.replace(" ", "_")}.json')
   if os.path.exists(done):
-    with open(done, encoding='utf-8') as file:
-      before = json.load(file)
-    if before['stages'] == so_far:
+    before = json_files.read_object(done, 'remove it to run this stage again')
+    if before.get('stages') == so_far and isinstance(before.get('seconds'), (int, float)):
       print(f'\n{name}: done before, {before["seconds"]:.0f} s')
       return before['seconds']
   print(f'\n$ python -m {shlex.join(so_far[-1])}', flush=True)

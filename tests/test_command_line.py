@@ -28,6 +28,12 @@ def test_what_gin_adds_to_an_error_is_left_out(capsys):
   assert capsys.readouterr().err == 'error: bad value\n'
 
 
+def test_an_error_that_passed_through_gin_is_one_line_everywhere():
+  with pytest.raises(UserError) as caught:
+    gin.external_configurable(raising(UserError('bad value')), 'faulty_too', module='test')([])
+  assert str(caught.value) == 'bad value'
+
+
 def test_a_misspelt_flag_without_dashes_is_refused(capsys):
   assert command_line.call(lambda argv: None, ['program', 'model_dir=x']) == 1
   assert "unexpected argument 'model_dir=x'" in capsys.readouterr().err

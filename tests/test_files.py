@@ -64,3 +64,30 @@ def test_a_result_does_not_replace_its_source(tmp_path):
   for name in ('a', 'same'):
     with pytest.raises(UserError, match=f'{name}: the result would replace the file that it is made from'):
       files.check_output(tmp_path / name, [tmp_path / 'a'])
+
+
+def test_only_plain_files_within_their_limit_are_read(tmp_path):
+  os.mkfifo(tmp_path / 'pipe')
+  (tmp_path / 'folder').mkdir()
+  (tmp_path / 'long').write_bytes(bytes(11))
+  (tmp_path / 'linked').symlink_to('/dev/zero')
+  for name, fault in (('pipe', 'but a pipe or device'), ('folder', 'but a folder'), ('long', '11 bytes, more than'),
+                      ('linked', 'but a pipe or device'), ('none', 'No such file'), ('a\0b', 'null')):
+    with pytest.raises(UserError, match=f'cannot be read .*{fault}') as caught:
+      files.read_within(tmp_path / name, 10)
+    assert '\n' not in str(caught.value)
+  (tmp_path / 'whole').write_bytes(b'0123456789')
+  assert files.read_within(tmp_path / 'whole', 10) == b'0123456789'
+
+
+def test_texts_are_utf_8(tmp_path):
+  (tmp_path / 'a').write_bytes('é\r\nb'.encode())
+  assert files.read_text(tmp_path / 'a') == 'é\nb'
+  (tmp_path / 'b').write_bytes(b'\xff')
+  with pytest.raises(UserError, match='b: cannot be read .not a text in UTF-8.*; ask'):
+    files.read_text(tmp_path / 'b', remedy='ask')
+
+
+def test_names_of_any_bytes_can_be_printed(tmp_path):
+  assert files.printable('a/é.png') == 'a/é.png'
+  assert files.printable(os.fsdecode(b'a/\xff.png')) == 'a/\\xff.png'

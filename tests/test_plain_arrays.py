@@ -6,7 +6,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from dhpe_tf import plain_arrays
+from dhpe_tf import files, plain_arrays
 from dhpe_tf.errors import UserError
 from dhpe_tf.hand import hand_model
 
@@ -88,9 +88,9 @@ def test_a_directory_that_lies_about_sizes(tmp_path):
 
 
 def test_reading_stops_at_the_limit_whatever_the_directory_says():
-  assert plain_arrays._read_within(io.BytesIO(bytes(3 << 20)), 3 << 20) == bytes(3 << 20)
+  assert files.read_member(io.BytesIO(bytes(3 << 20)), 3 << 20) == bytes(3 << 20)
   with pytest.raises(ValueError, match='when unpacked'):
-    plain_arrays._read_within(io.BytesIO(bytes((3 << 20) + 1)), 3 << 20)
+    files.read_member(io.BytesIO(bytes((3 << 20) + 1)), 3 << 20)
 
 
 @pytest.mark.parametrize('compression', [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])

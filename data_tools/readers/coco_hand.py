@@ -7,7 +7,6 @@ v is 0 where there is no label. In files that hold a 2 anywhere, 1 marks a hidde
 such as OneHand10K's, 1 is the only other value and means visible. Keypoints are pixel numbers, so 0.5 is added.
 Polygons of 'segmentation' are not used as masks, because OneHand10K's are outlines of the boxes.
 """
-import json
 import os
 import threading
 from collections.abc import Sequence
@@ -15,7 +14,7 @@ from typing import Any, NamedTuple, Optional
 
 import numpy as np
 
-from data_tools.readers import base
+from data_tools.readers import annotations, base
 from dhpe_tf.errors import UserError
 from dhpe_tf.hand import skeletons
 
@@ -124,54 +123,56 @@ class CocoHandReader(base.Reader):
     path = base.split_folder(self._annotations, split)
     with self._lock:
       if split not in self._files:
-        try:
-          with open(path, encoding='utf-8') as file:
-            self._files[split] = self._parse(json.load(file))
-        except OSError as error:
-          raise UserError(f'{path}: cannot be read ({error.strerror})') from error
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-          raise UserError(f'{path}: not labels of hands in the format of COCO ({type(error).__name__}: {error})'
-                          ) from error
+        self._files[split] = self._parse(annotations.read_json(path, dict), path)
       return self._files[split]
 
-  def _parse(self, content: dict) -> _File:
-    """Parses the content of a label file."""
-    images = {image['id']: image for image in content['images']}
-    hands = [hand for annotation in content['annotations'] for hand in self._hands(annotation, images)]
-    order = next((names for names in map(_named_order, content.get('categories', ())) if names), self._order)
+  def _parse(self, content: dict, path: str) -> _File:
+    """Parses the content of a label file; `path` names it in errors."""
+    images = {annotations.name_of(image.get('id'), f'{path}: id of an image'): image
+              for image in annotations.objects(content, 'images', path)}
+    for name, image in images.items():
+      annotations.entry(image, 'file_name', str, f'{path}, image {name}')
+    hands = [hand for number, annotation in enumerate(annotations.objects(content, 'annotations', path))
+             for hand in self._hands(annotation, images, f'{path}, annotation {number}')]
+    categories = annotations.objects(content, 'categories', path) if 'categories' in content else []
+    order = next((names for names in map(_named_order, categories) if names), self._order)
     return _File(hands, order, any((hand.keypoints[:, 2] > 1).any() for hand in hands))
 
-  def _hands(self, annotation: dict, images: dict) -> list[_Hand]:
+  def _hands(self, annotation: dict, images: dict, place: str) -> list[_Hand]:
     """Returns the hands of an annotation: those of a person, or the only one."""
-    image, number = images[annotation['image_id']], str(annotation.get('id', annotation['image_id']))
+    image_id = annotations.name_of(annotation.get('image_id'), f'{place}: image_id')
+    if image_id not in images:
+      raise UserError(f'{place}: no image has its image_id {image_id}; download the file again')
+    image, number = images[image_id], str(annotations.name_of(annotation.get('id', image_id), f'{place}: id'))
     if 'righthand_kpts' in annotation:
-      return [_Hand(f'{number}/{side}', image, side, _keypoints(annotation[f'{side}hand_kpts']),
-                    _box(annotation.get(f'{side}hand_box')))
+      return [_Hand(f'{number}/{side}', image, side, _keypoints(annotation, f'{side}hand_kpts', place),
+                    _box(annotation, f'{side}hand_box', place))
               for side in SIDES if annotation.get(f'{side}hand_valid')]
     side = annotation.get('hand_type', self._side)
-    return [_Hand(number, image, side if side in SIDES else self._side, _keypoints(annotation['keypoints']),
-                  _box(annotation.get('bbox')))]
+    return [_Hand(number, image, side if side in SIDES else self._side, _keypoints(annotation, 'keypoints', place),
+                  _box(annotation, 'bbox', place))]
 
 
-def _keypoints(values: list) -> np.ndarray:
-  """Converts 63 numbers to `[21, 3]`; raises a ValueError if one is not finite."""
-  keypoints = np.asarray(values, np.float64).reshape(21, 3)
-  if not np.isfinite(keypoints).all():
-    raise ValueError('a keypoint is not a finite number')
-  return keypoints
+def _keypoints(annotation: dict, name: str, place: str) -> np.ndarray:
+  """Returns an entry of 63 numbers as `[21, 3]`; a UserError if it is none."""
+  return annotations.numbers(annotation.get(name), (63,), f'{place}: {name}').reshape(21, 3)
 
 
-def _box(values: Optional[list]) -> Optional[np.ndarray]:
+def _box(annotation: dict, name: str, place: str) -> Optional[np.ndarray]:
   """Returns a box (x, y, width, height) in pixels, or None if it is missing or empty."""
-  if values is None or len(values) != 4 or not values[2] > 0 or not values[3] > 0:
+  if not annotation.get(name):
     return None
-  return np.asarray(values, np.float64)
+  box = annotations.numbers(annotation[name], (4,), f'{place}: {name}')
+  return box if (box[2:] > 0).all() else None
 
 
 def _named_order(category: dict) -> Optional[tuple[str, ...]]:
   """Returns the joint names of a category in their order, or None if they are not those of a hand."""
   names = []
-  for name in category.get('keypoints', ()):
+  keypoints = category.get('keypoints')
+  for name in keypoints if isinstance(keypoints, list) else ():
+    if not isinstance(name, str) or not name:
+      return None
     finger, number = name.lower().replace('_', '').rstrip('1234'), name[-1]
     names.append('wrist' if finger == 'wrist' else _FINGER_NAMES.get(finger, finger) + number)
   return tuple(names) if sorted(names) == sorted(skeletons.KEYPOINT_NAMES) else None

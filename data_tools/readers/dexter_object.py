@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from data_tools.readers import base
+from dhpe_tf import files
 from dhpe_tf.data import image_files
 from dhpe_tf.errors import UserError
 from dhpe_tf.hand import skeletons
@@ -100,17 +101,15 @@ class DexterObjectReader(base.Reader):
   def _read_tips(self, sequence: str) -> np.ndarray:
     """Reads the tips of a sequence as published, `[frames, 5, 3]` mm."""
     path = self._path(sequence)
-    try:
-      with open(path, encoding='utf-8') as file:
-        lines = [line for line in file.read().splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-      raise UserError(f'{path}: cannot be read ({error})') from error
+    lines = [line for line in files.read_text(path).splitlines() if line.strip()]
     try:
       tips = np.array([[[float(x) for x in field.split(',')] for field in line.split(';')[:_TIPS]] for line in lines])
     except ValueError as error:
       raise UserError(f'{path}: lines of fields "x, y, z;" were expected ({error})') from error
     if tips.shape[1:] != (_TIPS, 3):
       raise UserError(f'{path}: {_TIPS} fields of 3 numbers a line were expected, got {tips.shape[1:]}')
+    if not np.isfinite(tips).all():
+      raise UserError(f'{path}: a label is not a finite number; download it again')
     return tips
 
 

@@ -13,14 +13,13 @@ K puts pixel centres at whole numbers: the authors project with it and draw and 
 count so (matplotlib, OpenDR), and files made from these labels (MMPose's) are read so. Records get K + 0.5 px.
 """
 import functools
-import json
 import os
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Optional
 
 import numpy as np
 
-from data_tools.readers import base
+from data_tools.readers import annotations, base
 from dhpe_tf.errors import UserError
 from dhpe_tf.hand import hand_model
 
@@ -116,27 +115,14 @@ class FreihandReader(base.Reader):
 
   def _numbers(self, split: str, field: str, sample: int, shape: tuple[int, ...]) -> np.ndarray:
     """Returns a label of one sample; raises a UserError unless it is finite and of this shape."""
-    try:
-      values = np.asarray(self._lists(split, field)[sample], np.float64)
-    except (TypeError, ValueError):
-      values = np.zeros([0])
-    if values.shape != shape or not np.isfinite(values).all():
-      raise UserError(f'{self._root}/{_FOLDERS[split]}_{field}.json, sample {sample}: {list(shape)} finite numbers '
-                      'were expected')
-    return values
+    return annotations.numbers(self._lists(split, field)[sample], shape,
+                               f'{self._root}/{_FOLDERS[split]}_{field}.json, sample {sample}')
 
   def _read_list(self, split: str, field: str) -> list:
     """Reads a label file as a list by sample."""
     path = os.path.join(self._root, f'{_FOLDERS[split]}_{field}.json')
-    try:
-      with open(path, encoding='utf-8') as file:
-        found = json.load(file)
-    except OSError as error:
-      hint = '; evaluation labels are a download of their own; do without by --noevaluation_labels or --splits=train'
-      hint *= split == 'eval'
-      raise UserError(f'{path}: cannot be read ({error.strerror}){hint}') from error
-    except ValueError as error:
-      raise UserError(f'{path}: not a JSON file ({error}); download it again') from error
-    if not isinstance(found, list) or not found:
+    found = annotations.read_json(path, list, 'download it again' if split == 'train' else 'evaluation labels are a '
+                                  'download of their own; do without by --noevaluation_labels or --splits=train')
+    if not found:
       raise UserError(f'{path}: a list by sample was expected')
     return found

@@ -10,14 +10,14 @@ object, which are not used and may be None. Units are metres in OpenGL axes, y u
 16 joints, then the tips from thumb to little finger.
 """
 import functools
-import json
 import os
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Optional
 
 import numpy as np
 
-from data_tools.readers import base
+from data_tools.readers import annotations, base
+from dhpe_tf import files
 from dhpe_tf.errors import UserError
 from dhpe_tf.hand import restricted_pickle, skeletons
 
@@ -26,6 +26,7 @@ _OPENGL_TO_CAMERA = np.array([1., -1., -1.])
 _WRIST = skeletons.order_names('ho3d').index('wrist')
 # Largest distance accepted between the wrists of evaluation_xyz.json and of the picture's own file, metres.
 _SAME_M = .002
+_MOST_LIST_BYTES = 1 << 26
 
 
 class Key(NamedTuple):
@@ -71,11 +72,8 @@ class Ho3dReader(base.Reader):
   def keys(self, split: str) -> Sequence[Key]:
     """Returns the pictures in the split's list."""
     path = os.path.join(self._root, f'{base.split_folder(_FOLDERS, split)}.txt')
-    try:
-      with open(path, encoding='utf-8') as file:
-        lines = [line.strip() for line in file if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-      raise UserError(f'{path}: cannot be read ({error}); it comes with HO-3D') from error
+    text = files.read_text(path, _MOST_LIST_BYTES, 'it comes with HO-3D')
+    lines = [line.strip() for line in text.split('\n') if line.strip()]
     keys = []
     for number, line in enumerate(lines):
       sequence, separator, frame = line.rpartition('/')
@@ -140,14 +138,9 @@ class Ho3dReader(base.Reader):
 
   def _read_all_keypoints(self) -> np.ndarray:
     """Reads evaluation_xyz.json, `[N, 21, 3]` metres."""
-    try:
-      with open(self._keypoint_file(), encoding='utf-8') as file:
-        keypoints = np.asarray(json.load(file), np.float64)
-    except (OSError, TypeError, ValueError) as error:
-      raise UserError(f'{self._keypoint_file()}: not a list of [21, 3] numbers ({error}); download it again') from error
-    if keypoints.shape[1:] != (21, 3) or not np.isfinite(keypoints).all():
-      raise UserError(f'{self._keypoint_file()}: a list of [21, 3] finite numbers was expected')
-    return keypoints
+    path = self._keypoint_file()
+    found = annotations.read_json(path, list)
+    return annotations.numbers(found, (len(found), 21, 3), path)
 
 
 def _box(meta: dict, path: str) -> Optional[np.ndarray]:
@@ -160,10 +153,4 @@ def _box(meta: dict, path: str) -> Optional[np.ndarray]:
 
 def _numbers(meta: dict, field: str, shape: tuple[int, ...], path: str) -> np.ndarray:
   """Returns a label as an array; raises a UserError unless it is finite and of this shape."""
-  try:
-    values = restricted_pickle.to_floats(meta.get(field))
-  except ValueError:
-    values = np.zeros([0])
-  if values.shape != shape or not np.isfinite(values).all():
-    raise UserError(f'{path}: {field} must be {list(shape)} finite numbers')
-  return values
+  return annotations.pickled_numbers(meta.get(field), shape, f'{path}: {field}')

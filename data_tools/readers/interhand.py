@@ -8,7 +8,6 @@ data holds 'images' and 'annotations' with 'joint_valid' for 42 joints and 'hand
 frame. The right hand comes first, each finger from tip to base, the wrist last (numbers 20 and 41). A hand whose wrist
 is not valid has no usable position and is left out, as in the dataset's own code.
 """
-import json
 import os
 import threading
 from collections.abc import Sequence
@@ -16,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from data_tools.readers import base
+from data_tools.readers import annotations, base
 from dhpe_tf.errors import UserError
 from dhpe_tf.hand import skeletons
 
@@ -122,13 +121,10 @@ class InterhandReader(base.Reader):
     base.split_folder(SPLITS, split)
     with self._lock:
       if split not in self._splits:
-        data = self._read_json(split, 'data')
-        try:
-          shots = _shots(data)
-        except (KeyError, TypeError, ValueError) as error:
-          raise UserError(f'{self._path(split, "data")}: lists of images and annotations of InterHand2.6M were '
-                          f'expected ({type(error).__name__}: {error})') from error
-        self._splits[split] = _Split(shots, self._read_json(split, 'camera'), self._read_json(split, 'joint_3d'))
+        path = self._path(split, 'data')
+        shots = _shots(annotations.read_json(path, dict), path)
+        self._splits[split] = _Split(shots, *(annotations.read_json(self._path(split, name), dict)
+                                              for name in ('camera', 'joint_3d')))
       return self._splits[split]
 
   def _path(self, split: str, name: str) -> str:
@@ -136,44 +132,37 @@ class InterhandReader(base.Reader):
     folder = SPLITS[split]
     return os.path.join(self._root, 'annotations', folder, f'InterHand2.6M_{folder}_{name}.json')
 
-  def _read_json(self, split: str, name: str) -> dict:
-    """Reads a label file; raises a UserError if it is missing or no JSON object."""
-    path = self._path(split, name)
-    try:
-      with open(path, encoding='utf-8') as file:
-        found = json.load(file)
-    except OSError as error:
-      raise UserError(f'{path}: cannot be read ({error.strerror})') from error
-    except ValueError as error:
-      raise UserError(f'{path}: not a JSON file ({error}); download it again') from error
-    if not isinstance(found, dict):
-      raise UserError(f'{path}: a JSON object was expected')
-    return found
-
   def _lookup(self, labels: _Split, shot: Shot, split: str) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Returns world coordinates `[42, 3]` in mm and the camera of a picture; raises a UserError if one is unusable."""
     place = f'{self._root}, {split}, capture {shot.capture}, frame {shot.frame}, camera {shot.camera}'
-    try:
-      world_mm = np.asarray(labels.joints[shot.capture][shot.frame]['world_coord'], np.float64)
-      camera = {name: np.asarray(labels.cameras[shot.capture][name][shot.camera], np.float64)
-                for name in ('campos', 'camrot', 'focal', 'princpt')}
-    except (KeyError, TypeError, ValueError) as error:
-      raise UserError(f'{place}: joint_3d or camera lacks {error}; take all three files from one release') from error
-    shapes = {'world_coord': (42, 3), 'campos': (3,), 'camrot': (3, 3), 'focal': (2,), 'princpt': (2,)}
-    for name, values in {'world_coord': world_mm, **camera}.items():
-      if values.shape != shapes[name] or not np.isfinite(values).all():
-        raise UserError(f'{place}: {name} must be {list(shapes[name])} finite numbers')
+    joints = annotations.entry(annotations.entry(labels.joints, shot.capture, dict, f'{place}, joint_3d'), shot.frame,
+                               dict, f'{place}, joint_3d')
+    world_mm = annotations.numbers(joints.get('world_coord'), (42, 3), f'{place}: world_coord')
+    cameras = annotations.entry(labels.cameras, shot.capture, dict, f'{place}, camera')
+    camera = {}
+    for name, shape in {'campos': (3,), 'camrot': (3, 3), 'focal': (2,), 'princpt': (2,)}.items():
+      by_camera = annotations.entry(cameras, name, dict, f'{place}, camera')
+      camera[name] = annotations.numbers(by_camera.get(shot.camera), shape, f'{place}: {name}')
     return world_mm, camera
 
 
-def _shots(data: dict) -> list[Shot]:
-  """Returns the pictures in the order of their annotations."""
-  images = {image['id']: image for image in data['images']}
+def _shots(data: dict, path: str) -> list[Shot]:
+  """Returns the pictures in the order of their annotations; `path` names the file in errors."""
+  images = {annotations.name_of(image.get('id'), f'{path}: id of an image'): image
+            for image in annotations.objects(data, 'images', path)}
   shots = []
-  for annotation in data['annotations']:
-    image = images[annotation['image_id']]
-    valid = np.asarray(annotation['joint_valid'], np.uint8).reshape(42)
-    shots.append(Shot(image['file_name'], str(image['capture']), str(image['camera']), str(image['frame_idx']),
-                      str(image.get('subject', image['capture'])), annotation['hand_type'] == 'interacting',
-                      valid.tobytes()))
+  for number, annotation in enumerate(annotations.objects(data, 'annotations', path)):
+    place = f'{path}, annotation {number}'
+    image = images.get(annotations.name_of(annotation.get('image_id'), f'{place}: image_id'))
+    if image is None:
+      raise UserError(f'{place}: no image has its image_id; download the file again')
+    valid = annotations.entry(annotation, 'joint_valid', list, place)
+    shape = (42, 1) if valid and isinstance(valid[0], list) else (42,)
+    valid = annotations.numbers(valid, shape, f'{place}: joint_valid')
+    capture, camera, frame = (str(annotations.name_of(image.get(name), f'{place}: {name} of its image'))
+                              for name in ('capture', 'camera', 'frame_idx'))
+    shots.append(Shot(annotations.entry(image, 'file_name', str, place), capture, camera, frame,
+                      str(image.get('subject', capture)),
+                      annotations.entry(annotation, 'hand_type', str, place) == 'interacting',
+                      (valid > 0).astype(np.uint8).tobytes()))
   return shots

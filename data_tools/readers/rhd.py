@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from data_tools.readers import base
+from data_tools.readers import annotations, base
 from dhpe_tf.errors import UserError
 from dhpe_tf.hand import restricted_pickle, skeletons
 
@@ -77,7 +77,7 @@ class RhdReader(base.Reader):
       path = os.path.join(self._root, folder, f'anno_{folder}.pickle')
       loaded = restricted_pickle.load(path)
       if not isinstance(loaded, dict) or not loaded or not all(
-          isinstance(key, int) and isinstance(sample, dict) for key, sample in loaded.items()):
+          type(key) is int and key >= 0 and isinstance(sample, dict) for key, sample in loaded.items()):
         raise UserError(f'{path}: a dictionary by sample number was expected; take the file from RHD_published_v2')
       self._annotations[split] = loaded
     return self._annotations[split]
@@ -86,13 +86,8 @@ class RhdReader(base.Reader):
     """Returns the arrays of a sample; raises a UserError unless they are finite and of the expected shapes."""
     labels = {}
     for field, shape in _SHAPES.items():
-      try:
-        values = restricted_pickle.to_floats(self._load(split)[key].get(field))
-      except ValueError:
-        values = np.zeros([0])
-      if values.shape != shape or not np.isfinite(values).all():
-        raise UserError(f'{self._root}, {split} sample {key}: {field} must be {list(shape)} finite numbers')
-      labels[field] = values
+      place = f'{self._root}, {split} sample {key}: {field}'
+      labels[field] = annotations.pickled_numbers(self._load(split)[key].get(field), shape, place)
     return labels
 
   def _choose(self, masks: dict[str, np.ndarray], uv_vis: np.ndarray) -> list[str]:

@@ -14,10 +14,9 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy import io
 from scipy.spatial import transform
 
-from data_tools.readers import base
+from data_tools.readers import base, mat_files
 from dhpe_tf.errors import UserError
 from dhpe_tf.hand import skeletons
 
@@ -164,11 +163,7 @@ def _read_mat(path: str) -> np.ndarray:
   """Reads the array handPara `[3, 21, frames]` of a label file, mm; raises a UserError if it is missing or wrong."""
   if not os.path.exists(path):
     raise UserError(f'{path}: not found; --input must hold the labels of all sequences')
-  try:
-    labels = io.loadmat(path, variable_names=['handPara'])['handPara']
-  # scipy raises many kinds of errors for damaged files.
-  except Exception as error:
-    raise UserError(f'{path}: not a label file of STB ({type(error).__name__}: {error})') from error
-  if labels.ndim != 3 or labels.shape[:2] != (3, 21) or not np.issubdtype(labels.dtype, np.number):
+  labels = mat_files.read(path, 'handPara')
+  if labels.ndim != 3 or labels.shape[:2] != (3, 21):
     raise UserError(f'{path}: handPara must be [3, 21, frames], got {labels.shape}')
-  return labels.astype(np.float64)
+  return labels

@@ -8,7 +8,8 @@ import gin
 import numpy as np
 from PIL import Image, ImageOps
 
-from dhpe_tf.errors import UserError
+from dhpe_tf import files
+from dhpe_tf.errors import UserError, brief
 
 FORMATS = ('JPEG', 'PNG', 'WEBP', 'BMP', 'GIF')
 EXTENSIONS = ('.jpg', '.jpeg', '.png', '.webp', '.bmp', '.gif')
@@ -64,7 +65,7 @@ def decode_image(data: bytes, name: str = 'image', max_pixels: int = 50_000_000)
         upright = Image.fromarray((np.asarray(upright, np.uint32) >> 8).astype(np.uint8))
       return np.array(upright.convert('RGB'), np.uint8)
     except Exception as error:
-      raise UserError(f'{name}: the picture is damaged or cut off ({_one_line(error)}); get a whole copy.') from error
+      raise UserError(f'{name}: the picture is damaged or cut off ({brief(error)}); get a whole copy.') from error
 
 
 def read_image(path: Union[str, 'os.PathLike[str]']) -> np.ndarray:
@@ -113,15 +114,11 @@ def read_bytes(path: Union[str, 'os.PathLike[str]'], max_bytes: int = 256 * 2**2
   """Reads a whole file of at most `max_bytes`.
 
   Raises:
-    UserError: the file is missing, unreadable, a folder or too long.
+    UserError: the file is missing, unreadable, no plain file or too long.
   """
-  try:
-    if os.path.getsize(path) > max_bytes:
-      raise UserError(f'{path}: longer than {max_bytes >> 20} MiB, too long for a picture; name a picture file.')
-    with open(path, 'rb') as file:
-      return file.read()
-  except OSError as error:
-    raise UserError(f'{path}: cannot be read ({error.strerror}); check the path and its permissions.') from error
+  if os.path.isfile(path) and os.path.getsize(path) > max_bytes:
+    raise UserError(f'{path}: longer than {max_bytes >> 20} MiB, too long for a picture; name a picture file.')
+  return files.read_within(path, max_bytes)
 
 
 def _open(data: bytes, name: str, max_pixels: int) -> Image.Image:
@@ -145,8 +142,3 @@ def _too_large(name: str, size: str, max_pixels: int) -> str:
   """Error text for a picture whose header states too many pixels."""
   return (f'{name}: its header announces {size} pixels, the limit is {max_pixels}; '
           'scale it down, or raise image_files.decode_image.max_pixels.')
-
-
-def _one_line(error: Exception) -> str:
-  """The message of an error on one line, at most 120 characters."""
-  return ' '.join(str(error).split())[:120] or type(error).__name__

@@ -17,10 +17,11 @@ from typing import NamedTuple, Optional
 import numpy as np
 import tensorflow as tf
 
-from dhpe_tf import files
+from dhpe_tf import files, json_files
+from dhpe_tf.data import shard_checks
 from dhpe_tf.data.record_schema import RecordSchema
 from dhpe_tf.data.statistics import RecordStatistics
-from dhpe_tf.errors import UserError
+from dhpe_tf.errors import UserError, naming
 
 _HOW_TO_MAKE = 'make it with data_tools/make_synthetic.py or one of data_tools/convert_*.py'
 SCHEMA_FILE, DATASET_FILE, STATISTICS_FILE = 'schema.pbtxt', 'dataset.json', 'statistics.json'
@@ -213,11 +214,14 @@ def list_shards(root: str, split: str) -> list[str]:
   if not shards:
     there = sorted(name[len('Split-'):] for name in os.listdir(root) if name.startswith('Split-'))
     raise UserError(f"record set {root} has no split '{split}' (it has: {', '.join(there) or 'none'}): {_HOW_TO_MAKE}")
-  total = int(shards[0].rsplit('-', 1)[1].split('.')[0])
+  ending = shards[0].rsplit('-', 1)[1].split('.')[0]
+  total = int(ending) if ending.isdecimal() else 0
   if len(shards) != total:
     raise UserError(f'{split_folder(root, split)} has {len(shards)} of {total} shards; convert the data again')
   sizes = _read_statistics(root, split)['bytes']
   for path in shards:
+    if not os.path.isfile(path):
+      raise UserError(f'{path} is no plain file; convert the data again')
     if os.path.getsize(path) != sizes.get(os.path.basename(path)):
       raise UserError(f'{path} has {os.path.getsize(path)} bytes, not {sizes.get(os.path.basename(path))}: it is '
                       'damaged or cut off; convert the data again')
@@ -233,22 +237,18 @@ def count(root: str, split: str) -> int:
 def _read_statistics(root: str, split: str) -> dict:
   """Reads statistics.json of a split; raises a UserError if it is missing or damaged."""
   path = os.path.join(split_folder(root, split), STATISTICS_FILE)
-  try:
-    with open(path, encoding='utf-8') as file:
-      found = json.load(file)
+  with naming(f'{path} is missing or damaged', 'convert the data again', ValueError, KeyError, TypeError,
+              OverflowError):
+    found = json_files.read_object(path, 'convert the data again')
     return {**found, 'count': int(found['count']), 'bytes': dict(found['bytes'])}
-  except (OSError, ValueError, KeyError, TypeError) as error:
-    raise UserError(f'{path} is missing or damaged; convert the data again') from error
 
 
 def parse_spec(root: str, schema: RecordSchema) -> dict[str, tf.io.FixedLenFeature]:
   """Returns the parse specification of a record set; raises a UserError if its schema is missing or does not fit."""
   path = os.path.join(root, SCHEMA_FILE)
-  try:
-    with open(path, encoding='utf-8') as file:
-      return schema.parse_spec(file.read(), path)
-  except OSError as error:
-    raise UserError(f'{path} cannot be read ({error.strerror}); convert the data again') from error
+  spec = schema.parse_spec(files.read_text(path, remedy='convert the data again'), path)
+  shard_checks.remember_spec(root, spec)
+  return spec
 
 
 def read_serialized(root: str, split: str, seed: Optional[int] = None) -> tf.data.Dataset:
@@ -266,16 +266,12 @@ def read_serialized(root: str, split: str, seed: Optional[int] = None) -> tf.dat
   """
   shards = list_shards(root, split)
   if seed is None:
-    return _records(shards)
+    return shard_checks.open_shards(shards)
   random = np.random.default_rng(seed)
   first, *others = (str(path) for path in random.permutation(shards))
   start = int(random.integers(-(-_read_statistics(root, split)['count'] // len(shards))))
-  return _records([first]).skip(start).concatenate(_records(others)).concatenate(_records([first]).take(start))
-
-
-def _records(shards: list[str]) -> tf.data.Dataset:
-  """Returns the serialized records of shards, one shard after another."""
-  return tf.data.TFRecordDataset(tf.constant(shards, tf.string), compression_type='GZIP')
+  opened = shard_checks.open_shards
+  return opened([first]).skip(start).concatenate(opened(others)).concatenate(opened([first]).take(start))
 
 
 def read(root: str, split: str, schema: RecordSchema) -> tf.data.Dataset:

@@ -6,12 +6,14 @@ from typing import Any, NamedTuple, Optional
 
 import numpy as np
 
-from dhpe_tf.errors import UserError
+from dhpe_tf import json_files, plain_arrays
+from dhpe_tf.errors import UserError, naming
 from dhpe_tf.files import atomic_path, check_output
 from dhpe_tf.tasks.measured import Measure, Measured
 from dhpe_tf.tasks.task import Task
 from dhpe_tf.visualization import curves as plots
 
+_MOST_BYTES = 1 << 28  # a report holds curves
 # protocol -> name -> curve [T] of another run.
 Curves = dict[str, dict[str, np.ndarray]]
 
@@ -81,14 +83,11 @@ def read(path: str) -> dict[str, Any]:
   Raises:
     UserError: the file is missing or is not a report.
   """
-  try:
-    with open(path, encoding='utf-8') as file:
-      entries = json.load(file)
+  remedy = 'name a .json file that python -m dhpe_tf.evaluate --report=... has written.'
+  entries = json_files.read_object(path, remedy, _MOST_BYTES)
+  with naming(f'{path}: no report of an evaluation', remedy, KeyError, TypeError, AttributeError, StopIteration):
     next(iter(next(iter(entries['protocols'].values()))['results']))
-    return entries
-  except (OSError, ValueError, KeyError, TypeError, AttributeError, StopIteration) as error:
-    raise UserError(f'{path}: no report of an evaluation ({error!r}); name a .json file that '
-                    'python -m dhpe_tf.evaluate --report=... has written.') from error
+  return entries
 
 
 def read_curves(paths: Sequence[str]) -> Curves:
@@ -101,10 +100,20 @@ def read_curves(paths: Sequence[str]) -> Curves:
   for path in paths:
     run = os.path.splitext(os.path.relpath(path))[0].removesuffix('/report')
     for protocol, entry in read(path)['protocols'].items():
-      first = next(iter(entry['curves'].values()), {})
-      found = {f'{run}, {name}': np.array(curve) for name, curve in first.items()}
+      with naming(f'{path}: curves of {protocol}', 'write the report again', KeyError, TypeError, AttributeError,
+                  ValueError):
+        first = next(iter(entry['curves'].values()), {})
+        found = {f'{run}, {name}': _curve(curve) for name, curve in first.items()}
       result.setdefault(protocol, {}).update(found)
   return result
+
+
+def _curve(values: Any) -> np.ndarray:
+  """A curve of another run as an array [T]; raises a ValueError if it is none."""
+  curve = plain_arrays.to_floats(values)
+  if curve.ndim != 1:
+    raise ValueError('a list of numbers was expected')
+  return curve
 
 
 def table(task: Task, report: Report) -> str:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Optional
 import numpy as np
 import tensorflow as tf
 
+from dhpe_tf import json_files
 from dhpe_tf.evaluation import reports
 from dhpe_tf.files import atomic_path
 from dhpe_tf.tasks.measured import Column
@@ -64,8 +65,7 @@ def read(task: Task, name: str, seed: int, report: str, model_dir: str) -> Run:
 
 def _history(model_dir: str) -> dict[str, np.ndarray]:
   """Reads the scalars that the evaluations of a training wrote for TensorBoard; see `Run.history`."""
-  with open(os.path.join(model_dir, 'final'), encoding='utf-8') as file:
-    final = json.load(file)
+  final = json_files.read_object(os.path.join(model_dir, 'final'), 'remove it to train again')
   steps_per_epoch = max(final['step'] / max(final['epochs'], 1), 1)
   by_step: dict[int, dict[str, float]] = {}
   for path in sorted(glob.glob(os.path.join(model_dir, 'logs', 'eval', '*'))):

@@ -10,7 +10,8 @@ from typing import IO, NamedTuple, Optional
 
 from tqdm import tqdm
 
-from dhpe_tf.errors import UserError
+from dhpe_tf import json_files
+from dhpe_tf.errors import UserError, naming
 from dhpe_tf.files import atomic_path
 
 LOG = 'log.txt'
@@ -61,12 +62,12 @@ def commands_done(job: Job) -> int:
   path = os.path.join(job.folder, _RECORD)
   if not os.path.exists(path):
     return 0
-  with open(path, encoding='utf-8') as file:
-    record = json.load(file)
-  before = [tuple(command) for command in record['commands']]
-  if record['configuration'] != job.configuration or before[0] != job.commands[0]:
-    raise UserError(f'{job.folder} was made with other settings; remove it, or choose another folder.')
-  same = [old == new for old, new in zip(before[:record['done']], job.commands)]
+  with naming(path, 'remove the folder, or choose another one.', KeyError, TypeError, IndexError):
+    record = json_files.read_object(path, 'remove the folder, or choose another one.')
+    before = [tuple(command) for command in record['commands']]
+    if record['configuration'] != job.configuration or before[0] != job.commands[0]:
+      raise UserError(f'{job.folder} was made with other settings; remove it, or choose another folder.')
+    same = [old == new for old, new in zip(before[:record['done']], job.commands)]
   return same.index(False) if False in same else len(same)
 
 

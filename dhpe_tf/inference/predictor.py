@@ -1,6 +1,5 @@
 """One interface to everything that answers a task: a method in training, an exported model, a fit, or two in a row."""
 import contextlib
-import json
 import os
 import pathlib
 import threading
@@ -10,8 +9,8 @@ from typing import Any, NamedTuple, Optional
 import tensorflow as tf
 
 import dhpe_tf
-from dhpe_tf import configuration, experiment
-from dhpe_tf.errors import UserError
+from dhpe_tf import configuration, experiment, json_files
+from dhpe_tf.errors import UserError, naming
 from dhpe_tf.methods.method import Method
 from dhpe_tf.serving import exporter, versions
 from dhpe_tf.serving.model_card import USAGE
@@ -21,6 +20,7 @@ from dhpe_tf.training.trained import load_trained
 
 _STEPS = 'steps'
 _SHIPPED = 'dhpe_hand'
+_MOST_CARD_BYTES = 1 << 26  # it holds the faces of the mesh
 
 
 class Predictor(NamedTuple):
@@ -200,16 +200,12 @@ def read_card(folder: str) -> dict[str, Any]:
     UserError: it is missing or damaged.
   """
   path = os.path.join(folder, exporter.CARD)
-  try:
-    with open(path, encoding='utf-8') as file:
-      card = json.load(file)
+  remedy = 'export the model again.'
+  card = json_files.read_object(path, remedy, _MOST_CARD_BYTES)
+  with naming(f'{folder}: not a complete export, its model card {exporter.CARD} is damaged', remedy, KeyError,
+              TypeError, AttributeError):
     card['signatures']['serving_default']['inputs'].items()
-    return card
-  except OSError as error:
-    raise UserError(f'{path}: cannot be read ({error.strerror}); export the model again.') from error
-  except (ValueError, KeyError, TypeError, AttributeError) as error:
-    raise UserError(f'{folder}: not a complete export (its model card is damaged: {error!r}); export the model '
-                    'again.') from error
+  return card
 
 
 def _by_served_name(inputs: Tensors) -> Tensors:

@@ -167,7 +167,7 @@ def _audio_only(path):
     (lambda path: path.write_text('not a video, whatever its name says. ' * 30), 'not a video'),
     (lambda path: path.write_bytes(b''), 'empty'),
     (lambda path: path.mkdir(), 'no plain file'),
-    (lambda path: None, 'cannot read'),
+    (lambda path: None, 'cannot be read'),
     (_audio_only, 'only audio'),
     (lambda path: path.write_text(f'ffconcat version 1.0\nfile {path.parent / "whole.mp4"}\n'), 'not a video'),
     (lambda path: path.write_text(f'#EXTM3U\n#EXTINF:10,\n{path.parent / "whole.mp4"}\n'), 'not a video')])
@@ -179,7 +179,7 @@ def test_what_is_no_video_is_named(tmp_path, make, message):
 
 
 def test_a_name_is_never_taken_for_an_address():
-  with pytest.raises(UserError, match='cannot read'):
+  with pytest.raises(UserError, match='cannot be read'):
     video_files.read_frames('http://127.0.0.1:9/a.mp4')
 
 

@@ -134,6 +134,13 @@ NAN = [[float('nan'), 1.]] * 21
     (label(1, image='labels.jsonl'), 'labels.jsonl: not a picture'),
     (label(1, mask='0.jpg', image='small.png'), 'mask has size (40, 50), its picture (3, 4)'),
     ({'image': '1.jpg', 'hand': 'left'}, 'field joints_2d_px is missing'),
+    (label(1, joints_2d_px=[[10 ** 400, 0]] * 21), 'joints_2d_px holds something that is not a number'),
+    (label(1, joints_2d_px=[['1', '2']] * 21), 'joints_2d_px holds something that is not a number'),
+    (label(1, image=['1.jpg']), 'image must be a text'), (label(1, hand={}), 'hand must be a text'),
+    (label(1, group=[]), 'group must be a text or a number'),
+    (label(1, source=[[[1]]]), 'source must be a text'), ('{"image": ' + '[' * 100000, 'nested too deeply'),
+    ('{"image": "' + 'a' * (1 << 20) + '"}', 'write one hand a line'), (label(1, image='/dev/zero'), 'no plain file'),
+    ('{"image": "\\ud800"}', 'surrogates'), ('{"image": "a\\u0000b"}', 'the character NUL'),
     ('{"image": ', 'not JSON'), ('[1, 2]', 'not a JSON object'), (huge_header, 'its header announces'),
     (cut_off, 'damaged or cut off'),
 ])

@@ -66,7 +66,7 @@ def test_what_cannot_be_read(records, tmp_path, capsys):
   try:
     (records / 'dataset.json').write_text('{')
     assert _run(f'--records={records}') == 1
-    assert 'dataset.json is damaged' in capsys.readouterr().err
+    assert 'dataset.json: not JSON' in capsys.readouterr().err
   finally:
     (records / 'dataset.json').write_text(about)
 

@@ -74,7 +74,7 @@ def test_what_is_no_report(tmp_path, content):
   path = tmp_path / 'other.json'
   if content is not None:
     path.write_text(content)
-  with pytest.raises(UserError, match='other.json: no report of an evaluation'):
+  with pytest.raises(UserError, match='other.json: .*name a .json file that python -m dhpe_tf.evaluate'):
     reports.read_curves([str(path)])
 
 

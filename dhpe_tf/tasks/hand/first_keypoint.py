@@ -7,11 +7,11 @@ Zimmermann and Brox 2017 and Baek et al. 2019 evaluate the palm, and STB labels 
 and the second form gives the wrist of every record set, by one rule. Measures on the palm (`protocols`) apply the first
 form again and so recover the label exactly.
 """
-import json
 import os
 
 import tensorflow as tf
 
+from dhpe_tf import json_files
 from dhpe_tf.data import tfrecords
 from dhpe_tf.errors import UserError
 from dhpe_tf.hand import skeletons
@@ -26,11 +26,9 @@ def of_record_set(root: str) -> str:
   path = os.path.join(root, tfrecords.DATASET_FILE)
   if not os.path.exists(path):
     return 'wrist'
-  try:
-    with open(path, encoding='utf-8') as file:
-      options = json.load(file).get('options', {})
-  except (OSError, ValueError, AttributeError) as error:
-    raise UserError(f'{path} is damaged ({error}); convert the data again') from error
+  options = json_files.read_object(path, 'convert the data again').get('options') or {}
+  if not isinstance(options, dict):
+    raise UserError(f'{path}: options must be a JSON object; convert the data again')
   return 'palm' if options.get('first_keypoint') == 'palm' else 'wrist'
 
 

@@ -1,14 +1,16 @@
 """Labels of photographs as text: one JSON object a line for each hand, as `data_tools/convert_jsonl.py` describes."""
-import json
 import os
 from typing import Optional
 
 import numpy as np
 
+from dhpe_tf import errors, files, json_files, plain_arrays
 from dhpe_tf.errors import UserError
 from dhpe_tf.hand import skeletons
 
 Label = dict
+_LONGEST_LINE = 1 << 20  # characters
+_TEXTS = ('image', 'hand', 'mask', 'source', 'licence')
 
 
 def read_labels(path: str) -> list[Label]:
@@ -20,28 +22,24 @@ def read_labels(path: str) -> list[Label]:
   Raises:
     UserError: the file cannot be read, or a line is not a JSON object.
   """
+  files.check_input(path, json_files.MOST_DATASET_BYTES)
   labels = []
-  try:
-    with open(path, encoding='utf-8') as file:
-      for number, line in enumerate(file, 1):
-        if line.strip():
-          labels.append({**_parse(line, f'{path}:{number}'), 'place': f'{path}:{number}',
-                         'folder': os.path.dirname(path)})
-  except OSError as error:
-    raise UserError(f'{path}: cannot be read ({error.strerror}); check the path') from error
-  except UnicodeDecodeError as error:
-    raise UserError(f'{path}: not a text file in UTF-8 ({error.reason}); check the path') from error
+  with errors.naming(path, 'give a text file in UTF-8', OSError, UnicodeDecodeError), \
+      open(path, encoding='utf-8') as file:
+    for number, line in enumerate(iter(lambda: file.readline(_LONGEST_LINE + 1), ''), 1):
+      if line.strip():
+        labels.append({**_parse(line, f'{path}:{number}'), 'place': f'{path}:{number}',
+                       'folder': os.path.dirname(path)})
   return labels
 
 
 def _parse(line: str, place: str) -> Label:
   """Parses one line as a JSON object; raises a UserError that begins with `place`."""
-  try:
-    label = json.loads(line)
-  except ValueError as error:
-    raise UserError(f'{place}: not JSON ({error})') from error
+  if len(line) > _LONGEST_LINE:
+    raise UserError(f'{place}: more than {_LONGEST_LINE} characters; write one hand a line')
+  label = json_files.parse(line, place)
   if not isinstance(label, dict):
-    raise UserError(f'{place}: not a JSON object')
+    raise UserError(f'{place}: not a JSON object; write one hand a line')
   return label
 
 
@@ -49,11 +47,16 @@ def check(label: Label) -> Label:
   """Checks the required fields; returns the label with `group` as text and `score` as a number.
 
   Raises:
-    UserError: a field is missing, or the score is no number; the message names file, line and field.
+    UserError: a field is missing or of another kind, or the score is no number; the message names file, line and field.
   """
   for name in ('image', 'hand', 'joints_2d_px'):
     if name not in label:
       raise UserError(f"{label['place']}: field {name} is missing")
+  for name in _TEXTS:
+    if not isinstance(label.get(name, ''), str):
+      raise UserError(f"{label['place']}: {name} must be a text")
+  if not isinstance(label.get('group', ''), (str, int, float)):
+    raise UserError(f"{label['place']}: group must be a text or a number")
   score = float(numbers(label, 'score', ())) if 'score' in label else 1.
   return {**label, 'group': str(label.get('group', label['image'])), 'score': score}
 
@@ -84,9 +87,12 @@ def numbers(label: Label, name: str, shape: tuple, valid: Optional[np.ndarray] =
   Raises:
     UserError: not numbers, another shape, or not finite; the message names file, line and field.
   """
+  value = label[name]
+  if valid is not None and isinstance(value, list) and len(value) == len(valid):
+    value = [row if counts > 0 else [0.] * shape[1] for row, counts in zip(value, valid)]
   try:
-    array = np.asarray(label[name], np.float64)
-  except (TypeError, ValueError) as error:
+    array = plain_arrays.to_floats(value)
+  except ValueError as error:
     raise UserError(f"{label['place']}: {name} holds something that is not a number") from error
   if array.shape != shape:
     raise UserError(f"{label['place']}: {name} has shape {array.shape}, not {shape}")

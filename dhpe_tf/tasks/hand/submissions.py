@@ -2,10 +2,11 @@
 import json
 import os
 import zipfile
+import zlib
 
 import numpy as np
 
-from dhpe_tf import files
+from dhpe_tf import errors, files, json_files, plain_arrays
 from dhpe_tf.errors import UserError
 from dhpe_tf.hand import skeletons
 
@@ -53,9 +54,13 @@ def read(path: files.PathLike, challenge: str) -> tuple[np.ndarray, np.ndarray]:
     UserError: the file is no submission.
   """
   order, signs = FORMATS[challenge]
-  try:
-    with zipfile.ZipFile(os.fspath(path)) as archive:
-      joints, vertices = (np.array(points) * signs for points in json.loads(archive.read('pred.json')))
-  except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
-    raise UserError(f'{path}: not a submission file with a pred.json inside ({error})') from error
+  files.check_input(path, json_files.MOST_DATASET_BYTES)
+  place, remedy = f'{os.fspath(path)}: not a submission file', 'give a zip file with a pred.json inside'
+  with errors.naming(place, remedy, OSError, KeyError, ValueError, TypeError, NotImplementedError, zlib.error,
+                     EOFError, zipfile.BadZipFile), zipfile.ZipFile(os.fspath(path)) as archive:
+    with archive.open('pred.json') as file:
+      text = files.read_member(file, json_files.MOST_DATASET_BYTES).decode()
+    joints, vertices = (plain_arrays.to_floats(points) * signs for points in json_files.parse(text, place, remedy))
+    if joints.shape[1:] != (21, 3):
+      raise ValueError('joints [N, 21, 3] were expected')
   return joints[:, skeletons.permutation(order, 'dhpe')], vertices

@@ -114,15 +114,29 @@ def test_turned_photographs_must_fit_their_labels(tmp_path):
 @pytest.mark.parametrize('change', [
     lambda content: content.pop('images'), lambda content: content['annotations'][0].update(keypoints=[0] * 60),
     lambda content: content['annotations'][0].update(image_id=-1), lambda content: content.update(annotations=3),
-    lambda content: content['annotations'][0]['keypoints'].__setitem__(0, None)])
+    lambda content: content['annotations'][0]['keypoints'].__setitem__(0, None),
+    lambda content: content['annotations'][0].update(image_id={}), lambda content: content['annotations'].insert(0, 1),
+    lambda content: content['annotations'][0].update(bbox='abcd'),
+    lambda content: content['annotations'][0].update(bbox=[None] * 4), lambda content: content.update(categories={}),
+    lambda content: content['images'][0].update(file_name=7), lambda content: content['images'][0].pop('id')])
 def test_bad_labels(tmp_path, change):
   coco_hand_files.write_onehand10k(tmp_path, 1)
   path = tmp_path / 'annotations' / 'onehand10k_train.json'
   content = json.loads(path.read_text())
   change(content)
   path.write_text(json.dumps(content))
-  with pytest.raises(UserError, match='onehand10k_train.json'):
+  with pytest.raises(UserError, match='onehand10k_train.json') as caught:
     _onehand10k(tmp_path).keys('train')
+  assert '\n' not in str(caught.value)
+
+
+def test_names_of_keypoints_that_are_no_texts_are_not_taken(tmp_path):
+  coco_hand_files.write_onehand10k(tmp_path, 1)
+  path = tmp_path / 'annotations' / 'onehand10k_train.json'
+  content = json.loads(path.read_text())
+  content['categories'] = [{'keypoints': 5}, {'keypoints': [None, '']}]
+  path.write_text(json.dumps(content))
+  assert len(_onehand10k(tmp_path).keys('train')) == 1
 
 
 def test_wrong_arguments(tmp_path):

@@ -133,7 +133,7 @@ def test_bad_files(tmp_path):
   with pytest.raises(UserError, match='differ in length'):
     freihand.FreihandReader(root).keys('train')
   (root / 'training_xyz.json').write_text('[')
-  with pytest.raises(UserError, match='not a JSON file'):
+  with pytest.raises(UserError, match='training_xyz.json: not JSON'):
     freihand.FreihandReader(root).keys('train')
   with pytest.raises(UserError, match='--versions must be one of'):
     freihand.FreihandReader(root, ['green'])

@@ -105,7 +105,7 @@ def test_bad_labels(tmp_path):
   with pytest.raises(UserError, match=r'handPara must be \[3, 21, frames\]'):
     stb.StbReader(tmp_path).keys('eval')
   path.write_bytes(b'MATLAB')
-  with pytest.raises(UserError, match='B1Counting_BB.mat: not a label file'):
+  with pytest.raises(UserError, match='B1Counting_BB.mat: not a .mat file'):
     stb.StbReader(tmp_path).keys('eval')
   path.unlink()
   with pytest.raises(UserError, match='B1Counting_BB.mat: not found'):

@@ -56,5 +56,5 @@ def test_record_sets_say_what_they_label(tmp_path, content, expected):
 
 def test_damaged_dataset_json(tmp_path):
   (tmp_path / 'dataset.json').write_text('{')
-  with pytest.raises(UserError, match='dataset.json is damaged'):
+  with pytest.raises(UserError, match='dataset.json: not JSON .*convert the data again'):
     first_keypoint.of_record_set(str(tmp_path))

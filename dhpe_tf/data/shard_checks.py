@@ -1,0 +1,143 @@
+"""Checks of shards: sizes before TensorFlow reads one, and after an error which record of which shard is at fault.
+
+A shard is compressed by gzip and holds records: 8 bytes of length, 4 of its checksum, the record, 4 of its checksum.
+TensorFlow takes as much memory as a length says, and its errors name no file.
+"""
+import gzip
+import os
+import struct
+import zlib
+from collections.abc import Iterator, Sequence
+from typing import Optional
+
+import tensorflow as tf
+from google.protobuf import message
+
+from dhpe_tf import files
+from dhpe_tf.errors import UserError, naming
+
+MOST_SHARD_BYTES = 64 << 30
+MOST_RECORD_BYTES = 1 << 27  # the largest picture that the converters take has 50 million pixels
+_UNPACKED_ANYWAY, _MOST_RATIO = 1 << 28, 20  # pictures are compressed already
+_REMEDY = 'convert the data again'
+_CHUNK = 1 << 20
+_LISTS = {tf.string: 'bytes_list', tf.float32: 'float_list', tf.int64: 'int64_list'}
+
+_checked: set[tuple] = set()
+_opened: dict[str, None] = {}
+_specs: dict[str, dict[str, tf.io.FixedLenFeature]] = {}
+
+
+def open_shards(shards: Sequence[str]) -> tf.data.Dataset:
+  """Returns the serialized records of shards, one shard after another; each is checked when its turn comes."""
+  _opened.update(dict.fromkeys(shards))
+
+  def records(path: tf.Tensor) -> tf.data.Dataset:
+    checked = tf.py_function(_checked_path, [path], tf.string)
+    return tf.data.TFRecordDataset(tf.ensure_shape(checked, []), compression_type='GZIP')
+
+  return tf.data.Dataset.from_tensor_slices(tf.constant(list(shards), tf.string)).flat_map(records)
+
+
+def remember_spec(root: str, spec: dict[str, tf.io.FixedLenFeature]) -> None:
+  """Keeps the parse specification of a record set for `explain`."""
+  _specs[os.path.abspath(root)] = spec
+
+
+def forget() -> None:
+  """Forgets what was opened, so that `explain` looks only at what a command opens after this."""
+  _opened.clear()
+
+
+def check(path: str) -> None:
+  """Reads a shard through, once in a process while it stays the same.
+
+  Raises:
+    UserError: a folder or pipe is in its place, it is damaged or cut off, a record is too large, or it unpacks to far
+      more than its size.
+  """
+  files.check_input(path, MOST_SHARD_BYTES, _REMEDY)
+  found = os.stat(path)
+  key = path, found.st_size, found.st_mtime_ns
+  if key not in _checked:
+    for _ in _frames(path, whole=False):
+      pass
+    _checked.add(key)
+
+
+def explain() -> None:
+  """Looks for the fault in the shards that this process has opened, after TensorFlow reported one without its place.
+
+  Raises:
+    UserError: the first record that cannot be read, with shard, number and field.
+  """
+  for path in _opened:
+    if os.path.lexists(path):
+      spec = _specs.get(os.path.abspath(os.path.dirname(os.path.dirname(path))), {})
+      for number, record in enumerate(read_records(path)):
+        _check_record(record, spec, f'{path}: record {number}')
+
+
+def read_records(path: str) -> Iterator[bytes]:
+  """Yields the serialized records of a shard; a UserError as of `check`."""
+  files.check_input(path, MOST_SHARD_BYTES, _REMEDY)
+  yield from _frames(path, whole=True)
+
+
+def _checked_path(path: tf.Tensor) -> tf.Tensor:
+  """The path of a shard after `check`."""
+  check(path.numpy().decode())
+  return path
+
+
+def _frames(path: str, whole: bool) -> Iterator[bytes]:
+  """Yields the records, empty unless `whole`; a UserError if the shard is damaged or unpacks to too much."""
+  unpacked, most = 0, _UNPACKED_ANYWAY + _MOST_RATIO * os.path.getsize(path)
+  with naming(f'{path} is damaged or cut off', _REMEDY, OSError, EOFError, zlib.error, struct.error), \
+      gzip.open(path, 'rb') as file:
+    number = 0
+    while header := file.read(12):
+      length, = struct.unpack_from('<Q', header.ljust(12))
+      if len(header) < 12 or length > MOST_RECORD_BYTES:
+        raise UserError(f'{path}: record {number} is cut off or announces more than {MOST_RECORD_BYTES >> 20} MiB; '
+                        f'{_REMEDY}')
+      unpacked += length
+      if unpacked > most:
+        raise UserError(f'{path}: unpacks to more than {_MOST_RATIO} times its size, which pictures never do; '
+                        f'{_REMEDY}')
+      record = _read(file, length, whole)
+      if record is None or len(file.read(4)) < 4:
+        raise UserError(f'{path}: record {number} is cut off; {_REMEDY}')
+      yield record
+      number += 1
+
+
+def _read(file: gzip.GzipFile, length: int, whole: bool) -> Optional[bytes]:
+  """Reads a record, or reads over it and returns nothing; None if it is cut off."""
+  if whole:
+    record = file.read(length)
+    return record if len(record) == length else None
+  while length:
+    piece = len(file.read(min(length, _CHUNK)))
+    if not piece:
+      return None
+    length -= piece
+  return b''
+
+
+def _check_record(record: bytes, spec: dict[str, tf.io.FixedLenFeature], place: str) -> None:
+  """Raises a UserError unless a record is an Example with the fields of the specification."""
+  with naming(f'{place} is no tf.train.Example', _REMEDY, message.DecodeError):
+    features = tf.train.Example.FromString(record).features.feature
+  for name, field in spec.items():
+    kind = features[name].WhichOneof('kind') if name in features else None
+    values = getattr(features[name], kind).value if kind else ()
+    if not len(values) and field.default_value is not None:
+      continue
+    if not kind:
+      raise UserError(f'{place}: {name} is missing; {_REMEDY}')
+    if kind != _LISTS[field.dtype]:
+      raise UserError(f'{place}: {name} is a {kind}, not a {_LISTS[field.dtype]}; {_REMEDY}')
+    count = int(tf.TensorShape(field.shape).num_elements())
+    if len(values) != count:
+      raise UserError(f'{place}: {name} holds {len(values)} values, not {count}; {_REMEDY}')
