@@ -1,5 +1,5 @@
 """The finder as functions of a SavedModel, and back: tensors by name in the place of tuples."""
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import tensorflow as tf
@@ -12,10 +12,11 @@ _REJECTED = 'best_rejected'
 
 
 class Function(NamedTuple):
-  """A function of tensors by name, and the specifications of its arguments."""
+  """A function of tensors by name, the specifications of its arguments, and those that have one row for each hand."""
 
   function: Callable[..., dict[str, tf.Tensor]]
   specs: dict[str, tf.TensorSpec]
+  rows: Sequence[str] = ()
 
 
 def functions(finder: HandFinder) -> dict[str, Function]:
@@ -32,7 +33,7 @@ def functions(finder: HandFinder) -> dict[str, Function]:
     return by_name(finder.follow(picture, from_names(hands)))
 
   return {FIND: Function(find, {'picture': PICTURE}), AT: Function(hand_at, {'picture': PICTURE, 'box_xywh': BOX}),
-          FOLLOW: Function(follow, {'picture': PICTURE, **by_name(HANDS)})}
+          FOLLOW: Function(follow, {'picture': PICTURE, **by_name(HANDS)}, tuple(by_name(HANDS)))}
 
 
 def by_name(hands: Hands) -> dict[str, Any]:

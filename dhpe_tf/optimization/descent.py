@@ -5,18 +5,21 @@ from typing import NamedTuple
 import gin
 import tensorflow as tf
 
-MOST_STEPS = 1000  # of a served search
 
-
-def within_limits(steps: tf.Tensor) -> tf.Tensor:
+@gin.configurable(module='optimization', denylist=['steps'])
+def within_limits(steps: tf.Tensor, most_steps: int = 1000) -> tf.Tensor:
   """Returns a scalar number of steps from a stranger, such as an input of a served model.
 
+  Args:
+    steps: scalar int32.
+    most_steps: largest number that is accepted; an export keeps it in its graph.
+
   Raises:
-    tf.errors.InvalidArgumentError: it is below 0 or above `MOST_STEPS`; each step takes time, and some take memory.
+    tf.errors.InvalidArgumentError: it is below 0 or above `most_steps`; each step takes time, and some take memory.
   """
-  message = f'steps must be from 0 to {MOST_STEPS}'
+  message = f'steps must be from 0 to {most_steps}'
   checks = [tf.debugging.assert_non_negative(steps, message),
-            tf.debugging.assert_less_equal(steps, MOST_STEPS, message)]
+            tf.debugging.assert_less_equal(steps, most_steps, message)]
   with tf.control_dependencies(checks):
     return tf.identity(steps)
 

@@ -10,6 +10,7 @@ import tensorflow as tf
 from dhpe_tf.errors import UserError
 from dhpe_tf.files import atomic_path
 from dhpe_tf.methods.method import Method
+from dhpe_tf.serving import limits
 from dhpe_tf.serving.model_card import USAGE
 from dhpe_tf.serving.versions import next_version
 from dhpe_tf.tasks.task import Signature, Tensors
@@ -56,7 +57,7 @@ class ServedModel(tf.Module):
   def signatures(self) -> dict[str, Any]:
     """Builds the concrete functions of all signatures, by name."""
     method = self._method.held
-    found = {'serving_default': self._served.held.get_concrete_function(**self._specs)}
+    found = {'serving_default': _concrete(Signature(self._served.held, self._specs, tuple(self._specs)))}
 
     def answer(inputs: Tensors) -> Tensors:
       return self._served.held(**{served_name(name): value for name, value in inputs.items()})
@@ -80,8 +81,13 @@ class _Hidden:
 def _concrete(signature: Signature) -> Any:
   """Builds the concrete function of a signature; its arguments are named as in the specifications."""
   specs = {name: tf.TensorSpec(spec.shape, spec.dtype, name) for name, spec in signature.specs.items()}
+
+  def run(**inputs: tf.Tensor) -> Tensors:
+    checked = limits.checked_inputs(inputs, specs, signature.rows, signature.least_rows)
+    return limits.checked_outputs(signature.function(**checked))
+
   # AutoGraph has nothing to convert, and trying would take most of the time of an export.
-  return tf.function(lambda **inputs: signature.function(**inputs), autograph=False).get_concrete_function(**specs)
+  return tf.function(run, autograph=False).get_concrete_function(**specs)
 
 
 def export(method: Method, export_dir: str, card: dict[str, Any], version: Optional[int] = None) -> str:

@@ -99,7 +99,8 @@ class NativeSession:
     """Copies an array to a new TF_Tensor of type `kind`, a DataType number; returns its address."""
     if kind == _STRING:
       return self._to_string_tensor(np.asarray(value, object))
-    value = np.ascontiguousarray(value, tf.dtypes.as_dtype(kind).as_numpy_dtype)
+    # np.ascontiguousarray would give a scalar an axis.
+    value = np.asarray(value, tf.dtypes.as_dtype(kind).as_numpy_dtype, order='C')
     tensor = self._allocate(kind, value.shape, value.nbytes)
     ctypes.memmove(self._library.TF_TensorData(_POINTER(tensor)), value.ctypes.data, value.nbytes)
     return tensor

@@ -38,10 +38,19 @@ Arrays = Mapping[str, np.ndarray]
 
 
 class Signature(NamedTuple):
-  """A function of a SavedModel and the specifications of its arguments by name."""
+  """A function of a SavedModel and the specifications of its arguments by name.
+
+  Attributes:
+    function: takes the arguments by name; the exporter checks them by `specs`, see `serving.limits`.
+    specs: of the arguments.
+    rows: the arguments with one row for each instance along axis 0, of which there must be equally many.
+    least_rows: of these.
+  """
 
   function: Callable[..., Tensors]
   specs: dict[str, tf.TensorSpec]
+  rows: Sequence[str] = ()
+  least_rows: int = 1
 
 
 class Surface(NamedTuple):

@@ -81,4 +81,4 @@ def encoded_signature(answer: Callable[[Tensors], Tensors], specs: Mapping[str, 
 
   return Signature(predict_encoded, {'images': tf.TensorSpec([None], tf.string),
                                      'boxes': tf.TensorSpec([None, 4], tf.float32),
-                                     'is_left': tf.TensorSpec([None], tf.bool)})
+                                     'is_left': tf.TensorSpec([None], tf.bool)}, ('images', 'boxes', 'is_left'))

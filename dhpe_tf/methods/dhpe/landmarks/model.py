@@ -126,9 +126,9 @@ class LandmarkModel(steps.TrainableMethod):
     hand_finder = finder.HandFinder(self.landmark_net)
     finding = served.functions(hand_finder)
     return {'refine': Signature(refine, {'images': tf.TensorSpec([None, size, size, 3], tf.float32),
-                                         'steps': tf.TensorSpec([], tf.int32)}),
+                                         'steps': tf.TensorSpec([], tf.int32)}, ('images',)),
             'predict_encoded': serving.encoded_signature(answer, self.input_specs, hand_finder),
-            **{name: Signature(*function) for name, function in finding.items()}}
+            **{name: Signature(*function, least_rows=0) for name, function in finding.items()}}
 
   def _estimate(self, packed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """The state x [B, 43] and base [B, 4] of the last round, of packed evidence [B, 21, 7]."""

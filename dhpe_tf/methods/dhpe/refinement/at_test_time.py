@@ -106,4 +106,5 @@ def signature(model: Estimator) -> Signature:
       'images': tf.TensorSpec([None, size, size, 3], tf.float32), 'steps': tf.TensorSpec([], tf.int32),
       'joints_2d': tf.TensorSpec([None, joints, 2], tf.float32),
       'joints_2d_weight': tf.TensorSpec([None, joints], tf.float32),
-      'mask': tf.TensorSpec([None, size, size], tf.float32), 'mask_weight': tf.TensorSpec([None], tf.float32)})
+      'mask': tf.TensorSpec([None, size, size], tf.float32), 'mask_weight': tf.TensorSpec([None], tf.float32)},
+                   ('images', 'joints_2d', 'joints_2d_weight', 'mask', 'mask_weight'))

@@ -1,0 +1,86 @@
+"""What the graph of an export refuses, asked as TensorFlow Serving asks (C interface) and as Python asks."""
+import gin
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from dhpe_tf.serving import exporter, limits, native_session
+from tests.serving import toy
+from tests.serving.test_exporter import encode
+
+
+@pytest.fixture(scope='module')
+def exported(tmp_path_factory):
+  return exporter.export(toy.build_toy_model(), str(tmp_path_factory.mktemp('exported') / 'toy'), {})
+
+
+@pytest.fixture(scope='module', params=['c', 'python'])
+def ask(request, exported):
+  """(signature, inputs) -> outputs by name."""
+  if request.param == 'c':
+    return native_session.NativeSession(exported).run
+  signatures = tf.saved_model.load(exported).signatures
+  return lambda name, inputs: signatures[name](**{key: tf.constant(value) for key, value in inputs.items()})
+
+
+REFUSED = (ValueError, tf.errors.InvalidArgumentError)
+
+
+def pictures(count=1, **changes):
+  """Good inputs of predict_encoded, and what else is asked for."""
+  data = encode(toy.bright_picture())
+  return {'images': np.array([data] * count, object), 'boxes': np.tile(np.float32([[10, 5, 40, 30]]), [count, 1]),
+          'is_left': np.zeros(count, bool), **changes}
+
+
+@pytest.mark.parametrize('shape', [(16, 16, 3), (), (2, 8, 16, 3), (2, 16, 16, 4), (1, 2, 16, 16, 3), (0, 16, 16, 3)])
+def test_other_shapes_are_refused_by_the_graph(ask, shape):
+  with pytest.raises(REFUSED, match=r'images must have (the shape \[any, 16, 16, 3\]|from 1 to 256 rows), but has'):
+    ask('serving_default', {'images': np.full(shape, .5, np.float32)})
+
+
+def test_too_many_rows_are_refused(ask):
+  with pytest.raises(REFUSED, match='images must have from 1 to 256 rows, but has'):
+    ask('serving_default', {'images': np.zeros([257, 16, 16, 3], np.float32)})
+
+
+@pytest.mark.parametrize('value', [np.nan, np.inf])
+def test_what_is_not_finite_is_refused_by_name(ask, value):
+  images = np.zeros([2, 16, 16, 3], np.float32)
+  images[1, 3, 4, 0] = value
+  with pytest.raises(REFUSED, match='images must hold finite numbers only'):
+    ask('serving_default', {'images': images})
+  with pytest.raises(REFUSED, match='boxes must hold finite numbers only'):
+    ask('predict_encoded', pictures(boxes=np.float32([[0, 0, value, 10]])))
+
+
+def test_results_that_are_not_finite_do_not_leave(ask):
+  with pytest.raises(REFUSED, match='would not be finite for these inputs'):
+    ask('serving_default', {'images': np.full([1, 16, 16, 3], 3e38, np.float32)})
+
+
+@pytest.mark.parametrize('name, value', [('is_left', np.zeros(2, bool)), ('boxes', np.full([3, 4], 9, np.float32))])
+def test_more_rows_of_one_input_than_of_another_are_refused(ask, name, value):
+  with pytest.raises(REFUSED, match=f'{name} must have as many rows as images, but has'):
+    ask('predict_encoded', pictures(**{name: value}))
+
+
+def test_good_inputs_pass(ask):
+  assert np.asarray(ask('serving_default', {'images': np.zeros([256, 16, 16, 3], np.float32)})['score']).shape == (256,)
+  assert np.asarray(ask('predict_encoded', pictures(2))['vertices_m']).shape == (2, 4, 3)
+
+
+def test_limits_are_settings():
+  gin.bind_parameter('serving.checked_inputs.most_rows', 2)
+  gin.bind_parameter('serving.checked_inputs.most_numbers', 6)
+  try:
+    specs = {'rows': tf.TensorSpec([None]), 'picture': tf.TensorSpec([None, 3])}
+    limits.checked_inputs({'rows': tf.zeros([2]), 'picture': tf.zeros([2, 3])}, specs, ('rows',))
+    with pytest.raises(REFUSED, match='rows must have from 1 to 2 rows'):
+      limits.checked_inputs({'rows': tf.zeros([3]), 'picture': tf.zeros([2, 3])}, specs, ('rows',))
+    with pytest.raises(REFUSED, match='picture must have at most 6 numbers'):
+      limits.checked_inputs({'rows': tf.zeros([2]), 'picture': tf.zeros([3, 3])}, specs, ('rows',))
+    with pytest.raises(REFUSED, match=r'picture must have the shape \[any, 3\]'):
+      limits.checked_inputs({'rows': tf.zeros([2]), 'picture': tf.zeros([0, 3])}, specs, ('rows',))
+  finally:
+    gin.clear_config()
