@@ -16,6 +16,7 @@ from absl import app, flags
 from tests.benchmarks import peers
 
 _INPUT = flags.DEFINE_string('input', None, 'Folder of photographs, each with a hand.', required=True)
+_MODEL = flags.DEFINE_string('model', None, 'Another export than the shipped one.')
 _MOST = flags.DEFINE_integer('most', 20, 'Largest number of photographs.')
 _CALLS = flags.DEFINE_integer('calls', 3, 'Calls for each photograph, of which the fastest counts.')
 _ENVIRONMENT = flags.DEFINE_string('environment', 'runs/mediapipe', 'Folder of the peer\'s virtual environment.')
@@ -53,7 +54,7 @@ def main(argv: list[str]) -> None:
   from dhpe_tf.inference import files
   from dhpe_tf.inference import predictor as predictors
   from dhpe_tf.tasks.hand import prediction
-  predictor = predictors.load(predictors.shipped_model())
+  predictor = predictors.load(_MODEL.value or predictors.shipped_model())
   pictures = [image_files.read_image(path) for path in files.list_pictures(_INPUT.value)[:_MOST.value]]
   for steps in (0, REFINE_STEPS):
     answer(predictor, pictures[0], steps)
