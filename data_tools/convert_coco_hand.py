@@ -25,7 +25,8 @@ for _split in _SPLITS:
   flags.DEFINE_string(f'{_split}_images', '', f'folder of the pictures of the split {_split}, relative to --input',
                       flag_values=_FLAGS)
 flags.DEFINE_string('name', 'coco_hand', 'name of the dataset, written into each record', flag_values=_FLAGS)
-flags.DEFINE_enum('side', None, coco_hand.SIDES, 'which hand it is where the labels do not say', flag_values=_FLAGS)
+flags.DEFINE_enum('side', None, coco_hand.SIDES, 'which hand it is where the labels do not say; by default '
+                  'by names of pictures that end in _r or _l', flag_values=_FLAGS)
 flags.DEFINE_string('joint_order', None, 'order of the keypoints, whatever the categories say; by default theirs, or '
                     f'{coco_hand.DEFAULT_ORDER} where they do not name the keypoints', flag_values=_FLAGS)
 flags.DEFINE_float('min_v', coco_hand.MIN_V, 'least v of a label that counts, for files with fractions such as '

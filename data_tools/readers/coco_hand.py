@@ -3,8 +3,9 @@
   'images': id, file_name, height, width; 'categories': names of the keypoints; 'annotations': image_id and either
   'keypoints' [63] (x, y, v of one hand) or 'lefthand_kpts' and 'righthand_kpts' [63] with 'lefthand_valid' ...
 
-v is 0 where there is no label. Of a hand that has a 2 anywhere, 1 marks a hidden joint, as in COCO; of other hands, such
-as OneHand10K's, 1 means visible. COCO-WholeBody's v may be a fraction, how sure its annotation is. Keypoints are pixel numbers, so 0.5 is added.
+v is 0 where there is no label. Of a hand that has a 2 anywhere, 1 marks a hidden joint, as in COCO; of other hands,
+such as OneHand10K's, 1 means visible. COCO-WholeBody's v may be a fraction, how sure its annotation is. Keypoints are
+pixel numbers, so 0.5 is added.
 Polygons of 'segmentation' are not used as masks, because OneHand10K's are outlines of the boxes.
 """
 import json
@@ -62,9 +63,10 @@ class CocoHandReader(base.Reader):
   Args:
     annotations: JSON file by split.
     images: folder by split, to which file names are relative.
-    side: 'right' or 'left' for hands whose labels give no side; None makes such a hand an error.
-    joint_order: key of `skeletons.ORDERS`, whatever the categories say: MMPose's file of RHD names base to tip and holds
-      tip to base. None takes the names of the categories, or `DEFAULT_ORDER` without them.
+    side: 'right' or 'left' for hands whose labels give no side; None takes it from names of pictures that end in _r or
+      _l, as those of CMU Panoptic do, and makes others an error.
+    joint_order: key of `skeletons.ORDERS`, whatever the categories say: MMPose's file of RHD names base to tip and
+      holds tip to base. None takes the names of the categories, or `DEFAULT_ORDER` without them.
     name: of the dataset, for the records.
     min_v: least v in 0..1 of a label that counts; v = 0 never does. MMPose takes every v above 0.
   """
@@ -152,8 +154,9 @@ class CocoHandReader(base.Reader):
       return [_Hand(f'{number}/{side}', image, side, _keypoints(annotation[f'{side}hand_kpts']),
                     _box(annotation.get(f'{side}hand_box')))
               for side in SIDES if annotation.get(f'{side}hand_valid')]
-    side = annotation.get('hand_type', self._side)
-    return [_Hand(number, image, side if side in SIDES else self._side, _keypoints(annotation['keypoints']),
+    side = annotation.get('hand_type')
+    side = side if side in SIDES else self._side or _named_side(image['file_name'])
+    return [_Hand(number, image, side, _keypoints(annotation['keypoints']),
                   _box(annotation.get('bbox')))]
 
 
@@ -170,6 +173,11 @@ def _box(values: Optional[list]) -> Optional[np.ndarray]:
   if values is None or len(values) != 4 or not values[2] > 0 or not values[3] > 0:
     return None
   return np.asarray(values, np.float64)
+
+
+def _named_side(file: str) -> Optional[str]:
+  """Returns the side that the name of a picture ends in, such as 000015774_01_l.jpg, or None."""
+  return {'_r': 'right', '_l': 'left'}.get(os.path.splitext(file)[0][-2:])
 
 
 def _named_order(category: dict) -> Optional[tuple[str, ...]]:

@@ -64,8 +64,12 @@ PROTOCOLS = {protocol.name: protocol for protocol in (
     Protocol('crop', 'As own-size, but metres come from the crop and the depth of the root.',
              ('root', 'root_scale', 'procrustes'), ('std', 'full')),
     Protocol('zb-rhd', 'Zimmermann and Brox 2017 on RHD. They scale a normalised prediction by the true length of the '
-             'middle finger\'s first bone; here that bone of the prediction is given its true length.',
+             'middle finger\'s first bone; here that bone of the prediction is given its true length. All keypoints '
+             'count, hidden ones too.',
              ('root_bone',), ('zb', 'std', 'full'), root=0, bone=(MIDDLE_MCP, MIDDLE_PIP), first_keypoint='palm'),
+    Protocol('zb-rhd-visible', 'As zb-rhd, visible keypoints only, as hand3d\'s eval_full.py and Spurr et al. 2018 '
+             'count.', ('root_bone',), ('zb', 'std', 'full'), root=0, bone=(MIDDLE_MCP, MIDDLE_PIP),
+             first_keypoint='palm', visible_only=True),
     Protocol('zb-stb', 'Zimmermann and Brox 2017 on STB: as zb-rhd, visible keypoints only.',
              ('root_bone',), ('zb', 'std', 'full'), root=0, bone=(MIDDLE_MCP, MIDDLE_PIP), first_keypoint='palm',
              visible_only=True),

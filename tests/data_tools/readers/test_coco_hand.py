@@ -140,6 +140,20 @@ def test_side_must_come_from_somewhere(tmp_path):
   assert {example['hand/side'] for example in _examples(_onehand10k(tmp_path), 'train')} == {'left'}
 
 
+def test_names_of_pictures_tell_the_side(tmp_path):
+  """As CMU Panoptic names them."""
+  coco_hand_files.write_onehand10k(tmp_path)
+  path = tmp_path / 'annotations' / 'onehand10k_train.json'
+  content = json.loads(path.read_text())
+  for image, name in zip(content['images'], ('000015774_01_l.jpg', '000015774_01_r.jpg')):
+    os.rename(tmp_path / image['file_name'], tmp_path / name)
+    image['file_name'] = name
+  path.write_text(json.dumps(content))
+  sides = [example['hand/side'] for example in _examples(_onehand10k(tmp_path, side=None), 'train')]
+  assert sides == ['left', 'right']
+  assert [example['hand/side'] for example in _examples(_onehand10k(tmp_path), 'train')] == ['right', 'right']
+
+
 def test_turned_photographs_must_fit_their_labels(tmp_path):
   """A picture that says it lies on its side is turned upright; its labels must be made that way too."""
   coco_hand_files.write_onehand10k(tmp_path, 1)

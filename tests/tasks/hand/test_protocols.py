@@ -97,15 +97,18 @@ def test_palm_and_wrist_convert():
     protocols.evaluate('crop', _moved(truth), truth, truth_first='thumb')
 
 
-def test_stb_counts_visible_keypoints_only():
+@pytest.mark.parametrize('name', ['zb-stb', 'zb-rhd-visible'])
+def test_hidden_keypoints_do_not_count(name):
   truth = _truth()
   joints = truth['joints_3d_m'].copy()
   joints[:, 8] += .1
   hidden = np.ones([5, 21])
   hidden[:, 8] = 0
-  assert protocols.evaluate('zb-stb', {'joints_3d_m': joints}, truth)['epe_mean/root_bone'].value > 1
+  assert protocols.evaluate(name, {'joints_3d_m': joints}, truth)['epe_mean/root_bone'].value > 1
   truth['visibility'] = hidden
-  assert protocols.evaluate('zb-stb', {'joints_3d_m': joints}, truth)['epe_mean/root_bone'].value < 1e-9
+  measure = protocols.evaluate(name, {'joints_3d_m': joints}, truth)['epe_mean/root_bone']
+  assert measure.value < 1e-9 and 'visible ones only' in measure.definition
+  assert protocols.evaluate('zb-rhd', {'joints_3d_m': joints}, truth)['epe_mean/root_bone'].value > 1
 
 
 def test_dexter_object_counts_valid_tips_only():
