@@ -17,7 +17,6 @@ from dhpe_tf.tasks.measured import Measure
 WRIST, MIDDLE_MCP = skeletons.WRIST, skeletons.ROOT
 MIDDLE_PIP = skeletons.KEYPOINT_NAMES.index('middle2')
 FIRST_KEYPOINTS = ('wrist', 'palm')
-_ROUNDING_M = 1e-12
 
 
 @dataclasses.dataclass(frozen=True)
@@ -186,9 +185,7 @@ def errors_3d_m(protocol: Union[str, Protocol], alignment: str, predictions: Arr
   else:
     aligned = _align(protocol, alignment, points, goal, labelled)[:, counted]
     goal = goal[:, counted]
-  errors = pose_error.joint_errors(aligned, goal)
-  # Removes the alignment's rounding, so that a perfect prediction counts at the threshold zero as well.
-  return np.where(errors < _ROUNDING_M, 0., errors), valid
+  return measures.rounded(pose_error.joint_errors(aligned, goal)), valid
 
 
 def convert_first(points: np.ndarray, have: str, want: str) -> np.ndarray:

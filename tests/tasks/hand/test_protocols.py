@@ -164,6 +164,21 @@ def test_curves():
   np.testing.assert_array_equal(curves['procrustes'], [1., 1.])
 
 
+@pytest.mark.parametrize('name', ['freihand', 'ho3d'])
+def test_mesh_area_is_that_of_the_challenges(name):
+  """As their EvalUtil computes it, vertex by vertex, with the trapezoid rule over that of ones."""
+  truth = _truth()
+  offset = np.random.default_rng(1).normal(size=truth['vertices_m'].shape) * .015
+  measures = protocols.evaluate(name, _moved(truth, (0, 0, 0), vertices_m=truth['vertices_m'] + offset), truth)
+  thresholds = np.linspace(0., .05, 100)
+  curve = np.mean([[(errors <= t).mean() for t in thresholds] for errors in np.linalg.norm(offset, axis=-1).T], axis=0)
+  steps = np.diff(thresholds)
+  area = (steps * (curve[1:] + curve[:-1]) / 2).sum() / steps.sum()
+  assert .3 < area < .8
+  np.testing.assert_allclose(measures['vertex_auc_full/none'].value, area, rtol=1e-12)
+  assert measures['vertex_auc_full/procrustes_mirror'].value > area
+
+
 def test_errors():
   truth = _truth()
   with pytest.raises(UserError, match='unknown protocol .* crop, zb-rhd'):
