@@ -14,13 +14,14 @@ from dhpe_tf import command_line
 from dhpe_tf.errors import UserError
 from dhpe_tf.files import atomic_path, check_output
 from dhpe_tf.hand.hand_model import HandModel, load_hand_model
+from dhpe_tf.hand.model_files import TIP_VERTICES
 
 _FLAGS = flags.FlagValues()
 flags.DEFINE_string('input', None, 'MANO_RIGHT.pkl or MANO_LEFT.pkl as its authors distribute it.', flag_values=_FLAGS)
 flags.DEFINE_string('output', None, 'File to write, ending in .npz.', flag_values=_FLAGS)
 flags.DEFINE_enum('side', 'right', ['right', 'left'], 'Which hand the input holds.', flag_values=_FLAGS)
 flags.DEFINE_string('tip_vertices', 'boukhayma', 'Whose choice of fingertip vertices makes the tip keypoints: '
-                    'boukhayma, manopth or smplx.', flag_values=_FLAGS)
+                    f'{", ".join(TIP_VERTICES)}.', flag_values=_FLAGS)
 flags.mark_flags_as_required(['input', 'output'], _FLAGS)
 
 LICENCE = 'MANO licence, https://mano.is.tue.mpg.de/license.html: non-commercial, no redistribution'

@@ -19,6 +19,7 @@ from dhpe_tf.hand import skeletons
 Example = dict[str, Any]
 
 PALM_OR_WRIST = ('palm', 'wrist')
+_PNG, _PNG_DEPTH = b'\x89PNG', 24  # how a PNG file starts, and the byte that holds its bits a channel
 _ENDINGS = {'png': b'IEND\xaeB`\x82', 'jpeg': b'\xff\xd9'}
 _FORMATS = {'.png': 'png', '.jpg': 'jpeg', '.jpeg': 'jpeg'}
 
@@ -236,26 +237,33 @@ def read_picture(path: str, upright: bool = False) -> Picture:
 
 
 def read_labels(path: str, grey: bool = False) -> np.ndarray:
-  """Reads a picture whose single channel holds numbers, uint8 `[H, W]`.
+  """Reads a picture that holds numbers, integers `[H, W]` of any depth; channels beside the first repeat it.
 
   Args:
     path: a PNG or JPEG file.
-    grey: whether to take the brightness of pictures with several channels instead of refusing them.
+    grey: whether to take the brightness of pictures whose channels differ instead of refusing them.
 
   Raises:
-    UserError: the file is missing, not a picture, damaged, or has several channels.
+    UserError: the file is missing, not a picture, damaged, or its channels differ.
   """
+  data = image_files.read_bytes(path)
   try:
-    with Image.open(io.BytesIO(image_files.read_bytes(path)), formats=('PNG', 'JPEG')) as image:
-      labels = np.array(image.convert('L') if grey else image)
+    with Image.open(io.BytesIO(data), formats=('PNG', 'JPEG')) as image:
+      labels, bands = np.array(image.convert('L') if grey else image), image.getbands()
   except UserError:
     raise
   # Pillow raises many kinds of errors for damaged files.
   except Exception as error:
     raise UserError(f'{path}: not a whole PNG or JPEG picture ({type(error).__name__}); get a whole copy.') from error
-  if labels.ndim != 2 or labels.dtype != np.uint8:
-    raise UserError(f'{path}: one channel of 8 bits was expected, got {labels.shape} of {labels.dtype}')
-  return labels
+  # Pillow keeps only the upper 8 of 16 bits of several channels.
+  if labels.ndim == 3 and data.startswith(_PNG) and data[_PNG_DEPTH] == 16:
+    raise UserError(f'{path}: several channels of 16 bits; write one channel')
+  if labels.ndim == 3:
+    colours = labels[..., :len(bands) - ('A' in bands)]
+    if (colours != colours[..., :1]).any():
+      raise UserError(f'{path}: numbers were expected, so all channels must be equal; get the file of labels')
+    labels = colours[..., 0]
+  return labels.astype(np.uint8) if labels.dtype == bool else labels
 
 
 def encode_png(image: np.ndarray) -> bytes:

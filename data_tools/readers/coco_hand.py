@@ -3,8 +3,9 @@
   'images': id, file_name, height, width; 'categories': names of the keypoints; 'annotations': image_id and either
   'keypoints' [63] (x, y, v of one hand) or 'lefthand_kpts' and 'righthand_kpts' [63] with 'lefthand_valid' ...
 
-v is 0 where there is no label. In files that hold a 2 anywhere, 1 marks a hidden joint, as in COCO. In other files,
-such as OneHand10K's, 1 is the only other value and means visible. Keypoints are pixel numbers, so 0.5 is added.
+v is 0 where there is no label. Of a hand that has a 2 anywhere, 1 marks a hidden joint, as in COCO; of other hands,
+such as OneHand10K's, 1 means visible. COCO-WholeBody's v may be a fraction, how sure its annotation is. Keypoints are
+pixel numbers, so 0.5 is added.
 Polygons of 'segmentation' are not used as masks, because OneHand10K's are outlines of the boxes.
 """
 import os
@@ -19,6 +20,8 @@ from dhpe_tf.errors import UserError
 from dhpe_tf.hand import skeletons
 
 SIDES = ('right', 'left')
+DEFAULT_ORDER = 'dhpe'
+MIN_V = .5
 _FINGER_NAMES = {'forefinger': 'index', 'indexfinger': 'index', 'middlefinger': 'middle', 'ringfinger': 'ring',
                  'pinkyfinger': 'little', 'pinky': 'little', 'littlefinger': 'little'}
 
@@ -47,12 +50,10 @@ class _File(NamedTuple):
   Attributes:
     hands: list of `_Hand`.
     order: names of the keypoints in their order.
-    one_is_hidden: whether v = 1 means hidden.
   """
 
   hands: list
   order: tuple[str, ...]
-  one_is_hidden: bool
 
 
 class CocoHandReader(base.Reader):
@@ -61,9 +62,12 @@ class CocoHandReader(base.Reader):
   Args:
     annotations: JSON file by split.
     images: folder by split, to which file names are relative.
-    side: 'right' or 'left' for hands whose labels give no side; None makes such a hand an error.
-    joint_order: key of `skeletons.ORDERS`, for files whose categories do not name the keypoints.
+    side: 'right' or 'left' for hands whose labels give no side; None takes it from names of pictures that end in _r or
+      _l, as those of CMU Panoptic do, and makes others an error.
+    joint_order: key of `skeletons.ORDERS`, whatever the categories say: MMPose's file of RHD names base to tip and
+      holds tip to base. None takes the names of the categories, or `DEFAULT_ORDER` without them.
     name: of the dataset, for the records.
+    min_v: least v in 0..1 of a label that counts; v = 0 never does. MMPose takes every v above 0.
   """
 
   source = 'coco_hand'
@@ -71,22 +75,23 @@ class CocoHandReader(base.Reader):
   published_counts: dict[str, int] = {}
 
   def __init__(self, annotations: dict[str, str], images: dict[str, str], side: Optional[str] = None,
-               joint_order: str = 'dhpe', name: str = 'coco_hand'):
+               joint_order: Optional[str] = None, name: str = 'coco_hand', min_v: float = MIN_V):
     if not annotations:
       raise UserError('no label file was named; use --train_annotations or --eval_annotations')
     if side is not None:
       base.check_option('side', side, SIDES)
     names = sorted(order for order, joints in skeletons.ORDERS.items() if set(joints) == set(skeletons.KEYPOINT_NAMES))
-    self._order = skeletons.order_names(base.check_option('joint_order', joint_order, names))
+    self._order = joint_order and skeletons.order_names(base.check_option('joint_order', joint_order, names))
     self._annotations, self._images = annotations, images
-    self._side, self._name = side, name
-    self._options = {'name': name, 'side': side or 'as annotated', 'joint_order': joint_order}
+    self._side, self._name, self._min_v = side, name, min_v
+    self._options = {'name': name, 'side': side or 'as annotated', 'joint_order': joint_order or 'by the categories',
+                     'min_v': min_v}
     self._files: dict[str, _File] = {}
     self._lock = threading.Lock()
 
   @property
   def options(self) -> dict[str, Any]:
-    """Name, side, joint order and label files."""
+    """Name, side, joint order, least v and label files."""
     return {**self._options, 'annotations': {split: os.path.basename(path)
                                              for split, path in self._annotations.items()}}
 
@@ -99,7 +104,7 @@ class CocoHandReader(base.Reader):
     labels = self._load(split)
     hand = labels.hands[key]
     place = f'{self._annotations[split]}, annotation {hand.number}'
-    labelled = hand.keypoints[:, 2] > 0
+    labelled = (hand.keypoints[:, 2] > 0) & (hand.keypoints[:, 2] >= self._min_v)
     if not labelled.any():
       return []
     if hand.side is None:
@@ -111,7 +116,8 @@ class CocoHandReader(base.Reader):
                       f'says {announced[1]} x {announced[0]}; take pictures and labels from the same release')
     order = [labels.order.index(name) for name in skeletons.KEYPOINT_NAMES]
     keypoints, labelled = hand.keypoints[order], labelled[order]
-    seen = keypoints[:, 2] > (1 if labels.one_is_hidden else 0)
+    one_is_hidden = (keypoints[:, 2] > 1).any()
+    seen = keypoints[:, 2] > 1 if one_is_hidden else labelled
     example = base.make_example(
         picture, f'{split}/{hand.image["file_name"]}/{hand.number}', hand.side, self._name, np.zeros([21, 3]),
         keypoints[:, :2] + .5, np.zeros([3, 3]), valid=labelled, visibility=seen, box_px=hand.box,
@@ -135,8 +141,8 @@ class CocoHandReader(base.Reader):
     hands = [hand for number, annotation in enumerate(annotations.objects(content, 'annotations', path))
              for hand in self._hands(annotation, images, f'{path}, annotation {number}')]
     categories = annotations.objects(content, 'categories', path) if 'categories' in content else []
-    order = next((names for names in map(_named_order, categories) if names), self._order)
-    return _File(hands, order, any((hand.keypoints[:, 2] > 1).any() for hand in hands))
+    named = filter(None, map(_named_order, categories))
+    return _File(hands, self._order or next(named, skeletons.order_names(DEFAULT_ORDER)))
 
   def _hands(self, annotation: dict, images: dict, place: str) -> list[_Hand]:
     """Returns the hands of an annotation: those of a person, or the only one."""
@@ -148,8 +154,9 @@ class CocoHandReader(base.Reader):
       return [_Hand(f'{number}/{side}', image, side, _keypoints(annotation, f'{side}hand_kpts', place),
                     _box(annotation, f'{side}hand_box', place))
               for side in SIDES if annotation.get(f'{side}hand_valid')]
-    side = annotation.get('hand_type', self._side)
-    return [_Hand(number, image, side if side in SIDES else self._side, _keypoints(annotation, 'keypoints', place),
+    side = annotation.get('hand_type')
+    side = side if side in SIDES else self._side or _named_side(image['file_name'])
+    return [_Hand(number, image, side, _keypoints(annotation, 'keypoints', place),
                   _box(annotation, 'bbox', place))]
 
 
@@ -164,6 +171,11 @@ def _box(annotation: dict, name: str, place: str) -> Optional[np.ndarray]:
     return None
   box = annotations.numbers(annotation[name], (4,), f'{place}: {name}')
   return box if (box[2:] > 0).all() else None
+
+
+def _named_side(file: str) -> Optional[str]:
+  """Returns the side that the name of a picture ends in, such as 000015774_01_l.jpg, or None."""
+  return {'_r': 'right', '_l': 'left'}.get(os.path.splitext(file)[0][-2:])
 
 
 def _named_order(category: dict) -> Optional[tuple[str, ...]]:

@@ -26,6 +26,7 @@ from dhpe_tf.hand import hand_model
 _FOLDERS = {'train': 'training', 'eval': 'evaluation'}
 VERSIONS = ('gs', 'hom', 'sample', 'auto')
 _GREY = 127
+_TIP_VERTICES = 'freihand'  # of model_files.TIP_VERTICES: the labels' tips are these vertices of MANO
 _SAMPLES = 32560  # of the training set, each in every version
 _POSE, _SHAPE = slice(3, 48), slice(48, 58)
 
@@ -69,9 +70,9 @@ class FreihandReader(base.Reader):
 
   @property
   def options(self) -> dict[str, Any]:
-    """Versions, whose parameters are written, and whether evaluation pictures get labels."""
+    """Versions, whose parameters are written, which vertices are the tips, whether evaluation pictures get labels."""
     return {'versions': list(self._versions), 'parameters': 'none' if self._hands_mean is None else 'MANO, about the '
-            'flat hand', 'evaluation_labels': self._evaluation_labels}
+            'flat hand', 'tip_vertices': _TIP_VERTICES, 'evaluation_labels': self._evaluation_labels}
 
   def keys(self, split: str) -> Sequence[Key]:
     """Returns the pictures, version by version."""

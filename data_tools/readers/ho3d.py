@@ -27,6 +27,7 @@ _WRIST = skeletons.order_names('ho3d').index('wrist')
 # Largest distance accepted between the wrists of evaluation_xyz.json and of the picture's own file, metres.
 _SAME_M = .002
 _MOST_LIST_BYTES = 1 << 26
+_TIP_VERTICES = 'ho3d'  # of model_files.TIP_VERTICES: the labels' tips are these vertices of MANO
 
 
 class Key(NamedTuple):
@@ -64,9 +65,10 @@ class Ho3dReader(base.Reader):
 
   @property
   def options(self) -> dict[str, Any]:
-    """Version, whose parameters are written, and whether evaluation keypoints are present."""
+    """Version, whose parameters are written, which vertices are the tips, whether evaluation keypoints are there."""
     return {'version': 2 if self._extension == '.png' else 3,
             'parameters': 'MANO, about the flat hand' if self._mano_parameters else 'none',
+            'tip_vertices': _TIP_VERTICES,
             'evaluation_keypoints': os.path.exists(self._keypoint_file())}
 
   def keys(self, split: str) -> Sequence[Key]:

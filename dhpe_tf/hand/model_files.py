@@ -17,6 +17,9 @@ TIP_VERTICES = {
     'boukhayma': (745, 333, 444, 555, 672),
     'manopth': (745, 317, 444, 556, 673),
     'smplx': (744, 320, 443, 554, 671),
+    # What the labels of the two datasets have as tips.
+    'freihand': (744, 320, 443, 555, 672),
+    'ho3d': (744, 333, 444, 555, 672),
 }
 _SHOWN = 40  # names, and characters of each, that a message lists of a file
 _LONGEST_TEXT = 1000

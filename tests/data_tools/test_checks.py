@@ -1,6 +1,7 @@
 """Every trap of the public datasets, planted in a reader or in its files, is found by a check; without it none is."""
 import io
 import json
+import types
 
 import numpy as np
 import pytest
@@ -21,6 +22,8 @@ from tests.data_tools.readers import (
   rhd_files,
   stb_files,
 )
+from tests.hand.mano_files import write_pickle
+from tests.hand.model_fixture import random_model
 
 _COUNT = 10
 _MISPLACED = ('would fit the picture better', 'nothing in the pictures tells')
@@ -261,6 +264,18 @@ def test_freihand_mask_without_threshold(roots):
 def test_freihand_pose_about_the_mean(roots):
   """Poses from the mean of MANO taken for poses from the flat hand, shown on the built-in hand."""
   _assert_pose_found(freihand.FreihandReader(roots['freihand']), -1)
+
+
+@pytest.mark.parametrize('dataset', ['freihand', 'ho3d'])
+def test_the_hand_model_gets_the_tips_of_the_dataset(roots, tmp_path, monkeypatch, dataset):
+  options = {'freihand': freihand.FreihandReader, 'ho3d': ho3d.Ho3dReader}[dataset](roots[dataset]).options
+  path = write_pickle(tmp_path / 'MANO_RIGHT.pkl', random_model())
+  models = []
+  monkeypatch.setattr(all_checks.anatomy, 'Parameters', models.append)
+  parsed = types.SimpleNamespace(hand_model=str(path), tolerance_px=1., placement_records=0)
+  all_checks.make({'options': {**options, 'parameters': 'MANO'}}, parsed)
+  tips = {'freihand': [744, 320, 443, 555, 672], 'ho3d': [744, 333, 444, 555, 672]}[dataset]
+  np.testing.assert_allclose(models[0].rest_keypoints[[4, 8, 12, 16, 20]], models[0].v_template[tips], atol=1e-12)
 
 
 def test_ho3d_pose_moved_by_the_mean_again(roots):

@@ -1,9 +1,11 @@
 import numpy as np
+import pytest
 from PIL import Image
 
 from data_tools import view_records
 from dhpe_tf import command_line
 from tests.data import records
+from tests.tasks.hand.hands import TASK
 
 
 def view(**values):
@@ -21,6 +23,12 @@ def test_sheet_shows_skeletons_masks_and_captions(tmp_path):
   # Five colours of fingers besides the black picture and its grey frame.
   assert len([colour for colour in colours if max(colour) - min(map(int, colour)) > 100]) >= 5
   assert (sheet[:14, :64] > 200).any() and not blank.any()
+
+
+@pytest.mark.parametrize('name, caption', [
+    (b'training/00007/left', 'L 00007'), (b'train/ABF10/0012', 'L 0012'), (b'photo.jpg', 'L photo.jpg')])
+def test_captions_name_the_picture(name, caption):
+  assert TASK.caption({'id': name, 'is_left': True}) == caption
 
 
 def test_what_is_missing_is_named(tmp_path, capsys):

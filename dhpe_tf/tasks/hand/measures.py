@@ -10,6 +10,7 @@ from dhpe_tf.tasks.measured import Measure
 
 _MILLIMETRES = 1000.
 _F_SCORES_MM = (5, 15)
+_ROUNDING_M = 1e-12
 
 
 def keypoints_3d(errors_m: np.ndarray, valid: np.ndarray, ranges: Sequence[str], words: str,
@@ -45,7 +46,9 @@ def keypoints_3d(errors_m: np.ndarray, valid: np.ndarray, ranges: Sequence[str],
 
 
 def vertices(predictions_m: np.ndarray, truth_m: np.ndarray, words: str) -> dict[str, Measure]:
-  """Computes mean distance and F-scores of aligned meshes.
+  """Computes mean distance, area under the PCK curve and F-scores of aligned meshes.
+
+  The area is what the scripts of the FreiHAND and HO-3D challenges print: 100 thresholds from 0 to 50 mm.
 
   Args:
     predictions_m: `[N, V, 3]` metres.
@@ -58,8 +61,13 @@ def vertices(predictions_m: np.ndarray, truth_m: np.ndarray, words: str) -> dict
   if not len(truth_m):
     return {}
   words = f'{truth_m.shape[1]} vertices {words}'
-  error = float(pose_error.joint_errors(predictions_m, truth_m).mean())
-  result = {'vertex_mean': Measure(error * _MILLIMETRES, 'mm', f'distance, mean over {words}')}
+  errors = rounded(pose_error.joint_errors(predictions_m, truth_m))
+  thresholds = pck.THRESHOLDS_M['full']
+  # All vertices are labelled, so the mean of their curves is the share of all errors; it needs less memory.
+  curve = np.array([(errors <= threshold).mean() for threshold in thresholds])
+  result = {'vertex_mean': Measure(float(errors.mean()) * _MILLIMETRES, 'mm', f'distance, mean over {words}'),
+            'vertex_auc_full': Measure(pck.auc(curve, thresholds), '', 'area under the PCK curve from 0 to 50 mm at '
+                                       f'{len(thresholds)} thresholds, {words}')}
   for threshold_mm in _F_SCORES_MM:
     score = mesh.f_score(predictions_m, truth_m, threshold_mm / _MILLIMETRES)
     result[f'f_{threshold_mm}'] = Measure(float(score.mean()), '', f'F-score at {threshold_mm} mm, {words}')
@@ -114,3 +122,8 @@ def masks(predictions: np.ndarray, truth: np.ndarray) -> dict[str, Measure]:
   result['hand_iou_mean'] = Measure(float(iou.mean()), '', f'{words}, mean over pictures')
   result['hand_iou_median'] = Measure(float(np.median(iou)), '', f'{words}, median over pictures')
   return result
+
+
+def rounded(errors_m: np.ndarray) -> np.ndarray:
+  """Removes an alignment's rounding, so that a perfect prediction counts at the threshold zero as well."""
+  return np.where(errors_m < _ROUNDING_M, 0., errors_m)

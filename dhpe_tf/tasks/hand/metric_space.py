@@ -73,9 +73,11 @@ def joints_m(predictions: Arrays, labels: Arrays, root_depth: str = 'truth') -> 
   """Returns predicted keypoints `[N, 21, 3]` in metres.
 
   For images with a camera they are placed in camera axes by the inverse of the paper's normalisation. With crop centre
-  c and side g, focal length f and the root's depth Z_r:
+  c and side g, the crop's turn T, focal length f and the root's depth Z_r:
 
-    u = Z_r (g / 2) / f,    Z_k = Z_r + z_k u,    pixel_k = c + (g / 2) (x_k, y_k),    P_k = Z_k K^-1 (pixel_k, 1).
+    u = Z_r (g / 2) / f,    Z_k = Z_r + z_k u,    pixel_k = c + (g / 2) T^-1 (x_k, y_k),    P_k = Z_k K^-1 (pixel_k, 1).
+
+  As the labels are, the points P_k are then turned about the camera's axis by T.
 
   Z_r is the labelled depth or, for 'fitted', the depth at which the bone from wrist to middle MCP has the length that
   the predicted hand gives it. Images without a camera keep the hand model's own size, relative to any origin.
@@ -90,15 +92,15 @@ def joints_m(predictions: Arrays, labels: Arrays, root_depth: str = 'truth') -> 
     return predictions['joints_3d_m']
   matrices = np.where(placed[:, None, None], labels['intrinsics'], np.eye(3))
   crop = crops.Crop(*(tf.cast(part, tf.float64) for part in _crop(labels)))
-  depth = labels['root_depth_m']
+  turn, depth = _turns(labels), labels['root_depth_m']
+  unturned = crops.turn(tf.constant(predictions['joints_crop'], tf.float64), -turn)
   if root_depth == 'fitted':
     own = predictions['joints_3d_m']
     lengths = np.linalg.norm(own[:, skeletons.WRIST] - own[:, skeletons.ROOT], axis=-1)
-    points, known, bones = (tf.constant(array, tf.float64)
-                            for array in (predictions['joints_crop'], matrices, lengths[:, None]))
-    depth = cameras.solve_root_depth(points, known, crop, bones, weak=True)
-  points = cameras.crop_to_metric(
-      *(tf.constant(array, tf.float64) for array in (predictions['joints_crop'], depth, matrices)), crop).numpy()
+    known, bones = (tf.constant(array, tf.float64) for array in (matrices, lengths[:, None]))
+    depth = cameras.solve_root_depth(unturned, known, crop, bones, weak=True)
+  depth, matrices = (tf.constant(array, tf.float64) for array in (depth, matrices))
+  points = crops.turn(cameras.crop_to_metric(unturned, depth, matrices, crop), turn).numpy()
   return np.where(placed[:, None, None], points, predictions['joints_3d_m'])
 
 
@@ -107,6 +109,11 @@ def _crop(labels: Arrays) -> crops.Crop:
   side = tf.constant(labels['crop_side_px'])
   center = labels.get('crop_center_px', np.zeros([len(labels['crop_side_px']), 2]))
   return crops.Crop(tf.constant(center, side.dtype), side)
+
+
+def _turns(labels: Arrays) -> np.ndarray:
+  """By how much `[N]` crops and labels are turned, radians; 0 if that is unknown."""
+  return np.asarray(labels.get('crop_turn', np.zeros(len(labels['crop_side_px']))), np.float64)
 
 
 def _has_cameras(labels: Arrays) -> np.ndarray:

@@ -1,8 +1,8 @@
 """Predictions of a method, or of a constant answer, for N images of right hands, as arrays for protocols.
 
 By name: 'joints_3d_m' [N, 21, 3], metres by the hand's own size, relative to any origin; if the method gives them,
-'joints_crop' [N, 21, 3] and 'joints_2d' [N, 21, 2] in crop space, and 'mask' [N, S, S] in 0..1 at the size of the
-labels.
+'joints_crop' [N, 21, 3], where they are seen, and 'joints_2d' [N, 21, 2] in crop space, and 'mask' [N, S, S] in 0..1 at
+the size of the labels.
 """
 from collections.abc import Mapping
 
@@ -17,7 +17,8 @@ Arrays = Mapping[str, np.ndarray]
 
 def from_outputs(outputs: dict[str, tf.Tensor], mask_size: int) -> dict[str, np.ndarray]:
   """Converts a batch of outputs (see `outputs.OUTPUTS`) to predictions; masks are resampled to `mask_size` pixels."""
-  found = {'joints_3d_m': hand_outputs.joints_m(outputs), 'joints_crop': outputs['joints_3d']}
+  found = {'joints_3d_m': hand_outputs.joints_m(outputs),
+           'joints_crop': hand_outputs.seen(outputs['joints_3d'], outputs)}
   if 'joints_2d' in outputs:
     found['joints_2d'] = outputs['joints_2d']
   if 'mask' in outputs:

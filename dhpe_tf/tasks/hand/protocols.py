@@ -17,7 +17,6 @@ from dhpe_tf.tasks.measured import Measure
 WRIST, MIDDLE_MCP = skeletons.WRIST, skeletons.ROOT
 MIDDLE_PIP = skeletons.KEYPOINT_NAMES.index('middle2')
 FIRST_KEYPOINTS = ('wrist', 'palm')
-_ROUNDING_M = 1e-12
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,8 +63,12 @@ PROTOCOLS = {protocol.name: protocol for protocol in (
     Protocol('crop', 'As own-size, but metres come from the crop and the depth of the root.',
              ('root', 'root_scale', 'procrustes'), ('std', 'full')),
     Protocol('zb-rhd', 'Zimmermann and Brox 2017 on RHD. They scale a normalised prediction by the true length of the '
-             'middle finger\'s first bone; here that bone of the prediction is given its true length.',
+             'middle finger\'s first bone; here that bone of the prediction is given its true length. All keypoints '
+             'count, hidden ones too.',
              ('root_bone',), ('zb', 'std', 'full'), root=0, bone=(MIDDLE_MCP, MIDDLE_PIP), first_keypoint='palm'),
+    Protocol('zb-rhd-visible', 'As zb-rhd, visible keypoints only, as hand3d\'s eval_full.py and Spurr et al. 2018 '
+             'count.', ('root_bone',), ('zb', 'std', 'full'), root=0, bone=(MIDDLE_MCP, MIDDLE_PIP),
+             first_keypoint='palm', visible_only=True),
     Protocol('zb-stb', 'Zimmermann and Brox 2017 on STB: as zb-rhd, visible keypoints only.',
              ('root_bone',), ('zb', 'std', 'full'), root=0, bone=(MIDDLE_MCP, MIDDLE_PIP), first_keypoint='palm',
              visible_only=True),
@@ -182,9 +185,7 @@ def errors_3d_m(protocol: Union[str, Protocol], alignment: str, predictions: Arr
   else:
     aligned = _align(protocol, alignment, points, goal, labelled)[:, counted]
     goal = goal[:, counted]
-  errors = pose_error.joint_errors(aligned, goal)
-  # Removes the alignment's rounding, so that a perfect prediction counts at the threshold zero as well.
-  return np.where(errors < _ROUNDING_M, 0., errors), valid
+  return measures.rounded(pose_error.joint_errors(aligned, goal)), valid
 
 
 def convert_first(points: np.ndarray, have: str, want: str) -> np.ndarray:

@@ -128,9 +128,9 @@ class HandTask(Task):
     return overlay.draw_labels(instance['image'], instance['joints_2d'], instance['joints_2d_weight'], instance['mask'])
 
   def caption(self, instance: Arrays) -> str:
-    """Returns 'L' or 'R' and the picture's name."""
-    name = instance['id'].decode(errors='replace').rsplit('/', 1)[-1]
-    return f"{'L' if instance['is_left'] else 'R'} {name}"
+    """Returns 'L' or 'R' and the picture's name, the last part of the id that is not a side."""
+    parts = [part for part in instance['id'].decode(errors='replace').split('/') if part not in task_flags.SIDES]
+    return f"{'L' if instance['is_left'] else 'R'} {parts[-1] if parts else ''}"
 
   def draw_outputs(self, inputs: Arrays, outputs: Arrays, card: Mapping[str, Any]) -> np.ndarray:
     """Draws crop, mesh, skeleton and the mesh turned by 90 degrees side by side."""

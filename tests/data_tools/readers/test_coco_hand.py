@@ -17,8 +17,9 @@ def _onehand10k(root, side='right', **options):
                                   {'train': str(root), 'eval': str(root)}, side, name='onehand10k', **options)
 
 
-def _wholebody(root):
-  return coco_hand.CocoHandReader({'eval': f'{root}/coco_wholebody_val_v1.0.json'}, {'eval': f'{root}/val2017'})
+def _wholebody(root, **options):
+  return coco_hand.CocoHandReader({'eval': f'{root}/coco_wholebody_val_v1.0.json'}, {'eval': f'{root}/val2017'},
+                                  **options)
 
 
 def _examples(reader, split):
@@ -54,6 +55,21 @@ def test_names_of_the_categories_tell_the_order(tmp_path):
   np.testing.assert_allclose(example['hand/joints_2d_px'][valid], coco_hand_files.pixels(truth[0])[valid], atol=1e-4)
 
 
+def test_a_joint_order_that_is_asked_for_wins_over_the_categories(tmp_path):
+  """The categories of MMPose's file of RHD name base to tip; its keypoints run from tip to base."""
+  names = ['wrist'] + [f'{finger}{k}' for finger in coco_hand_files.FINGERS for k in (4, 3, 2, 1)]
+  truth = coco_hand_files.write_onehand10k(tmp_path, 1, names)
+  path = tmp_path / 'annotations' / 'onehand10k_train.json'
+  content = json.loads(path.read_text())
+  content['categories'][0]['keypoints'] = coco_hand_files.NAMES
+  path.write_text(json.dumps(content))
+  pixels = coco_hand_files.pixels(truth[0])
+  for order, right in (('rhd', True), (None, False)):
+    reader = _onehand10k(tmp_path, joint_order=order)
+    assert np.allclose(_examples(reader, 'train')[0]['hand/joints_2d_px'][8], pixels[8], atol=1e-3) == right
+    assert reader.options['joint_order'] == (order or 'by the categories')
+
+
 def test_joint_order_is_by_option_without_names(tmp_path):
   names = ['wrist'] + [f'{finger}{k}' for finger in coco_hand_files.FINGERS for k in (4, 3, 2, 1)]
   truth = coco_hand_files.write_onehand10k(tmp_path, 1, names)
@@ -76,11 +92,40 @@ def test_wholebody(tmp_path):
     pixels = coco_hand_files.pixels(truth[example['hand/side']])
     np.testing.assert_allclose(example['hand/joints_2d_px'][valid], pixels[valid], atol=1e-4)
     np.testing.assert_array_equal(np.flatnonzero(~valid), coco_hand_files.UNLABELLED)
-    # This file has a 2, so its 1 means hidden.
+    # Each hand has a 2, so its 1 means hidden.
     assert sorted(np.flatnonzero(example['hand/visibility'] == 0)) == sorted(
         coco_hand_files.UNLABELLED + coco_hand_files.HIDDEN)
     np.testing.assert_allclose(example['hand/box_px'][:2], pixels.min(0), atol=1e-3)
   assert len({example['image/id'] for example in examples}) == 3
+
+
+def _set_v(path, side, change):
+  content = json.loads(path.read_text())
+  for person in content['annotations']:
+    marks = np.array(person[f'{side}hand_kpts'], float).reshape(21, 3)
+    marks[:, 2] = change(marks[:, 2])
+    person[f'{side}hand_kpts'] = marks.ravel().tolist()
+  path.write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize('min_v, unlabelled', [(.5, [3, 5, 6, 17]), (.3, [3, 17]), (0., [3, 17])])
+def test_fractions_of_v_count_from_a_threshold(tmp_path, min_v, unlabelled):
+  coco_hand_files.write_wholebody(tmp_path)
+  # What was hidden gets .4, what was seen .9.
+  _set_v(tmp_path / 'coco_wholebody_val_v1.0.json', 'right', lambda v: np.choose(v.astype(int), [0., .4, .9]))
+  example = _examples(_wholebody(tmp_path, min_v=min_v), 'eval')[0]
+  assert example['hand/side'] == 'right'
+  np.testing.assert_array_equal(np.flatnonzero(example['hand/joints_2d_valid'] == 0), unlabelled)
+  np.testing.assert_array_equal(np.flatnonzero(example['hand/visibility'] == 0), unlabelled)
+
+
+def test_whether_1_means_hidden_is_told_by_each_hand(tmp_path):
+  coco_hand_files.write_wholebody(tmp_path)
+  _set_v(tmp_path / 'coco_wholebody_val_v1.0.json', 'right', lambda v: np.minimum(v, 1))
+  right, left = _examples(_wholebody(tmp_path), 'eval')[:2]
+  assert (right['hand/side'], left['hand/side']) == ('right', 'left')
+  np.testing.assert_array_equal(np.flatnonzero(right['hand/visibility'] == 0), coco_hand_files.UNLABELLED)
+  assert set(coco_hand_files.HIDDEN) <= set(np.flatnonzero(left['hand/visibility'] == 0))
 
 
 def test_side_must_come_from_somewhere(tmp_path):
@@ -93,6 +138,20 @@ def test_side_must_come_from_somewhere(tmp_path):
     annotation['hand_type'] = 'left'
   path.write_text(json.dumps(content))
   assert {example['hand/side'] for example in _examples(_onehand10k(tmp_path), 'train')} == {'left'}
+
+
+def test_names_of_pictures_tell_the_side(tmp_path):
+  """As CMU Panoptic names them."""
+  coco_hand_files.write_onehand10k(tmp_path)
+  path = tmp_path / 'annotations' / 'onehand10k_train.json'
+  content = json.loads(path.read_text())
+  for image, name in zip(content['images'], ('000015774_01_l.jpg', '000015774_01_r.jpg')):
+    os.rename(tmp_path / image['file_name'], tmp_path / name)
+    image['file_name'] = name
+  path.write_text(json.dumps(content))
+  sides = [example['hand/side'] for example in _examples(_onehand10k(tmp_path, side=None), 'train')]
+  assert sides == ['left', 'right']
+  assert [example['hand/side'] for example in _examples(_onehand10k(tmp_path), 'train')] == ['right', 'right']
 
 
 def test_turned_photographs_must_fit_their_labels(tmp_path):

@@ -4,6 +4,7 @@ import pickle
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 from data_tools.readers import base, rhd
@@ -171,3 +172,30 @@ def test_published_counts_hold_for_one_hand_a_picture(dataset):
   assert rhd.RhdReader(root, hand='visible').published_counts == {'train': 41258, 'eval': 2728}
   assert not rhd.RhdReader(root, hand='both').published_counts
   assert not rhd.RhdReader(root, min_visible=10).published_counts
+
+
+def test_masks_of_any_depth_and_with_equal_channels(dataset, tmp_path):
+  root, _ = dataset
+  with Image.open(os.path.join(root, 'RHD_published_v2', 'training', 'mask', '00000.png')) as image:
+    ids = np.array(image)
+  path = str(tmp_path / 'mask.png')
+  for picture in (Image.fromarray(ids), Image.fromarray(ids.astype(np.uint16)),
+                  Image.fromarray(np.repeat(ids[..., None], 3, 2)), Image.fromarray(ids).convert('LA'),
+                  Image.fromarray(np.repeat(ids[..., None], 3, 2)).convert('RGBA')):
+    picture.save(path)
+    np.testing.assert_array_equal(base.read_labels(path), ids)
+  Image.fromarray(ids > 1).save(path)
+  np.testing.assert_array_equal(base.read_labels(path), ids > 1)
+
+
+def test_masks_whose_channels_differ(tmp_path):
+  path = str(tmp_path / 'mask.png')
+  colours = np.zeros([4, 5, 3], np.uint8)
+  colours[1, 2, 2] = 1
+  Image.fromarray(colours).save(path)
+  with pytest.raises(UserError, match='mask.png: .*channels must be equal'):
+    base.read_labels(path)
+  with open(path, 'wb') as file:
+    file.write(tf.io.encode_png(tf.ones([4, 5, 3], tf.uint16)).numpy())
+  with pytest.raises(UserError, match='mask.png: several channels of 16 bits'):
+    base.read_labels(path)

@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from dhpe_tf.errors import UserError
+from dhpe_tf.geometry import crops
 from dhpe_tf.metrics import pck
 from dhpe_tf.tasks.hand import metric_space, protocols
 from tests.tasks.hand.hands import make_scene
@@ -16,6 +18,22 @@ def test_perfect_in_crop_space_is_perfect_in_metres(protocol):
   for key, measure in evaluate(protocol, *make_scene()).items():
     if measure.unit:
       assert measure.value < 1e-6, key
+
+
+@pytest.mark.parametrize('root_depth', ['truth', 'fitted'])
+def test_turned_crops_are_turned_back_before_they_are_placed(root_depth):
+  """Models that see hands held up get turned crops, and labels that are turned as well."""
+  predictions, labels = make_scene()
+  turn = np.array([1., -2., .3, 3.])
+  turned_labels = {**labels, 'crop_turn': turn}
+  for name in ('joints_2d', 'joints_3d_m'):
+    turned_labels[name] = crops.turn(tf.constant(labels[name], tf.float64), turn).numpy()
+  turned = {name: crops.turn(tf.constant(points, tf.float64), turn).numpy() for name, points in predictions.items()
+            if name.startswith('joints')}
+  found = metric_space.joints_m(turned, turned_labels, root_depth)
+  expected = crops.turn(tf.constant(metric_space.joints_m(predictions, labels, root_depth)), turn)
+  np.testing.assert_allclose(found, expected, atol=1e-6)
+  assert root_depth == 'fitted' or evaluate('freihand', turned, turned_labels)['epe_mean/none'].value < 1e-3
 
 
 def test_scale_comes_from_crop_and_true_depth():

@@ -82,3 +82,13 @@ def test_mean_hand():
   np.testing.assert_allclose(mean['joints_3d_m'][1, 5], relative[1:, 5].mean(0), atol=1e-6)
   np.testing.assert_allclose(mean['joints_3d_m'][0, 6], relative[:, 6].mean(0), atol=1e-6)
   np.testing.assert_allclose(mean['joints_2d'][0], labels['joints_2d'].mean(0), atol=1e-6)
+
+
+def test_joints_in_the_crop_are_where_a_near_camera_sees_them():
+  joints = tf.random.stateless_uniform([2, 21, 3], [0, 1], -.5, .5)
+  outputs = {'joints_3d': joints, 'units_per_metre': tf.ones([2]), 'camera_distance': tf.constant([2., 4.])}
+  found = predictions.from_outputs(outputs, SIZE)
+  distance = np.array([2., 4.])[:, None, None]
+  np.testing.assert_allclose(found['joints_crop'][..., :2], joints[..., :2] * distance / (distance + joints[..., 2:]),
+                             rtol=1e-5)
+  np.testing.assert_allclose(found['joints_3d_m'], joints)

@@ -97,15 +97,18 @@ def test_palm_and_wrist_convert():
     protocols.evaluate('crop', _moved(truth), truth, truth_first='thumb')
 
 
-def test_stb_counts_visible_keypoints_only():
+@pytest.mark.parametrize('name', ['zb-stb', 'zb-rhd-visible'])
+def test_hidden_keypoints_do_not_count(name):
   truth = _truth()
   joints = truth['joints_3d_m'].copy()
   joints[:, 8] += .1
   hidden = np.ones([5, 21])
   hidden[:, 8] = 0
-  assert protocols.evaluate('zb-stb', {'joints_3d_m': joints}, truth)['epe_mean/root_bone'].value > 1
+  assert protocols.evaluate(name, {'joints_3d_m': joints}, truth)['epe_mean/root_bone'].value > 1
   truth['visibility'] = hidden
-  assert protocols.evaluate('zb-stb', {'joints_3d_m': joints}, truth)['epe_mean/root_bone'].value < 1e-9
+  measure = protocols.evaluate(name, {'joints_3d_m': joints}, truth)['epe_mean/root_bone']
+  assert measure.value < 1e-9 and 'visible ones only' in measure.definition
+  assert protocols.evaluate('zb-rhd', {'joints_3d_m': joints}, truth)['epe_mean/root_bone'].value > 1
 
 
 def test_dexter_object_counts_valid_tips_only():
@@ -159,6 +162,21 @@ def test_curves():
   curves = protocols.curves('freihand', _moved(truth), truth, np.array([.01, .03]))
   np.testing.assert_array_equal(curves['none'], [0., 1.])
   np.testing.assert_array_equal(curves['procrustes'], [1., 1.])
+
+
+@pytest.mark.parametrize('name', ['freihand', 'ho3d'])
+def test_mesh_area_is_that_of_the_challenges(name):
+  """As their EvalUtil computes it, vertex by vertex, with the trapezoid rule over that of ones."""
+  truth = _truth()
+  offset = np.random.default_rng(1).normal(size=truth['vertices_m'].shape) * .015
+  measures = protocols.evaluate(name, _moved(truth, (0, 0, 0), vertices_m=truth['vertices_m'] + offset), truth)
+  thresholds = np.linspace(0., .05, 100)
+  curve = np.mean([[(errors <= t).mean() for t in thresholds] for errors in np.linalg.norm(offset, axis=-1).T], axis=0)
+  steps = np.diff(thresholds)
+  area = (steps * (curve[1:] + curve[:-1]) / 2).sum() / steps.sum()
+  assert .3 < area < .8
+  np.testing.assert_allclose(measures['vertex_auc_full/none'].value, area, rtol=1e-12)
+  assert measures['vertex_auc_full/procrustes_mirror'].value > area
 
 
 def test_errors():

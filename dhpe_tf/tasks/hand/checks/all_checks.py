@@ -10,14 +10,15 @@ def make(about: Optional[dict], options: Any) -> list[Check]:
   """Returns the checks of one split, without any records yet.
 
   Args:
-    about: content of dataset.json, or None if there is none.
+    about: content of dataset.json, or None if there is none. Its options name the fingertips of the hand model.
     options: parsed flags with hand_model, tolerance_px and placement_records (see `task_flags`).
 
   Raises:
     UserError: the hand model cannot be read.
   """
   made_with = (about or {}).get('options', {})
-  model = hand_model.load_hand_model(options.hand_model)
+  tips = made_with.get('tip_vertices')
+  model = hand_model.load_hand_model(options.hand_model, **({'tip_vertices': tips} if tips else {}))
   if options.hand_model is None and 'MANO' in str(made_with.get('parameters')):
     model = None
   first = 'palm' if made_with.get('first_keypoint') == 'palm' else 'wrist'
