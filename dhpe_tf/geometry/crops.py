@@ -141,7 +141,7 @@ def _extract_one(image: tf.Tensor, crop: Crop, size: int, rotation: tf.Tensor, f
   which is entry (x_px - origin) / factor - 0.5 of the reduced image.
   """
   full_range = float(image.dtype.max) if image.dtype.is_integer else 1.
-  # No larger than the image: what is shrunk is padded to whole blocks, and a crop may be of any size.
+  # No larger than the image, for a crop may be of any size.
   largest = tf.cast(tf.reduce_max(tf.shape(image)[:2]), tf.float32)
   factor = tf.maximum(tf.cast(tf.minimum(tf.round(crop.side_px / size), largest), tf.int32), 1)
   part, origin_px = _surroundings(image, crop, factor)
@@ -150,8 +150,9 @@ def _extract_one(image: tf.Tensor, crop: Crop, size: int, rotation: tf.Tensor, f
   step = crop.side_px / size
   matrix = step * tf.stack([[tf.cos(rotation), tf.sin(rotation)], [-tf.sin(rotation), tf.cos(rotation)]])
   offset = crop.center_px - tf.linalg.matvec(matrix, tf.fill([2], (size - 1) / 2))
-  factor = tf.cast(factor, tf.float32)
-  matrix, offset = matrix / factor, (offset - origin_px) / factor - 0.5
+  # Blocks are no longer than the part, of which every side shrinks by a factor of its own.
+  factors = tf.cast(_block_sizes(part, factor)[::-1], tf.float32)
+  matrix, offset = matrix / factors[:, None], (offset - origin_px) / factors - 0.5
   transform = tf.stack([matrix[0, 0], matrix[0, 1], offset[0], matrix[1, 0], matrix[1, 1], offset[1], 0., 0.])
   result = tf.raw_ops.ImageProjectiveTransformV3(
       images=reduced[None], transforms=transform[None], output_shape=[size, size], interpolation='BILINEAR',
@@ -166,23 +167,30 @@ def _surroundings(image: tf.Tensor, crop: Crop, factor: tf.Tensor) -> tuple[tf.T
     The part `[h, w, C]` float32, and the image pixel `[2]` (x, y) of its top-left corner.
   """
   height_width = tf.shape(image)[:2]
+  most = tf.cast(height_width, tf.float32)
   # A margin of one block, because bilinear interpolation looks one block further.
   reach = crop.side_px / 2 * 2 ** 0.5 + tf.cast(factor, tf.float32)
   center = tf.reverse(crop.center_px, [0])
-  low = tf.clip_by_value(tf.cast(tf.floor(center - reach), tf.int32), 0, height_width - 1)
-  high = tf.clip_by_value(tf.cast(tf.math.ceil(center + reach), tf.int32), low + 1, height_width)
+  # Clipped before they become integers, of which large numbers would be too large.
+  low = tf.cast(tf.clip_by_value(tf.floor(center - reach), 0., most - 1.), tf.int32)
+  high = tf.maximum(tf.cast(tf.clip_by_value(tf.math.ceil(center + reach), 0., most), tf.int32), low + 1)
   return tf.cast(image[low[0]:high[0], low[1]:high[1]], tf.float32), tf.cast(tf.reverse(low, [0]), tf.float32)
 
 
 def _shrink(image: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
-  """Averages blocks of `factor` x `factor` pixels of an image `[H, W, C]` float32; the last ones may be cut."""
-  shape = tf.shape(image)
-  blocks = (shape[:2] + factor - 1) // factor
-  missing = blocks * factor - shape[:2]
+  """Averages blocks (`_block_sizes`) of pixels of an image `[H, W, C]` float32; the last ones may be cut."""
+  shape, sizes = tf.shape(image), _block_sizes(image, factor)
+  blocks = (shape[:2] + sizes - 1) // sizes
+  missing = blocks * sizes - shape[:2]
   padded = tf.pad(image, [[0, missing[0]], [0, missing[1]], [0, 0]])
-  rows = tf.reduce_sum(tf.reshape(padded, [blocks[0], factor, -1]), axis=1)
-  sums = tf.reduce_sum(tf.reshape(rows, [blocks[0], blocks[1], factor, shape[2]]), axis=2)
-  return sums / (_block_lengths(shape[0], factor)[:, None] * _block_lengths(shape[1], factor))[..., None]
+  rows = tf.reduce_sum(tf.reshape(padded, [blocks[0], sizes[0], -1]), axis=1)
+  sums = tf.reduce_sum(tf.reshape(rows, [blocks[0], blocks[1], sizes[1], shape[2]]), axis=2)
+  return sums / (_block_lengths(shape[0], sizes[0])[:, None] * _block_lengths(shape[1], sizes[1]))[..., None]
+
+
+def _block_sizes(image: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
+  """Height and width [2] of the blocks that become pixels: `factor`, or less in an image that is smaller."""
+  return tf.minimum(factor, tf.shape(image)[:2])
 
 
 def _block_lengths(length: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:

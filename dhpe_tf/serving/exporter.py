@@ -62,8 +62,7 @@ class ServedModel(tf.Module):
     def answer(inputs: Tensors) -> Tensors:
       return self._served.held(**{served_name(name): value for name, value in inputs.items()})
 
-    encoded = method.task.encoded_signature(answer, method.input_specs)
-    further = {**({'predict_encoded': encoded} if encoded else {}), **method.signatures()}
+    further = {**method.task.encoded_signatures(answer, method.input_specs), **method.signatures()}
     found.update({name: _concrete(signature) for name, signature in further.items()})
     # Only the variables are stored: the functions need them, but not the Keras objects.
     self._variables = list({id(variable): variable for function in found.values()

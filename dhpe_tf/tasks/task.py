@@ -305,16 +305,16 @@ class Task(abc.ABC):
     """Selects the outputs of a method that an exported model gives."""
     return {name: outputs[name] for name in self.outputs if name in outputs}
 
-  def encoded_signature(self, answer: Callable[[Tensors], Tensors],
-                        specs: Mapping[str, tf.TensorSpec]) -> Optional[Signature]:
-    """Builds the signature `predict_encoded` of an exported model, from encoded pictures to results, or returns None.
+  def encoded_signatures(self, answer: Callable[[Tensors], Tensors],
+                         specs: Mapping[str, tf.TensorSpec]) -> dict[str, Signature]:
+    """Builds the signatures of an exported model from encoded pictures to results, by name; here none.
 
     Args:
       answer: a method's inputs -> outputs selected by `served`.
       specs: specifications of the inputs that the method takes.
     """
     del answer, specs
-    return None
+    return {}
 
 
 def write_json(path: str, content: Any) -> None:

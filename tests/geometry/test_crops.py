@@ -165,3 +165,21 @@ def test_a_crop_far_larger_than_the_image_costs_no_more_and_shows_it_small():
   nearer = crops.extract(image, crops.Crop(tf.constant([30., 20.]), tf.constant(600.)), 10, fill=0.)
   # 40 x 60 of 600 x 600 pixels are 0.67 of one of the 10 x 10.
   np.testing.assert_allclose(tf.reduce_sum(nearer[..., 0]), 0.67, atol=0.35)
+
+
+@pytest.mark.parametrize('shape', [(1, 30000), (30000, 1)])
+def test_a_crop_of_a_thin_image_costs_what_the_image_has(shape):
+  """Padded to whole square blocks, it would be a picture of 30000 x 134 and more."""
+  image = tf.ones([*shape, 3], tf.float32)
+  whole = crops.Crop(tf.constant(shape[::-1], tf.float32) / 2, tf.constant(30000.))
+  shown = crops.extract(image, whole, 224, fill=0.)
+  assert np.isfinite(shown).all() and shown.shape == (224, 224, 3)
+  assert crops._shrink(image, tf.constant(134)).shape == [1 if side == 1 else 224 for side in shape] + [3]
+
+
+@pytest.mark.parametrize('side', [1e10, 1e30])
+def test_a_crop_larger_than_integers_is_finite(side):
+  image, crop = tf.ones([40, 60, 3]), crops.Crop(tf.constant([30., 20.]), tf.constant(side))
+  assert np.isfinite(crops.extract(image, crop, 16, fill=0.25)).all()
+  part, origin_px = crops._surroundings(image, crop, 60)
+  assert part.shape == [40, 60, 3] and not np.any(origin_px)

@@ -47,6 +47,9 @@ def test_layout_and_card(exported):
   # The card explains what some models tell and the toy does not.
   told = set(card['outputs']['predict_encoded']) - {'joint_confidence', 'misfit'}
   assert set(signatures['predict_encoded']['outputs']) == told | {'boxes'}
+  assert signatures['predict_encoded_status']['inputs'] == signatures['predict_encoded']['inputs']
+  assert set(signatures['predict_encoded_status']['outputs']) == told | {'boxes', 'status'}
+  assert card['conventions']['status'].count(';') == 5
 
 
 def test_the_file_serves_a_process_without_this_package(model, exported, tmp_path):

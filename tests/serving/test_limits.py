@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from dhpe_tf.serving import exporter, limits, native_session
+from tests.data import headers as pictures_of
 from tests.serving import toy
 from tests.serving.test_exporter import encode
 
@@ -84,3 +85,34 @@ def test_limits_are_settings():
       limits.checked_inputs({'rows': tf.zeros([2]), 'picture': tf.zeros([0, 3])}, specs, ('rows',))
   finally:
     gin.clear_config()
+
+
+def damaged(kind):
+  """A picture of noise that is cut off in its middle."""
+  data = encode(np.random.RandomState(0).randint(0, 255, [60, 90, 3]).astype(np.uint8), kind)
+  return data[:len(data) // 2]
+
+
+BAD = [(b'no picture', {}, 1, 'images: not a picture; send JPEG, PNG or BMP'),
+       (b'', {}, 1, 'images: not a picture'),
+       (encode(toy.bright_picture(), 'GIF'), {}, 1, 'images: not a picture'),
+       (pictures_of.png_header(23000, 23000), {}, 2, 'images: a picture may have at most 50000000 pixels'),
+       (encode(toy.bright_picture()) + b'0' * (32 << 20), {}, 2, 'images: a picture may have at most 33554432 bytes'),
+       (damaged('PNG'), {}, 3, None), (damaged('BMP'), {}, 3, None),
+       (encode(toy.bright_picture()), {'boxes': np.float32([[0, 0, 3e6, 3e6]])}, 4, 'boxes: a box must'),
+       (encode(toy.bright_picture()), {'boxes': np.float32([[500, 0, 30, 30]])}, 4, 'boxes: a box must'),
+       (encode(toy.bright_picture()), {'boxes': np.float32([[5, 5, -30, 30]])}, 4, 'boxes: a box must')]
+
+
+@pytest.mark.parametrize('data, changes, status, message', BAD)
+def test_a_bad_picture_fails_its_request_or_is_marked(ask, data, changes, status, message):
+  bad = pictures(images=np.array([data], object), **changes)
+  with pytest.raises(REFUSED, match=message):
+    ask('predict_encoded', bad)
+  good = pictures(2)
+  both = {name: np.concatenate([good[name][:1], bad[name], good[name][1:]]) for name in good}
+  found, alone = ask('predict_encoded_status', both), ask('predict_encoded', good)
+  np.testing.assert_array_equal(found['status'], [0, status, 0])
+  for name, value in alone.items():
+    np.testing.assert_allclose(np.asarray(found[name])[[0, 2]], value, atol=1e-5, err_msg=name)
+    assert not np.any(np.asarray(found[name])[1]), name

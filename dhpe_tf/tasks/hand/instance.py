@@ -57,6 +57,7 @@ def to_instance(record: dict, image_size: int, seed: Optional[tf.Tensor] = None,
   width = tf.cast(record['image/width'], tf.float32)
   joints_px = _mirror_if(is_left, record['hand/joints_2d_px'], width)
   crop, turn = hand_crop(record, joints_px, is_left, upright)
+  crop = _not_absurd(crop, record)
   crop, rotation, appearance_seed = _augmented(crop, seed)
   rotation += turn
   image, mask, has_mask = _pictures(record, crop, rotation, is_left, width, image_size)
@@ -78,6 +79,21 @@ def to_instance(record: dict, image_size: int, seed: Optional[tf.Tensor] = None,
       'root_depth_m': root_depth_m, 'is_left': is_left, 'visibility': record['hand/visibility'] * valid_2d,
       'id': record['image/id'],
   }
+
+
+def _not_absurd(crop: crops.Crop, record: dict) -> crops.Crop:
+  """Returns the crop.
+
+  Raises:
+    tf.errors.InvalidArgumentError: at run time, if it is not finite or far larger than the picture; names the record.
+  """
+  size_px = tf.cast(tf.maximum(record['image/height'], record['image/width']), tf.float32)
+  # Comparisons with NaN are false.
+  fits = (crop.side_px <= view.MOST_OUTSIDE * size_px) & tf.reduce_all(tf.math.is_finite(crop.center_px))
+  message = (f'hand/joints_2d_px or hand/box_px spans more than {view.MOST_OUTSIDE} times the picture, or is not '
+             'finite; correct or remove the record')
+  with tf.control_dependencies([tf.debugging.Assert(fits, [message, record['image/id'], crop.side_px])]):
+    return crops.Crop(tf.identity(crop.center_px), tf.identity(crop.side_px))
 
 
 def _augmented(crop: crops.Crop, seed: Optional[tf.Tensor]) -> tuple[crops.Crop, tf.Tensor, Optional[tf.Tensor]]:

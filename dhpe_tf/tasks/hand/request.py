@@ -11,8 +11,8 @@ from dhpe_tf.errors import UserError
 from dhpe_tf.finding import finder
 from dhpe_tf.geometry import crops
 from dhpe_tf.tasks.hand import label_lines
+from dhpe_tf.tasks.hand.view import MOST_OUTSIDE
 
-MOST_OUTSIDE = 20  # largest side of a box over the picture's
 WHOLE = 'whole'  # --box=whole takes the whole picture as the box
 
 
@@ -49,11 +49,17 @@ def in_box(picture: np.ndarray, name: str, box: Sequence[float], is_left: bool) 
 
 
 def with_joints(picture: np.ndarray, name: str, box: Optional[Sequence[float]], label: label_lines.Label) -> Request:
-  """The request for one hand whose 2D joints are labelled; the box is that around the joints if none is given."""
+  """The request for one hand whose 2D joints are labelled; the box is that around the joints if none is given.
+
+  Raises:
+    UserError: there the joints are, by `check_box`, outside the picture or too far apart.
+  """
   joints_px, valid = label_lines.joints_2d_px(label)
   is_left = label_lines.side(label) == 'left'
   if box is None:
     crop = crops.crop_from_joints(tf.constant(joints_px[None], tf.float32), tf.constant(valid[None], tf.float32))
+    side_px = float(crop.side_px[0])
+    check_box((*(crop.center_px[0].numpy() - side_px / 2), side_px, side_px), picture.shape[:2], name)
     request = Request(picture, name, crop, tf.zeros([1]), tf.constant([is_left]))
   else:
     request = in_box(picture, name, box, is_left)

@@ -1,15 +1,19 @@
 """The hand task in a SavedModel: encoded pictures, boxes and sides in; results in pixels of the pictures out."""
 from collections.abc import Callable, Mapping
-from typing import Any, Optional
+from typing import Any, NamedTuple, Optional
 
 import tensorflow as tf
 
+from dhpe_tf.data import encoded_pictures
 from dhpe_tf.finding import finder
 from dhpe_tf.geometry import crops
 from dhpe_tf.hand import skeletons
 from dhpe_tf.hand.hand_model import HandModel
 from dhpe_tf.tasks.hand import results, view
 from dhpe_tf.tasks.task import Signature, Tensors
+
+# A picture's status in the served graph, further to those of `encoded_pictures`.
+_BAD_BOX, _NOT_FINITE = 4, 5
 
 CONVENTIONS = {
     'images': 'RGB in 0..1, a square crop around one right hand, its side about 1.5 times the longer side of the tight '
@@ -22,7 +26,11 @@ CONVENTIONS = {
              'the whole picture.',
     'is_left': 'true for a left hand in an unmirrored picture; the crop is then mirrored on the way in and results are '
                'mirrored back; reverse the corners of each face of its mesh.',
-    'encoded': 'JPEG, PNG, BMP or GIF; an EXIF orientation is not applied.',
+    'encoded': f'{encoded_pictures.FORMATS}, within limits of bytes and pixels; an EXIF orientation is not applied.',
+    'status': 'of predict_encoded_status, for each picture: 0 answered; 1 no JPEG, PNG or BMP; 2 too many bytes or '
+              'pixels; 3 damaged or cut off; 4 the box lies outside the picture or is too large; 5 the result would '
+              'not be finite. The results of a picture whose status is not 0 are zeros. predict_encoded refuses the '
+              'whole request instead.',
     'metres': 'camera axes (x right, y down, z forward), relative to the root keypoint; the size is that of the hand '
               'model with the shape found.',
     'pose': '45 numbers: axis-angle in radians of 15 joints about the flat hand, in the order of pose_joint_order.',
@@ -34,7 +42,7 @@ def describe(hand_model: HandModel) -> dict[str, Any]:
   return {
       'task': '21 keypoints and a mesh of one hand from one RGB picture',
       'conventions': CONVENTIONS,
-      'outputs': {'predict_encoded': results.DOCUMENTED},
+      'outputs': {'predict_encoded': results.DOCUMENTED, 'predict_encoded_status': results.DOCUMENTED},
       'joint_order': list(skeletons.KEYPOINT_NAMES),
       'pose_joint_order': list(skeletons.MANO_JOINT_NAMES[1:]),
       'root': skeletons.ROOT_NAME,
@@ -45,9 +53,31 @@ def describe(hand_model: HandModel) -> dict[str, Any]:
   }
 
 
-def encoded_signature(answer: Callable[[Tensors], Tensors], specs: Mapping[str, tf.TensorSpec],
-                      hand_finder: Optional[finder.HandFinder] = None) -> Optional[Signature]:
-  """Builds the signature `predict_encoded` for methods whose only input is the picture; see `Task.encoded_signature`.
+class _Cuts(NamedTuple):
+  """What was cut out of B pictures.
+
+  Attributes:
+    right_hands: `[B, S, S, 3]` crops.
+    center_px, side_px: `[B, 2]` and `[B]`, of the crops.
+    turn: `[B]` radians.
+    boxes: `[B, 4]` px.
+    status: `[B]` int32, see `CONVENTIONS`.
+  """
+
+  right_hands: tf.Tensor
+  center_px: tf.Tensor
+  side_px: tf.Tensor
+  turn: tf.Tensor
+  boxes: tf.Tensor
+  status: tf.Tensor
+
+
+def encoded_signatures(answer: Callable[[Tensors], Tensors], specs: Mapping[str, tf.TensorSpec],
+                       hand_finder: Optional[finder.HandFinder] = None) -> dict[str, Signature]:
+  """Builds `predict_encoded` and `predict_encoded_status`; see `Task.encoded_signatures`.
+
+  Both take images `[B]` string, boxes `[B, 4]` px and is_left `[B]` bool. A bad picture or box fails the request of the
+  first; the second marks it in the output 'status' `[B]` int32.
 
   Args:
     answer: crops of right hands `[B, S, S, 3]` as 'image' -> served outputs.
@@ -55,30 +85,72 @@ def encoded_signature(answer: Callable[[Tensors], Tensors], specs: Mapping[str, 
     hand_finder: finds the hand in the box, for methods that see hands turned to point up; None cuts out the box.
 
   Returns:
-    The signature (images `[B]` string, boxes `[B, 4]` px, is_left `[B]` bool), or None for other methods.
+    The signatures by name; none for methods that take something else than the picture.
   """
   if set(specs) != {'image'}:
-    return None
+    return {}
   size = specs['image'].shape[1]
+  parts = _Cuts(*(tf.TensorSpec(shape) for shape in ([size, size, 3], [2], [], [], [4])), tf.TensorSpec([], tf.int32))
 
-  def cut(given: tuple[tf.Tensor, tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, ...]:
-    """Decodes one picture and cuts the crop of its hand; returns the crop, its centre, side and turn, and the box."""
-    encoded, box, left = given
-    picture = view.decode(encoded, 3)
-    box = view.box_or_whole(box, tf.shape(picture)[:2])
-    crop, turn = crops.crop_from_box(box), tf.constant(0.)
-    if hand_finder is not None:
-      hands = hand_finder.at(picture, box).sided(left)
-      crop, turn = crops.Crop(hands.crop.center_px[0], hands.crop.side_px[0]), hands.rotation[0]
-    return view.cut(picture, crop, left, size, turn), crop.center_px, crop.side_px, turn, box
+  def predict(taken: Callable, images: tf.Tensor, boxes: tf.Tensor, is_left: tf.Tensor) -> tuple[Tensors, tf.Tensor]:
+    """The results for pictures that `taken` decodes, and their status."""
+    def cut(given: tuple[tf.Tensor, tf.Tensor, tf.Tensor]) -> _Cuts:
+      picture, box, status = taken(*given[:2])
+      return _Cuts(*_cut(picture, box, given[2], size, hand_finder), status)
+    cuts = tf.map_fn(cut, (images, boxes, is_left), fn_output_signature=parts)
+    found = results.in_picture(answer({'image': cuts.right_hands}), crops.Crop(cuts.center_px, cuts.side_px), is_left,
+                               cuts.turn)
+    return {**found, 'boxes': cuts.boxes}, cuts.status
 
-  def predict_encoded(images: tf.Tensor, boxes: tf.Tensor, is_left: tf.Tensor) -> Tensors:
-    right_hands, center_px, side_px, turn, boxes = tf.map_fn(
-        cut, (images, boxes, is_left),
-        fn_output_signature=tuple(tf.TensorSpec(shape) for shape in ([size, size, 3], [2], [], [], [4])))
-    outputs = answer({'image': right_hands})
-    return {**results.in_picture(outputs, crops.Crop(center_px, side_px), is_left, turn), 'boxes': boxes}
+  def predict_encoded(**inputs: tf.Tensor) -> Tensors:
+    return predict(_decoded, **inputs)[0]
 
-  return Signature(predict_encoded, {'images': tf.TensorSpec([None], tf.string),
-                                     'boxes': tf.TensorSpec([None, 4], tf.float32),
-                                     'is_left': tf.TensorSpec([None], tf.bool)}, ('images', 'boxes', 'is_left'))
+  def predict_encoded_status(**inputs: tf.Tensor) -> Tensors:
+    return _only_sound(*predict(_decoded_if_sound, **inputs))
+
+  taken = {'images': tf.TensorSpec([None], tf.string), 'boxes': tf.TensorSpec([None, 4], tf.float32),
+           'is_left': tf.TensorSpec([None], tf.bool)}
+  return {'predict_encoded': Signature(predict_encoded, taken, tuple(taken)),
+          'predict_encoded_status': Signature(predict_encoded_status, taken, tuple(taken))}
+
+
+def _cut(picture: tf.Tensor, box: tf.Tensor, left: tf.Tensor, size: int,
+         hand_finder: Optional[finder.HandFinder]) -> tuple[tf.Tensor, ...]:
+  """Cuts the crop of the hand in a box out of a picture; returns the crop, its centre, side and turn, and the box."""
+  box = view.box_or_whole(box, tf.shape(picture)[:2])
+  crop, turn = crops.crop_from_box(box), tf.constant(0.)
+  if hand_finder is not None:
+    hands = hand_finder.at(picture, box).sided(left)
+    crop, turn = crops.Crop(hands.crop.center_px[0], hands.crop.side_px[0]), hands.rotation[0]
+  return view.cut(picture, crop, left, size, turn), crop.center_px, crop.side_px, turn, box
+
+
+def _decoded(encoded: tf.Tensor, box: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+  """Decodes a picture and returns it, the box and the status; fails for a bad picture or box."""
+  picture = encoded_pictures.decode(encoded)
+  fits = view.box_fits(box, tf.shape(picture)[:2])
+  message = (f'boxes: a box must share a pixel with its picture and be at most {view.MOST_OUTSIDE} times as large; '
+             'left, top, width, height are')
+  with tf.control_dependencies([tf.debugging.Assert(fits, [message, box], summarize=4)]):
+    return picture, tf.identity(box), tf.constant(encoded_pictures.OK)
+
+
+def _decoded_if_sound(encoded: tf.Tensor, box: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+  """Does the same and never fails; in the place of a bad box there is the whole picture."""
+  picture, status = encoded_pictures.decode_if_sound(encoded)
+  fits = view.box_fits(box, tf.shape(picture)[:2])
+  status = tf.where(tf.equal(status, encoded_pictures.OK) & ~fits, _BAD_BOX, status)
+  return picture, tf.where(tf.equal(status, encoded_pictures.OK), box, tf.zeros([4])), status
+
+
+def _only_sound(found: Tensors, status: tf.Tensor) -> Tensors:
+  """Results with 'status', zeros for the pictures whose status or results are not sound."""
+  def finite(value: tf.Tensor) -> tf.Tensor:
+    return tf.reduce_all(tf.reshape(tf.math.is_finite(value), [tf.shape(status)[0], -1]), axis=1)
+  whole = tf.reduce_all(tf.stack([finite(value) for value in found.values()]), axis=0)
+  status = tf.where(tf.equal(status, encoded_pictures.OK) & ~whole, _NOT_FINITE, status)
+  sound = tf.equal(status, encoded_pictures.OK)
+
+  def kept(value: tf.Tensor) -> tf.Tensor:
+    return tf.where(tf.reshape(sound, [-1] + [1] * (value.shape.rank - 1)), value, 0.)
+  return {**{name: kept(value) for name, value in found.items()}, 'status': status}

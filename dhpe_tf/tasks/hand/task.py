@@ -204,10 +204,10 @@ class HandTask(Task):
     """Returns the outputs in crop space that an exported model gives, with 'score'."""
     return results.served(outputs)
 
-  def encoded_signature(self, answer: Callable[[Tensors], Tensors],
-                        specs: Mapping[str, tf.TensorSpec]) -> Optional[Signature]:
-    """Builds the signature from encoded pictures, boxes and sides to results in the pictures."""
-    return serving.encoded_signature(answer, specs)
+  def encoded_signatures(self, answer: Callable[[Tensors], Tensors],
+                         specs: Mapping[str, tf.TensorSpec]) -> dict[str, Signature]:
+    """Builds the signatures from encoded pictures, boxes and sides to results in the pictures."""
+    return serving.encoded_signatures(answer, specs)
 
 
 def _seen_vertices(found: Arrays) -> Optional[np.ndarray]:

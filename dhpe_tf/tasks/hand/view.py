@@ -8,6 +8,8 @@ import tensorflow as tf
 
 from dhpe_tf.geometry import crops
 
+MOST_OUTSIDE = 20  # largest side of a box over the picture's
+
 
 def cut(picture: tf.Tensor, crop: crops.Crop, is_left: tf.Tensor, size: int, rotation: crops.Angle = 0.,
         fill: float = 0.5) -> tf.Tensor:
@@ -60,6 +62,20 @@ def box_or_whole(box_xywh: tf.Tensor, height_width: tf.Tensor) -> tf.Tensor:
   """
   height, width = tf.unstack(tf.cast(height_width, tf.float32))
   return tf.where(tf.reduce_all(box_xywh[2:] > 0.), box_xywh, tf.stack([0., 0., width, height]))
+
+
+def box_fits(box_xywh: tf.Tensor, height_width: tf.Tensor) -> tf.Tensor:
+  """Whether a box `[4]` shares a pixel with a picture and is at most `MOST_OUTSIDE` times as large, scalar bool.
+
+  Args:
+    box_xywh: `[4]` left, top, width, height, px; a box without width or height fits, see `box_or_whole`.
+    height_width: `[2]` size of the picture, px.
+  """
+  size = tf.cast(height_width, tf.float32)[::-1]
+  low, extent = box_xywh[:2], box_xywh[2:]
+  inside = tf.reduce_all((low < size) & (low + extent > 0.))
+  close = tf.reduce_max(extent) <= MOST_OUTSIDE * tf.reduce_max(size)
+  return tf.reduce_all(extent >= 0.) & ((inside & close) | tf.reduce_any(tf.equal(extent, 0.)))
 
 
 def _decode(encoded: tf.Tensor, channels: int, shrink: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

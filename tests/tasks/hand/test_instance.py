@@ -224,3 +224,11 @@ def test_upright_crops_lead_back_to_the_picture(side):
   knuckles = tf.reduce_mean(tf.gather(made['joints_2d'], [5, 9, 9, 13]), axis=0)
   direction = (knuckles - made['joints_2d'][0]).numpy()
   assert direction[1] < 0 and abs(direction[0]) < 0.02
+
+
+@pytest.mark.parametrize('change', [{'hand/joints_2d_px': np.linspace(0, 3e6, 42).reshape(21, 2)},
+                                    {'hand/joints_2d_valid': np.zeros(21), 'hand/box_px': [0, 0, 3e6, 9]}])
+def test_labels_that_span_far_more_than_the_picture_are_refused_with_their_record(change):
+  record = {**records.record(4), **change}
+  with pytest.raises(tf.errors.InvalidArgumentError, match=f"(?s)20 times the picture.*{record['image/id']}"):
+    instance(record)

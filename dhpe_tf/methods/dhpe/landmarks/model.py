@@ -113,7 +113,7 @@ class LandmarkModel(steps.TrainableMethod):
   def signatures(self) -> dict[str, Signature]:
     """'refine', of images and the number of iterations; the functions of the hand finder (`finding.served`).
 
-    And 'predict_encoded', which finds the hand in the box with the same finder.
+    And those of encoded pictures (`serving.encoded_signatures`), which find the hand in the box with the same finder.
     """
     size = landmark_net.SIZE_PX
 
@@ -127,7 +127,7 @@ class LandmarkModel(steps.TrainableMethod):
     finding = served.functions(hand_finder)
     return {'refine': Signature(refine, {'images': tf.TensorSpec([None, size, size, 3], tf.float32),
                                          'steps': tf.TensorSpec([], tf.int32)}, ('images',)),
-            'predict_encoded': serving.encoded_signature(answer, self.input_specs, hand_finder),
+            **serving.encoded_signatures(answer, self.input_specs, hand_finder),
             **{name: Signature(*function, least_rows=0) for name, function in finding.items()}}
 
   def _estimate(self, packed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

@@ -118,3 +118,15 @@ def test_encoded_pictures_are_cut_as_by_predict(built, is_left):
   wanted, = built.task.result(request, answer, built.task.describe())
   np.testing.assert_allclose(found['joints_2d_px'][0], wanted.values['joints_2d_px'], atol=0.05)
   np.testing.assert_allclose(found['vertices_m'][0], wanted.values['vertices_m'], atol=1e-4)
+
+
+def test_a_bad_picture_among_encoded_ones_is_marked(built):
+  picture = tf.cast(tf.random.stateless_uniform([240, 320, 3], [0, 7]) * 255, tf.uint8)
+  good = tf.io.encode_png(picture)
+  given = {'boxes': tf.constant([[40., 30., 200., 180.]] * 2), 'is_left': tf.constant([False, True])}
+  signatures = built.signatures()
+  found = signatures['predict_encoded_status'].function(images=tf.stack([good, b'no picture']), **given)
+  wanted = signatures['predict_encoded'].function(images=tf.stack([good, good]), **given)
+  np.testing.assert_array_equal(found['status'], [0, 1])
+  np.testing.assert_allclose(found['joints_2d_px'][0], wanted['joints_2d_px'][0], atol=1e-3)
+  assert not np.any(found['vertices_m'][1])
