@@ -43,3 +43,16 @@ def feature_spread(features: tf.Tensor) -> tf.Tensor:
   """
   deviation = tf.reduce_mean(tf.math.squared_difference(features, tf.reduce_mean(features, axis=0, keepdims=True)))
   return tf.sqrt(tf.math.divide_no_nan(deviation, tf.reduce_mean(tf.square(features))))
+
+
+def feature_rms(features: tf.Tensor) -> tf.Tensor:
+  """Root of the mean square of features `[B, D]`: `[B]`."""
+  return tf.sqrt(tf.reduce_mean(tf.square(features), axis=-1))
+
+
+def active_share(features: tf.Tensor) -> tf.Tensor:
+  """Share of the units of features `[B, D]` that are above zero for any instance: a scalar in [0, 1].
+
+  Units behind a ReLU that no picture activates any more learn nothing and tell nothing.
+  """
+  return tf.reduce_mean(tf.cast(tf.reduce_any(features > 0, axis=0), tf.float32))

@@ -30,8 +30,8 @@ class Losses(NamedTuple):
 class TrainableMethod(tf.keras.Model, method.Method):
   """A functional Keras model that answers a task and learns from its batches.
 
-  A subclass overrides `losses`, and where needed `measures`, `taken`, `extended`, `extra_logs` and `begin_epoch`. Its
-  constructor calls `watch` with the names of its terms and measures.
+  A subclass overrides `losses`, and where needed `measures`, `taken`, `extended`, `extra_logs`, `warnings` and
+  `begin_epoch`. Its constructor calls `watch` with the names of its terms and measures.
   """
 
   def __init__(self, inputs: Mapping[str, tf.Tensor], outputs: Mapping[str, tf.Tensor], task: Task, name: str):
@@ -104,6 +104,11 @@ class TrainableMethod(tf.keras.Model, method.Method):
     """Values for the `training_only` means, from all weights `[B + N]` and the number B of given instances."""
     del weights, count
     return {}
+
+  def warnings(self, logs: Mapping[str, float]) -> list[str]:
+    """Texts for the training's log about the scalars of an epoch; those of its evaluation have the prefix 'val_'."""
+    del logs
+    return []
 
   def begin_epoch(self, epoch: int) -> bool:
     """Tells the method which epoch (from 0) begins, so that it can change its step.

@@ -160,6 +160,9 @@ class Trainer:
     self._progress.step.assign(0)
     self._callbacks.on_epoch_end(epoch, logs)
     self._bar.note(f'epoch {epoch + 1}/{self._settings.epochs}: {format_logs(logs)}')
+    if hasattr(self.model, 'warnings'):
+      for text in self.model.warnings(logs):
+        self._bar.note(f'warning: {text}')
     return logs
 
   def _batches(self, epoch: int) -> Iterator[Any]:

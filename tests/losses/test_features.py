@@ -39,3 +39,9 @@ def test_spread():
   assert float(features.feature_spread(tf.zeros([4, 8]))) == 0.
   np.testing.assert_allclose(features.feature_spread(tf.constant([[1.], [-1.]])), 1.)
   np.testing.assert_allclose(features.feature_spread(tf.constant([[3.], [1.]])), 1 / 5 ** .5, rtol=1e-6)
+
+
+def test_size_and_active_share():
+  found = tf.constant([[3., 0., -1., 0.], [4., 0., 0., 2.]])
+  np.testing.assert_allclose(features.feature_rms(found), [10**.5 / 2, 20**.5 / 2])
+  np.testing.assert_allclose(features.active_share(found), 0.5)

@@ -33,9 +33,21 @@ def test_grid_pooling_keeps_the_layout():
   np.testing.assert_allclose(mirrored, cells[:, ::-1], atol=1e-6)
 
 
+@pytest.mark.parametrize('pooling, channels', [('grid', 32), ('average', 32), ('average', 2048)])
+def test_a_normalised_head_has_active_units_whatever_the_map(pooling, channels):
+  head = feature_net.feature_head(_levels(128, (8, 16, 24, channels)), pooling, groups=8)
+  c5 = tf.random.stateless_uniform([3, 4, 4, channels], [1, 2])
+  for scale in (1., 1e3):
+    # Moved far to where most units of a head without normalisation are dead.
+    active = np.mean(head(scale * (c5 - 20.)) > 0, axis=1)
+    assert np.all((active > 0.3) & (active < 0.7)), active
+
+
 def test_feature_head_refuses_unknown_pooling():
   with pytest.raises(errors.UserError, match='pooling'):
     feature_net.feature_head(_levels(64), 'max')
+  with pytest.raises(errors.UserError, match='groups'):
+    feature_net.feature_head(_levels(64), groups=0)
 
 
 @pytest.mark.parametrize('image_size, finest', [(64, 'c2'), (128, 'c2'), (224, 'c3'), (256, 'c3')])

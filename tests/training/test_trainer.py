@@ -9,8 +9,11 @@ import pytest
 import tensorflow as tf
 
 from dhpe_tf.errors import UserError
+from dhpe_tf.experiment import Experiment
 from dhpe_tf.methods import method
 from dhpe_tf.training.checkpoints import restore_weights
+from dhpe_tf.training.settings import TrainSettings
+from dhpe_tf.training.trainer import Trainer
 from tests.training import tiny
 
 
@@ -82,6 +85,17 @@ def test_a_model_may_train_otherwise_from_an_epoch_on(tmp_path):
   assert Changing.seen == [0, 1, 2, 3]
   for one, two in zip(before, trainer.model.get_weights()):
     np.testing.assert_array_equal(one, two)
+
+
+def test_tells_what_a_method_warns_of(tmp_path, capsys):
+  class Warning(tiny.TinyModel):
+    def warnings(self, logs):
+      return [f'the loss is still {logs["loss"]:.0%}, {sorted(logs)}'] if logs['loss'] > 0 else []
+
+  experiment = Experiment(tiny.TinyTask, lambda task: tiny.build_tiny_model(kind=Warning), tiny.build_tiny_dataset)
+  Trainer(experiment, TrainSettings(epochs=2, strategy='one'), str(tmp_path)).run()
+  told = [line for line in capsys.readouterr().out.splitlines() if line.startswith('warning: ')]
+  assert len(told) == 2 and all("['loss', 'val_loss']" in line for line in told), told
 
 
 def test_stop_saves_and_goes_on_later(tmp_path, unbroken):

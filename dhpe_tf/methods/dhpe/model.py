@@ -9,7 +9,7 @@ The paper's Eq. 1 and where its parts are:
   f_Proj = (Reg, Ren)        skeleton regressor and renderer (networks.hand_layers)
 """
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Optional
 
 import gin
@@ -80,6 +80,10 @@ class DhpeModel(steps.TrainableMethod):
   def measures(self, batch: Tensors, outputs: Tensors) -> dict[str, tuple[tf.Tensor, tf.Tensor]]:
     """The measures of `Objective.measures`, by name: values [B] and their weights [B]."""
     return self.objective.measures(batch, outputs)
+
+  def warnings(self, logs: Mapping[str, float]) -> list[str]:
+    """What to tell in the training's log about the scalars of an epoch: features that die."""
+    return self.objective.warnings(logs)
 
   def extra_logs(self, weights: tf.Tensor, count: tf.Tensor) -> dict[str, tf.Tensor]:
     """The weights [N] of the offspring, whose mean is the share of it that was used."""

@@ -1,5 +1,5 @@
 """The training objective (paper section 3.3): which loss sees which output and label, and the measures in the logs."""
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import gin
@@ -68,10 +68,11 @@ class Objective:
     terms: by name the function from a `Step` to the term `[B]`; a new term is one more entry.
   """
 
-  MEASURES = ('error_2d_px', 'error_heatmap_px', 'error_3d_mm', 'iou', 'gate_open', 'joints_near', 'feature_spread')
+  MEASURES = ('error_2d_px', 'error_heatmap_px', 'error_3d_mm', 'iou', 'gate_open', 'joints_near', 'feature_spread',
+              'feature_rms', 'feature_active')
 
   def __init__(self, hand_model: HandModel, feature_net: Callable[..., tf.Tensor], gated: bool = True,
-               laplacian_kind: str = 'cotangent', refined: bool = True):
+               laplacian_kind: str = 'cotangent', refined: bool = True, least_active: float = 0.25):
     """Prepares the constants.
 
     Args:
@@ -81,6 +82,7 @@ class Objective:
         weight" of the paper's Fig. 5f.
       laplacian_kind: 'cotangent' (of the rest hand) or 'uniform'.
       refined: whether there are refined 2D joints; without them there is no refiner term.
+      least_active: share of active feature units below which `warnings` warns.
 
     Raises:
       UserError: an unknown kind.
@@ -92,6 +94,7 @@ class Objective:
                   'joint_limits': self._joint_limits, 'shape_prior': self._shape_prior,
                   'parameters': self._parameters}
     self._hand_model, self._feature_net, self._gated = hand_model, feature_net, gated
+    self._least_active = least_active
     # Dense, because XLA has no sparse product; at this size the difference is small.
     self._laplacian_matrix = meshes.laplacian(laplacian_kind, hand_model.v_template, hand_model.faces).toarray()
 
@@ -114,11 +117,13 @@ class Objective:
     iou: of the rendered mask.
     gate_open: share of the masks that act.
     joints_near: share of the hands that are near enough for the gate, with or without a mask.
-    feature_spread: near 0 if the features have collapsed, as Eq. 2 alone would make them.
+    feature_spread: near 0 if the features have collapsed, as Eq. 2 alone would make them. It is relative to their size.
+    feature_rms: size of the features.
+    feature_active: share of the feature units that are above zero for any instance of the batch.
     """
     joints_weight = tf.cast(batch['joints_2d_weight'] > 0, tf.float32)
     has_mask, truth = batch['mask_weight'], batch['joints_2d']
-    spread = features.feature_spread(outputs['features'])
+    found = outputs['features']
     mask = masks.area_resize(batch['mask'], outputs['mask'].shape[1])
     px = crops.REPORT_PX / 2
     return {
@@ -128,8 +133,19 @@ class Objective:
         'iou': (segmentation.mask_iou(outputs['mask'], mask), has_mask),
         'gate_open': (tf.math.divide_no_nan(self.gate(batch, outputs), has_mask), has_mask),
         'joints_near': (self._near(batch, outputs), tf.cast(tf.reduce_any(joints_weight > 0, axis=-1), tf.float32)),
-        'feature_spread': (tf.fill([tf.shape(has_mask)[0]], spread), tf.ones_like(has_mask)),
+        'feature_spread': _of_batch(features.feature_spread(found), has_mask),
+        'feature_rms': (features.feature_rms(found), tf.ones_like(has_mask)),
+        'feature_active': _of_batch(features.active_share(found), has_mask),
     }
+
+  def warnings(self, logs: Mapping[str, float]) -> list[str]:
+    """What to tell about the scalars of an epoch, by name, those of held-out instances with the prefix 'val_'."""
+    share = min((logs[name] for name in ('feature_active', 'val_feature_active') if name in logs), default=1.)
+    if share >= self._least_active:
+      return []
+    return [f'only {share:.1%} of the feature units are active (dhpe.Objective.least_active is '
+            f'{self._least_active:.1%}), so the mesh hardly sees the features; set feature_head.groups = 8 in a new '
+            'training, or lower the learning rate']
 
   # The terms, each [B].
 
@@ -193,6 +209,11 @@ class Objective:
     error -= error[:, skeletons.ROOT, None]
     weight = tf.cast(batch['joints_z_weight'] > 0, tf.float32) * tf.cast(unit_m > 0, tf.float32)[:, None]
     return _mean_distance(error, weight, 1000 * unit_m)
+
+
+def _of_batch(value: tf.Tensor, like: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+  """A figure [] of the whole batch as one for each instance of `like` [B], with weights of one."""
+  return tf.fill([tf.shape(like)[0]], value), tf.ones_like(like)
 
 
 def _mean_distance(error: tf.Tensor, weight: tf.Tensor, unit) -> tuple[tf.Tensor, tf.Tensor]:

@@ -191,7 +191,7 @@ def test_two_replicas_step_like_one():
     for one, two in zip(*(weights for weights, _ in results)):
       np.testing.assert_allclose(one, two, rtol=1e-3, atol=2e-6)
     for name, one in results[0][1].items():
-      if name != 'feature_spread':  # a figure of the replica's own part of the batch
+      if name not in ('feature_spread', 'feature_active'):  # figures of the replica's own part of the batch
         np.testing.assert_allclose(one, results[1][1][name], rtol=1e-3, err_msg=name)
     '''
   done = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True)
@@ -218,3 +218,20 @@ def test_joint_training_does_not_collapse_the_features(batch):
     model.reset_metrics()
     spread.append(float(step(batch)['feature_spread']))
   assert min(spread) > spread[0] / 2
+
+
+def test_feature_units_stay_active():
+  """At a constant 5e-4 the first steps, all toward the mean hand, must not drive units of the head below zero."""
+  configuration.load(['methods/dhpe_light.gin'], ['IMAGE_SIZE = 64'])
+  tf.keras.utils.set_random_seed(1)
+  model = dhpe_model.build_model(TASK)
+  model.compile(optimizer=tf.keras.optimizers.Adam(5e-4, global_clipnorm=1.0))
+  step, logs = tf.function(model.train_step), []
+  batches = [{name: value for name, value in example_batch.make_batch(8, seed=seed).items() if name != 'id'}
+             for seed in range(8)]
+  for number in range(40):
+    model.reset_metrics()
+    logs.append({name: float(value) for name, value in step(batches[number % 8]).items()})
+  # Without normalisation: 0.34 and 0.17.
+  assert min(log['feature_active'] for log in logs) > 0.5
+  assert logs[-1]['feature_rms'] > 0.4

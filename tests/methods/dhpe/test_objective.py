@@ -100,7 +100,7 @@ def test_labels_of_weight_zero_are_not_looked_at(batch):
     assert not np.any(gradient[1])
   for name, (values, weight) in all_terms.measures(spoilt, outputs).items():
     assert np.all(np.isfinite(values)), name
-    assert name == 'feature_spread' or weight[1] == 0
+    assert name.startswith('feature_') or weight[1] == 0
 
 
 def test_the_gate_acts_on_one_instance_alone(batch, all_terms):
@@ -130,6 +130,15 @@ def test_terms_of_weight_zero_are_not_computed():
   gin.parse_config(['loss_weights.feature = 0.0', 'loss_weights.shape = 0.0'])
   weights = objective.Objective(load_hand_model(), no_features).weights
   assert set(weights) == {'articulation', 'heatmap', 'laplacian', 'refiner'}
+
+
+def test_warns_of_dead_features(all_terms):
+  assert not all_terms.warnings({'feature_active': 0.9, 'val_feature_active': 0.9, 'loss': 1.})
+  assert not all_terms.warnings({'loss': 1.})
+  [text] = all_terms.warnings({'feature_active': 0.9, 'val_feature_active': 0.015})
+  assert '1.5%' in text and 'feature_head.groups' in text
+  gin.parse_config('Objective.least_active = 0.01')
+  assert not objective.Objective(load_hand_model(), no_features).warnings({'feature_active': 0.015})
 
 
 def test_unknown_laplacian():
