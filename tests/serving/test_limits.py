@@ -3,6 +3,7 @@ import gin
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
 
 from dhpe_tf.serving import exporter, limits, native_session
 from tests.data import headers as pictures_of
@@ -69,6 +70,15 @@ def test_more_rows_of_one_input_than_of_another_are_refused(ask, name, value):
 def test_good_inputs_pass(ask):
   assert np.asarray(ask('serving_default', {'images': np.zeros([256, 16, 16, 3], np.float32)})['score']).shape == (256,)
   assert np.asarray(ask('predict_encoded', pictures(2))['vertices_m']).shape == (2, 4, 3)
+
+
+def test_large_pictures_are_decoded_one_after_the_other(exported):
+  saved = saved_model_pb2.SavedModel()
+  with open(f'{exported}/saved_model.pb', 'rb') as file:
+    saved.ParseFromString(file.read())
+  loops = [node for function in saved.meta_graphs[0].graph_def.library.function for node in function.node_def
+           if node.op in ('While', 'StatelessWhile')]
+  assert loops and all(node.attr['parallel_iterations'].i == 1 for node in loops)
 
 
 def test_limits_are_settings():

@@ -97,7 +97,8 @@ def encoded_signatures(answer: Callable[[Tensors], Tensors], specs: Mapping[str,
     def cut(given: tuple[tf.Tensor, tf.Tensor, tf.Tensor]) -> _Cuts:
       picture, box, status = taken(*given[:2])
       return _Cuts(*_cut(picture, box, given[2], size, hand_finder), status)
-    cuts = tf.map_fn(cut, (images, boxes, is_left), fn_output_signature=parts)
+    # One after the other: a picture of the largest size takes up to 2 GB while it is cut.
+    cuts = tf.map_fn(cut, (images, boxes, is_left), parallel_iterations=1, fn_output_signature=parts)
     found = results.in_picture(answer({'image': cuts.right_hands}), crops.Crop(cuts.center_px, cuts.side_px), is_left,
                                cuts.turn)
     return {**found, 'boxes': cuts.boxes}, cuts.status

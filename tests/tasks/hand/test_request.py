@@ -1,0 +1,20 @@
+import numpy as np
+import pytest
+
+from dhpe_tf.errors import UserError
+from dhpe_tf.tasks.hand import label_lines
+from dhpe_tf.tasks.hand import request as requests
+
+PICTURE = np.zeros([40, 60, 3], np.uint8)
+
+
+@pytest.mark.parametrize('far, message', [(3e6, 'a.png: the box .* more than 20 times as large as the picture'),
+                                          (-3e3, 'a.png: the box .* lies outside the picture')])
+def test_labelled_joints_far_from_the_picture_are_refused(far, message):
+  joints = np.random.RandomState(0).uniform(5, 30, [21, 2])
+  label = label_lines.check({'place': 'l.jsonl:1', 'image': 'a.png', 'hand': 'right', 'joints_2d_px': joints.tolist()})
+  assert requests.with_joints(PICTURE, 'a.png', None, label).crop.side_px.shape == (1,)
+  changed = joints + far if far < 0 else joints * far
+  label = label_lines.check({**label, 'joints_2d_px': changed.tolist()})
+  with pytest.raises(UserError, match=message):
+    requests.with_joints(PICTURE, 'a.png', None, label)
