@@ -82,6 +82,7 @@ def test_large_pictures_are_decoded_one_after_the_other(exported):
 
 
 def test_limits_are_settings():
+  gin.clear_config()  # an earlier test may have locked it
   gin.bind_parameter('serving.checked_inputs.most_rows', 2)
   gin.bind_parameter('serving.checked_inputs.most_numbers', 6)
   try:
