@@ -10,6 +10,7 @@ from data_tools.readers import base, rhd
 from dhpe_tf import command_line
 from dhpe_tf.data import input_pipeline, tfrecords
 from dhpe_tf.tasks.hand.record import SCHEMA
+from dhpe_tf.tasks.hand.task import HandTask
 from tests.data_tools.readers import rhd_files
 from tests.tasks.hand.hands import TASK
 
@@ -71,6 +72,19 @@ def test_batches_have_the_wrist_though_records_have_the_palm(converted):
     side = 'left' if is_left else 'right'
     expected = truth['training', int(name.decode().split('/')[1])][side].keypoints_m * [-1 if is_left else 1, 1, 1]
     np.testing.assert_allclose(joints_m, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize('upright', [False, True])
+def test_perfect_answers_in_the_crop_are_placed_on_the_hands(converted, upright):
+  root, _ = converted
+  task = HandTask(upright=upright)
+  batch = next(iter(input_pipeline.build_dataset(task, [(f'{root}/records', 'train', 1.)], batch_size=5, image_size=16,
+                                                 training=False)))
+  labels = {name: value.numpy() for name, value in batch.items()}
+  assert (np.abs(labels['crop_turn']) > .01).any() == upright
+  predictions = {'joints_3d_m': labels['joints_3d_m'], 'joints_crop': labels['joints_3d']}
+  measures = task.measure('freihand', predictions, labels).measures
+  assert measures['epe_mean/none'].value < .1
 
 
 def test_is_deterministic(converted, tmp_path):

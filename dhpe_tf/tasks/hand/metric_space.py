@@ -8,7 +8,7 @@ import tensorflow as tf
 from dhpe_tf.errors import UserError
 from dhpe_tf.geometry import cameras, crops
 from dhpe_tf.hand import skeletons
-from dhpe_tf.tasks.hand import protocols
+from dhpe_tf.tasks.hand import interacting, protocols
 from dhpe_tf.tasks.measured import Measured
 
 ROOT_DEPTHS = ('truth', 'fitted')
@@ -64,8 +64,12 @@ def _comparable(protocol: str, predictions: Arrays, labels: Arrays,
   if 'joints_2d' in predictions:
     joints = tf.constant(predictions['joints_2d'], crop.side_px.dtype)
     found['joints_2d_px'] = crops.from_crop(joints, crop).numpy()
-  if 'mask' in predictions:
-    found['mask'] = predictions['mask']
+  found.update({name: predictions[name] for name in ('mask', 'is_left') if name in predictions})
+  if chosen.both_hands and {'id', 'is_left'} <= set(labels):
+    truth.update(picture=interacting.pictures(labels['id']), is_left=np.asarray(labels['is_left'], bool))
+    if placed.all() and 'joints_crop' in predictions:
+      for points in (found, truth):
+        points['wrist_m'] = interacting.wrists(points['joints_3d_m'], truth['is_left'], _turns(labels))
   return chosen, found, truth
 
 

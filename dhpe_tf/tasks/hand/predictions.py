@@ -2,7 +2,7 @@
 
 By name: 'joints_3d_m' [N, 21, 3], metres by the hand's own size, relative to any origin; if the method gives them,
 'joints_crop' [N, 21, 3], where they are seen, and 'joints_2d' [N, 21, 2] in crop space, and 'mask' [N, S, S] in 0..1 at
-the size of the labels.
+the size of the labels. Those that name a side may have 'is_left' [N] bool.
 """
 from collections.abc import Mapping
 

@@ -11,7 +11,7 @@ import numpy as np
 from dhpe_tf.errors import UserError
 from dhpe_tf.hand import skeletons
 from dhpe_tf.metrics import pck, pose_error
-from dhpe_tf.tasks.hand import measures
+from dhpe_tf.tasks.hand import interacting, measures
 from dhpe_tf.tasks.measured import Measure
 
 WRIST, MIDDLE_MCP = skeletons.WRIST, skeletons.ROOT
@@ -38,6 +38,7 @@ class Protocol:
       placed before the camera at the root's depth.
     pck_mm: distances in millimetres for which the share of keypoints within them is computed.
     needs_3d: whether data without 3D labels are refused.
+    both_hands: whether the measures of `interacting` are given, where the truth tells pictures and sides.
   """
 
   name: str
@@ -53,6 +54,7 @@ class Protocol:
   own_size: bool = False
   pck_mm: tuple[int, ...] = ()
   needs_3d: bool = True
+  both_hands: bool = False
 
 
 DEFAULT = 'own-size'
@@ -79,6 +81,10 @@ PROTOCOLS = {protocol.name: protocol for protocol in (
              ('none', 'procrustes_mirror', 'procrustes'), ('full',), root=WRIST),
     Protocol('ho3d', 'The HO-3D challenge. Its own Procrustes alignment may mirror; the other may not.',
              ('none', 'root_bone', 'procrustes_mirror', 'procrustes'), ('full',), root=WRIST),
+    Protocol('interhand', 'InterHand2.6M, Moon et al. 2020: aligned at the wrist, single and interacting hands apart, '
+             'and the place of the left wrist relative to the right one. Each hand is predicted from a crop of its own '
+             'and placed at the true depth of its middle MCP, which the dataset\'s own method predicts.', ('root',),
+             ('full',), root=WRIST, both_hands=True),
 )}
 
 ALIGNMENTS = {
@@ -117,7 +123,8 @@ def evaluate(protocol: Union[str, Protocol], predictions: Arrays, truth: Arrays,
       `[N, 21, 2]` and 'mask' `[N, H, W]`.
     truth: the same names; absent ones are not compared. Optionally 'joints_3d_valid', 'joints_2d_valid' and
       'visibility' `[N, 21]`, 'crop_side_px' `[N]` (2D errors are then also given in a crop of REPORT_PX), 'mask_valid'
-      and 'vertices_valid' `[N]`.
+      and 'vertices_valid' `[N]`. For protocols of both hands optionally 'is_left' and 'picture' `[N]`, in `predictions`
+      'is_left', and in both 'wrist_m' `[N, 3]`, see `interacting`.
     truth_first: whether keypoint 0 of the truth is the 'wrist' or the 'palm'.
     predicted_first: the same for the predictions.
 
@@ -143,7 +150,10 @@ def evaluate(protocol: Union[str, Protocol], predictions: Arrays, truth: Arrays,
         points = pose_error.align_procrustes(points, goal, mirror=_PROCRUSTES[alignment])
       found.update(measures.vertices(
           points, goal, f'after {ALIGNMENTS[alignment]} of the vertices; given: {protocol.truth_used}'))
+    if protocol.both_hands and {'picture', 'is_left'} <= set(truth):
+      found.update(interacting.mpjpe(errors, valid, truth['picture'], truth['is_left'], describe(protocol, alignment)))
     result.update({f'{name}/{alignment}': measure for name, measure in found.items()})
+  result.update(_of_both_hands(protocol, predictions, truth))
   if _have('joints_2d_px', predictions, truth):
     errors = pose_error.joint_errors(predictions['joints_2d_px'], truth['joints_2d_px'])
     counted = list(protocol.keypoints)
@@ -232,6 +242,18 @@ def curves(protocol: Union[str, Protocol], predictions: Arrays, truth: Arrays, t
     errors, valid = errors_3d_m(protocol, alignment, predictions, truth, truth_first, predicted_first)
     if valid.any():
       result[alignment] = pck.pck_curve(errors, valid, thresholds_m)
+  return result
+
+
+def _of_both_hands(protocol: Protocol, predictions: Arrays, truth: Arrays) -> dict[str, Measure]:
+  """Returns the place of the left hand relative to the right one, and the handedness, where they are known."""
+  result = {}
+  if protocol.both_hands and 'picture' in truth and _have('wrist_m', predictions, truth):
+    labelled = np.asarray(truth.get('joints_3d_valid', np.ones([len(truth['wrist_m']), 1])))[:, WRIST] > 0
+    result.update(interacting.mrrpe(predictions['wrist_m'], truth['wrist_m'], labelled, truth['picture'],
+                                    truth['is_left'], f'given: {protocol.truth_used}'))
+  if protocol.both_hands and _have('is_left', predictions, truth):
+    result.update(interacting.handedness(predictions['is_left'], truth['is_left']))
   return result
 
 
