@@ -7,7 +7,7 @@ from dhpe_tf.losses import reductions
 
 @gin.configurable(module='losses')
 def feature_loss(features: tf.Tensor, masked_features: tf.Tensor, reduction: str = 'mean',
-                 stop_gradient_on: str = 'full') -> tf.Tensor:
+                 stop_gradient_on: str = 'masked') -> tf.Tensor:
   """The feature loss of Eq. 2, for pictures x, masks m and the feature net F.
 
     L_Feat = ||F(x) - F(x * m)||^2.
@@ -18,9 +18,10 @@ def feature_loss(features: tf.Tensor, masked_features: tf.Tensor, reduction: str
     features: F(x) `[B, D]`.
     masked_features: F(x * m) `[B, D]`; x * m is black outside the hand.
     reduction: over D.
-    stop_gradient_on: 'none' trains both branches; 'masked' or 'full' holds the features of the masked or the whole
-      picture fixed. The paper does not say which. With 'none' the light model's features were a constant after 100
-      steps (`feature_spread` below 1e-7), with 'full' they were not.
+    stop_gradient_on: 'masked', the paper's direction, holds F(x * m) fixed and pulls F(x) to it, so that features
+      ignore the background; 'full' holds F(x) fixed; 'none' trains both branches. The paper says in words what is to
+      be learnt and not how. With 'none' the features of a light model without normalisation were a constant after 100
+      steps (`feature_spread` below 1e-7).
 
   Returns:
     `[B]`.

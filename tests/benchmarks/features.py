@@ -134,7 +134,8 @@ def tables(sums: Sums) -> str:
   lines += ['', '| background | change of F / distance between pictures | of the mesh, mm | px of 256 | '
             'through F alone, mm | px of 256 |', '| --- | --- | --- | --- | --- | --- |']
   for name in ('another picture', 'black'):
-    cells = [f'{sums.mean(f"{name} features") / sums.mean("apart"):.2f}']
+    apart = sums.mean('apart')
+    cells = [f'{sums.mean(f"{name} features") / apart:.2f}' if apart else '-']
     cells += [f'{sums.mean(f"{name} {kind} {measure}"):.1f}' for kind in ('mesh', 'features alone')
               for measure in ('error_3d_mm', 'error_2d_px')]
     lines.append(f'| {name} | {" | ".join(cells)} |')

@@ -29,6 +29,16 @@ def test_branches(choice, flowing):
   assert [gradient is not None for gradient in tape.gradient(loss, inputs)] == flowing
 
 
+def test_the_whole_picture_learns_by_default():
+  inputs = [tf.constant([[1., 2.]]), tf.constant([[0., 5.]])]
+  with tf.GradientTape() as tape:
+    tape.watch(inputs)
+    loss = features.feature_loss(*inputs)
+  full, masked = tape.gradient(loss, inputs)
+  np.testing.assert_allclose(full, [[1., -3.]])
+  assert masked is None
+
+
 def test_unknown_branch():
   with pytest.raises(ValueError, match='stop_gradient_on'):
     features.feature_loss(tf.ones([1, 2]), tf.ones([1, 2]), stop_gradient_on='both')

@@ -55,7 +55,7 @@ def refine(model: Estimator, images: tf.Tensor, steps: tf.Tensor, joints_2d: Opt
   """
   outputs = model(images, training=False)
   known_mask = None if mask is None else masks.area_resize(mask, outputs['mask'].shape[1])
-  evidence = _own_evidence(images, outputs)._replace(
+  evidence = own_evidence(images, outputs)._replace(
       known_joints_2d=joints_2d, known_joints_weight=joints_2d_weight, known_mask=known_mask,
       known_mask_weight=mask_weight)
   found = descend(Consistency(model, evidence), outputs['parameters'], steps, step_sizes())
@@ -76,11 +76,11 @@ def refine_by_steps(model: Estimator, images: tf.Tensor, steps: Sequence[int]) -
     parameters and mask.
   """
   outputs = model(images, training=False)
-  found = descend(Consistency(model, _own_evidence(images, outputs)), outputs['parameters'], max(steps), step_sizes())
+  found = descend(Consistency(model, own_evidence(images, outputs)), outputs['parameters'], max(steps), step_sizes())
   return [_posed(model, found.best_by_step[:, number]) for number in steps]
 
 
-def _own_evidence(images: tf.Tensor, outputs: dict[str, tf.Tensor]) -> Evidence:
+def own_evidence(images: tf.Tensor, outputs: dict[str, tf.Tensor]) -> Evidence:
   """The `Evidence` in the model's own outputs; 2D joints weigh as much as their heat maps' peaks."""
   confidence = hand_outputs.joint_confidence(tf.reduce_max(outputs['heatmaps'], axis=[1, 2]))
   return Evidence(images, outputs['features'], outputs['joints_2d_rounds'], confidence, outputs['parameters'])

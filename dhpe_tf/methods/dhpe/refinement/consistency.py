@@ -84,6 +84,10 @@ class Consistency:
 
   def __call__(self, h: tf.Tensor) -> tf.Tensor:
     """The objective `[B]` at parameters `[B, 63]`."""
+    return tf.add_n(list(self.terms(h).values()))
+
+  def terms(self, h: tf.Tensor) -> dict[str, tf.Tensor]:
+    """The terms of the objective at parameters `[B, 63]` by name, each `[B]` and times its weight."""
     hand = self._model.hand(h)
     terms = {
         'joints': lambda: self._joints(h, hand),
@@ -96,7 +100,7 @@ class Consistency:
         'shape_prior': lambda: self._beyond_start('shape_prior', hand),
         'stay': lambda: self._stay(h),
     }
-    return tf.add_n([weight * terms[name]() for name, weight in self._weights.items() if weight])
+    return {name: weight * terms[name]() for name, weight in self._weights.items() if weight}
 
   def joints_target(self, h: tf.Tensor, hand: dict) -> tuple[tf.Tensor, tf.Tensor]:
     """The target j2D(h) `[B, 21, 2]` of the mesh's 2D joints and its weights `[B, 21]`; no gradient passes.
@@ -136,7 +140,8 @@ class Consistency:
     size = self._evidence.images.shape[1]
     mask = tf.image.resize(mask[..., None], [size, size])
     masked = self._model.feature_net(self._evidence.images * mask, training=False)
-    return feature_losses.feature_loss(tf.stop_gradient(self._evidence.features), masked)
+    # Unlike in training, what moves is the mask.
+    return feature_losses.feature_loss(self._evidence.features, masked, stop_gradient_on='full')
 
   def _priors(self, hand: dict) -> dict[str, tf.Tensor]:
     """The penalties P of poses beyond the joint limits and S of unusual shapes, each `[B]`."""

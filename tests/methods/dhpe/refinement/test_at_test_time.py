@@ -98,7 +98,7 @@ def test_feature_term_compares_with_what_the_mask_shows(model, scene):
 def test_the_first_target_is_what_the_model_says(model, scene):
   images, _ = scene
   outputs = model(images)
-  evidence, mean = at_test_time._own_evidence(images, outputs), tf.reduce_mean(outputs['joints_2d_rounds'], axis=1)
+  evidence, mean = at_test_time.own_evidence(images, outputs), tf.reduce_mean(outputs['joints_2d_rounds'], axis=1)
   moved = evidence.start + 0.3
   for anew in (False, True):
     objective = consistency.Consistency(model, evidence, refine_joints=anew)
