@@ -81,15 +81,14 @@ def test_labels_of_weight_zero_are_not_looked_at(batch):
   outputs['heatmap_stages'] = [tf.zeros([4, 32, 32, 21])]
   outputs = {**outputs, 'joints_2d': outputs['joints_2d'] + 0.01, 'joints_3d': outputs['joints_3d'] + 0.01,
              'mask': outputs['mask'] * 0.9}
-  masked_features = FEATURES * 0.5
-  all_terms = all_losses(lambda images, training: masked_features)
+  all_terms = all_losses(lambda images, training: FEATURES * 0.5)
   weights = ('joints_2d_weight', 'joints_z_weight', 'mask_weight', 'parameters_weight')
   spoilt = {**batch, **{name: batch[name] * tf.reshape([1.0, 0, 1, 1], [4] + [1] * (len(batch[name].shape) - 1))
                         for name in weights}}
   spoilt.update({name: tf.concat([batch[name][:1], tf.fill([1, *batch[name].shape[1:]], 1e6), batch[name][2:]], 0)
                  for name in ('joints_2d', 'joints_3d', 'pose', 'shape')})
   watched = [outputs[name] for name in ('joints_2d_rounds', 'joints_3d', 'mask', 'pose', 'shape')]
-  watched += [masked_features, outputs['heatmap_stages'][0]]
+  watched += [outputs['features'], outputs['heatmap_stages'][0]]
   with tf.GradientTape() as tape:
     tape.watch(watched)
     terms = all_terms.losses(spoilt, outputs, training=True).terms
