@@ -121,14 +121,19 @@ def load(gin_files: Iterable[str] = (), gin_params: Iterable[str] = (), saved: O
   _parse(gin.finalize)
 
 
-def dead_bindings() -> list[str]:
+def dead_bindings(apart_from: Iterable[str] = ()) -> list[str]:
   """Returns the given bindings that nothing has used so far; call it after one training step.
+
+  Args:
+    apart_from: names of configurables, without module, that are used later.
 
   Returns:
     Sorted names such as `train/build_dataset.batch_size`. Each is a mistake: a setting without effect.
   """
   alive = _read(gin.operative_config_str())[0]
-  return sorted(str(given) for given in _read(gin.config_str())[0] if not any(_applies(given, used) for used in alive))
+  return sorted(str(given) for given in _read(gin.config_str())[0]
+                if given.selector.rpartition('.')[2] not in apart_from
+                and not any(_applies(given, used) for used in alive))
 
 
 def save(directory: str) -> None:

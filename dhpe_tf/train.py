@@ -67,7 +67,7 @@ def _train(trainer, settings) -> None:
 
   def check_configuration():
     """Refuses settings that nothing has used after the first step, and saves the operative configuration."""
-    dead = configuration.dead_bindings()
+    dead = configuration.dead_bindings(apart_from=getattr(trainer.model, 'used_later', ()))
     if dead and not settings.allow_dead_bindings:
       raise UserError(f'these settings reach nothing: {", ".join(dead)}; correct or remove them, '
                       'or set train.allow_dead_bindings = True')

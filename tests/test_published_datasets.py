@@ -1,10 +1,14 @@
 """From the folders of public datasets to a report, by the commands that gin/<dataset>.gin names, on small networks."""
 import json
 
+import gin
 import pytest
+import tensorflow as tf
 
 from data_tools import convert_dexter_object, convert_rhd, convert_stb
-from dhpe_tf import evaluate, train
+from dhpe_tf import configuration, evaluate, train
+from dhpe_tf.methods.dhpe import model as dhpe_model
+from dhpe_tf.tasks.hand.task import HandTask
 from tests.commands import call
 from tests.data_tools.readers import dexter_object_files, rhd_files, stb_files
 
@@ -12,6 +16,9 @@ from tests.data_tools.readers import dexter_object_files, rhd_files, stb_files
 SMALL = ('IMAGE_SIZE = 64', "backbone.architecture = 'resnet_tiny'", 'pose_machine.width = 0.05',
          'dhpe.build_model.mask_size = 32', 'build_dataset.batch_size = 4', 'train.epochs = 1',
          'train.steps_per_epoch = 2')
+# From the first epoch on, of whatever a model without training predicts.
+OFFSPRING = ('selfsup.Offspring.start_epoch = 0', 'selfsup.plausible.least_iou = 0.0', 'selfsup.Grounds.pool_size = 2',
+             'backgrounds.Backgrounds.pool_size = 2')
 # Configuration -> (its record sets by macro, the one to measure on, protocol, what it measures).
 RUNS = {
     'rhd': ({'RECORDS': 'rhd'}, 'rhd', 'zb-rhd', ('hand_iou_mean', 'epe_mean/root_bone')),
@@ -39,12 +46,15 @@ def folder(tmp_path_factory):
 @pytest.mark.parametrize('name', RUNS)
 def test_an_epoch_and_a_report_by_the_protocol(name, folder, capsys):
   macros, measured_on, protocol, expected = RUNS[name]
-  params = [*SMALL, *(f"{macro} = '{folder}/records/{records}'" for macro, records in macros.items())]
+  params = [*SMALL, *OFFSPRING, *(f"{macro} = '{folder}/records/{records}'" for macro, records in macros.items())]
   model = f'{folder}/runs/{name}'
   assert call(train, f'--gin_file=gin/{name}.gin', f'--model_dir={model}',
               *(f'--gin_param={param}' for param in params)) == 0, capsys.readouterr().err[-2000:]
   assert call(evaluate, f'--model_dir={model}', f'--data={folder}/records/{measured_on}', '--baseline_split=',
-              f'--protocols={protocol}', f'--report={model}/report.json') == 0, capsys.readouterr().err[-2000:]
+              f'--protocols={protocol}', '--refine_steps=2',
+              f'--report={model}/report.json') == 0, capsys.readouterr().err[-2000:]
+  with open(f'{model}/final', encoding='utf-8') as file:
+    assert json.load(file)['offspring_used'] > 0
   with open(f'{model}/report.json', encoding='utf-8') as file:
     found = json.load(file)['protocols'][protocol]
   assert set(expected) <= set(found['results']['model'])
@@ -52,6 +62,22 @@ def test_an_epoch_and_a_report_by_the_protocol(name, folder, capsys):
     assert measure['definition'] and measure['value'] >= 0
   with open(f'{model}/report.md', encoding='utf-8') as file:
     assert f'Protocol {protocol}' in file.read()
+
+
+@pytest.mark.parametrize('name', RUNS)
+def test_has_what_the_paper_has(name):
+  configuration.load([f'gin/{name}.gin'], SMALL)
+  model = dhpe_model.build_model(HandTask())
+  weights = model.objective.weights
+  assert {'heatmap', 'refiner', 'feature', 'articulation', 'shape', 'laplacian'} == set(weights)
+  model.begin_epoch(20)
+  assert model.offspring.active
+  seeds = {'image': tf.zeros([3, 64, 64, 3]), 'mask': tf.zeros([3, 64, 64]), 'mask_weight': tf.zeros([3])}
+  new = model.offspring.breed(seeds, model(seeds['image']), tf.constant([1, 2], tf.int64))
+  assert len(new['image']) == 9, 'three new instances of each prediction'
+  assert gin.query_parameter('refinement.Consistency.feature') > 0
+  assert gin.query_parameter('selfsup.Offspring.parents_per_batch') is None
+  gin.clear_config()
 
 
 def test_missing_records_tell_how_to_make_them(tmp_path, capsys):

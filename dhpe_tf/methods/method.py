@@ -20,12 +20,15 @@ class Method:
   Attributes:
     task: the task that it answers.
     can_refine: whether `refined` is implemented.
+    used_later: names of gin configurables that act only after training, in refinement for instance, so that settings of
+      theirs are not taken for mistakes.
     usage: how to use the method where that is not usual, for the model card: conventions of inputs by their names, for
       the task, and 'refine_steps', the number of steps of refinement that pay.
   """
 
   task: Task
   can_refine: bool = False
+  used_later: Sequence[str] = ()
   usage: Mapping[str, Any] = types.MappingProxyType({})
 
   @property

@@ -9,7 +9,8 @@ cosine with it. Lengths are means over the instances on which both act; the shar
 stands beside. Terms that act on the networks alone (heat maps, features) have no gradient there and are left out.
 
 Estimates of an untrained model are far off, where the gate is closed. So they are also taken after --fit_steps steps
-toward the true joints (on the articulation), as they come nearer in a training.
+toward the true joints (on the articulation), and moved by --noise from there, because what is left of a network's
+errors is no minimum of the articulation.
 """
 from collections.abc import Callable
 from typing import NamedTuple
@@ -29,6 +30,8 @@ flags.DEFINE_string('split', 'eval', 'Their split.', flag_values=_FLAGS)
 flags.DEFINE_integer('batches', 2, 'Batches to take.', lower_bound=1, flag_values=_FLAGS)
 flags.DEFINE_list('fit_steps', ['0', '20', '100'], 'Steps toward the true joints before the gradients are taken.',
                   flag_values=_FLAGS)
+flags.DEFINE_float('noise', 0., 'Standard deviation of random changes of the parameters after these steps, in the '
+                   'step sizes of the refinement (refinement.step_sizes).', flag_values=_FLAGS)
 flags.DEFINE_boolean('refinement', False, 'Eq. 13 of the refinement instead of Eq. 7.', flag_values=_FLAGS)
 
 Terms = dict[str, tf.Tensor]
@@ -84,13 +87,18 @@ def fitted(model: tf.keras.Model, batch: dict, outputs: dict, steps: int) -> tf.
   return descent.descend(distance, outputs['parameters'], steps, at_test_time.step_sizes(), patience=steps + 1).best
 
 
-def measure(model: tf.keras.Model, batches: list[dict], fit_steps: int, refinement: bool) -> Gradients:
-  """The gradients of all terms on all instances of the batches."""
+def measure(model: tf.keras.Model, batches: list[dict], fit_steps: int, refinement: bool,
+            noise: float = 0.) -> Gradients:
+  """The gradients of all terms on all instances of the batches, after steps and noise as of the flags."""
+  from dhpe_tf.methods.dhpe.refinement import at_test_time
+
+  unit = noise * tf.constant(at_test_time.step_sizes())
   parts, distances = [], []
-  for batch in batches:
+  for number, batch in enumerate(batches):
     outputs = model(batch['image'], training=False)
     terms = (refinement_terms if refinement else training_terms)(model, batch, outputs)
     h = fitted(model, batch, outputs, fit_steps)
+    h += unit * tf.random.stateless_normal(tf.shape(h), [number, 1])
     parts.append(gradients(terms, h))
     measures = model.objective.measures(batch, {**outputs, **model.hand(h)})
     distances.append(measures['error_2d_px'][0].numpy())
@@ -155,8 +163,8 @@ def main(argv: list[str]) -> None:
     raise UserError('the configuration builds another method than dhpe.build_model; give another one')
   batches = list(experiment.records(_FLAGS.records, _FLAGS.split).take(_FLAGS.batches))
   for steps in _FLAGS.fit_steps:
-    found = measure(model, batches, int(steps), _FLAGS.refinement)
-    print(f'after {steps} steps, 2D joints {found.distance_px.mean():.1f} px of 256 off, '
+    found = measure(model, batches, int(steps), _FLAGS.refinement, _FLAGS.noise)
+    print(f'after {steps} steps, noise {_FLAGS.noise}, 2D joints {found.distance_px.mean():.1f} px of 256 off, '
           f'{len(found.distance_px)} instances:\n\n{table(found, "joints" if _FLAGS.refinement else "articulation")}\n')
 
 

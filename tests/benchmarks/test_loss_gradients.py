@@ -35,6 +35,8 @@ def test_terms_of_training(model):
   far, near = (loss_gradients.measure(model, [batch], steps, refinement=False) for steps in (0, 60))
   assert set(near.terms) == {'articulation', 'shape', 'laplacian', 'shape_prior'}
   assert near.distance_px.mean() < 0.3 * far.distance_px.mean()
+  moved = loss_gradients.measure(model, [batch], 60, refinement=False, noise=5.)
+  assert near.distance_px.mean() < moved.distance_px.mean() < far.distance_px.mean()
   # The gate is closed far off and open near by.
   assert not np.any(far.terms['shape']) and np.any(near.terms['shape'])
   lines = loss_gradients.table(far, 'articulation').splitlines()

@@ -44,6 +44,7 @@ class DhpeModel(steps.TrainableMethod):
   """
 
   can_refine = True
+  used_later = ('Consistency', 'step_sizes', 'descend')
 
   def __init__(self, inputs: tf.Tensor, outputs: dict, task: HandTask, parts: dict,
                build_objective: Callable[..., Objective], offspring: Optional[Callable] = None):

@@ -9,6 +9,7 @@ then z of the camera).
 """
 import math
 from collections.abc import Callable
+from typing import Optional
 
 import gin
 import tensorflow as tf
@@ -30,9 +31,10 @@ class Offspring:
     active: whether there are new instances in this epoch.
   """
 
-  def __init__(self, hand_model: HandModel, image_size: int, start_epoch: int = 20, parents_per_batch: int = 4,
-               instances_per_parent: int = 3, shape_sigma: float = 3., rotation_rad: float = math.pi,
-               scale: float = 0.15, shift: float = 0.08, limit_pose: bool = True, with_parameters: bool = True):
+  def __init__(self, hand_model: HandModel, image_size: int, start_epoch: int = 20,
+               parents_per_batch: Optional[int] = 4, instances_per_parent: int = 3, shape_sigma: float = 3.,
+               rotation_rad: float = math.pi, scale: float = 0.15, shift: float = 0.08, limit_pose: bool = True,
+               with_parameters: bool = True):
     """Prepares the hand layer and the parts that draw.
 
     Args:
@@ -40,7 +42,8 @@ class Offspring:
       image_size: S, px.
       start_epoch: the first epoch, counted from 0, with new instances; earlier predictions are too poor. The paper's
         value is not known.
-      parents_per_batch: number of predictions, over all replicas, from which new instances are made; 0 for none.
+      parents_per_batch: number of predictions, over all replicas, from which new instances are made; None for all, as
+        in the paper, 0 for none.
       instances_per_parent: new instances of each; the paper has 3.
       shape_sigma: shape coefficients are uniform in +- this, in standard deviations.
       rotation_rad: hands are turned about each axis of the camera by uniform angles in +- this. The paper's interval is
@@ -54,9 +57,9 @@ class Offspring:
     Raises:
       UserError: parents_per_batch below 0 or instances_per_parent below 1.
     """
-    if parents_per_batch < 0 or instances_per_parent < 1:
+    if (parents_per_batch or 0) < 0 or instances_per_parent < 1:
       raise errors.UserError(f'Offspring: {parents_per_batch} parents of {instances_per_parent} instances; '
-                             'give parents_per_batch from 0 and instances_per_parent from 1 on')
+                             'give parents_per_batch from 0 on or None, and instances_per_parent from 1 on')
     self.active = False
     self._start_epoch, self._parents_per_batch, self._instances = start_epoch, parents_per_batch, instances_per_parent
     self._vary = variation.Variation(hand_model, shape_sigma, rotation_rad, scale, shift)
@@ -76,8 +79,8 @@ class Offspring:
     Returns:
       Whether the new instances were switched on or off, which changes the training step.
     """
-    before, self.active = self.active, self._parents_per_batch > 0 and epoch >= self._start_epoch
-    if self._parents_per_batch:
+    before, self.active = self.active, self._parents_per_batch != 0 and epoch >= self._start_epoch
+    if self._parents_per_batch != 0:
       self._grounds.prepare()
     return before != self.active
 
@@ -85,7 +88,7 @@ class Offspring:
     """Appends new instances to a replica's batch.
 
     Args:
-      batch: of the input pipeline, B instances in random order; the first of them are the parents.
+      batch: of the input pipeline, B instances in random order; the first of them, or all, are the parents.
       predict: images -> the model's outputs for them, not in training mode.
       step: int []; it and the replica's number are the seed of all random numbers.
 
@@ -94,7 +97,8 @@ class Offspring:
       instances of parents that are left out, else 1. No gradient reaches the predictions.
     """
     context = tf.distribute.get_replica_context()
-    count = -(-self._parents_per_batch // context.num_replicas_in_sync)
+    every = self._parents_per_batch is None
+    count = None if every else -(-self._parents_per_batch // context.num_replicas_in_sync)
     seed = tf.stack([tf.cast(step, tf.int64), tf.cast(context.replica_id_in_sync_group, tf.int64)])
     parents = {name: value[:count] for name, value in batch.items()}
     new = self.breed(parents, predict(parents['image']), seed)

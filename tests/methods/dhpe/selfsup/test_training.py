@@ -92,6 +92,14 @@ def test_no_gradient_reaches_the_seeds(batch):
     np.testing.assert_array_equal(mixed[name][:BATCH], value, err_msg=name)
 
 
+@pytest.mark.parametrize('parents, born', [('None', 3 * BATCH), ('0', 0), ('3', 9)])
+def test_number_of_parents(batch, parents, born):
+  model = build(*OFFSPRING, 'selfsup.Offspring.start_epoch = 0', f'selfsup.Offspring.parents_per_batch = {parents}')
+  model.begin_epoch(0)
+  assert model.offspring.active == (born > 0)
+  assert len(model.extended(batch)['image']) == BATCH + born
+
+
 def test_left_out_instances_teach_nothing(batch):
   """With all seeds implausible a step is that of the plain model (the trunk's statistics apart, which are frozen)."""
   frozen = 'backbone.freeze_batch_norm = True'
