@@ -47,6 +47,8 @@ def test_a_folder_with_bad_files_is_finished_and_they_are_named(exported, tmp_pa
     (['--intrinsics=nan,1,2,3'], '--intrinsics=nan,1,2,3: it must be four numbers'),
     (['--intrinsics=9,9,2,3', '--root_depth_m=inf'], '--root_depth_m=inf: it must be a number of metres'),
     (['--root_depth_m=nan'], '--root_depth_m'),
+    (['--intrinsics=1e39,9,2,3'], '--intrinsics=1e39,9,2,3: it must be four numbers'),
+    (['--intrinsics=9,9,2,3', '--root_depth_m=1e39'], '--root_depth_m=1e+39: it must be a number of metres'),
     (['--box=0,0,9e6,9e6'], 'more than 20 times as large as the picture'),
     (['--side=middle'], 'side')])
 def test_bad_arguments_are_one_line(exported, tmp_path, arguments, message, capsys):

@@ -1,6 +1,8 @@
 """Checkpoints in a model_dir: written atomically, found again after any end, refused if they do not fit."""
 import json
 import os
+import re
+import sys
 import time
 from typing import Optional
 
@@ -75,8 +77,10 @@ class Checkpoints:
     self._every_minutes = every_minutes
     self._saved_at = time.monotonic()
     folder = os.path.join(model_dir, FOLDER) + worker_suffix()
-    checkpoint = tf.train.Checkpoint(model=model, optimizer=model.optimizer, progress=progress,
-                                     random=_random_states(model), layers=layers_by_name(model))
+    self._parts = dict(model=model, optimizer=model.optimizer, progress=progress, random=_random_states(model),
+                       layers=layers_by_name(model))
+    checkpoint = tf.train.Checkpoint(**self._parts, means=list(model.metrics))
+    _mend_state(folder)
     self._manager = tf.train.CheckpointManager(checkpoint, folder, max_to_keep=keep)
     # All workers restore the first worker's checkpoints. The others write theirs to a separate folder, because
     # tf.distribute requires every worker to save.
@@ -98,7 +102,10 @@ class Checkpoints:
     if latest is None:
       return None
     try:
-      self._reader.checkpoint.restore(latest).assert_existing_objects_matched()
+      # Earlier versions saved no sums of the running means.
+      whole = any(name.startswith('means/') for name, _ in tf.train.list_variables(latest))
+      checkpoint = self._reader.checkpoint if whole else tf.train.Checkpoint(**self._parts)
+      checkpoint.restore(latest).assert_existing_objects_matched()
     except (AssertionError, ValueError, tf.errors.OpError) as error:
       raise UserError(f'{latest}: cannot be restored ({error}); remove it to go back to the one before, '
                       'or choose another --model_dir.') from error
@@ -160,12 +167,12 @@ def latest(model_dir: str) -> str:
     raise UserError(f'{model_dir}: no such folder; give the --model_dir of a training.')
   if not has_checkpoint(model_dir):
     raise UserError(f'{model_dir}: holds no checkpoint; run python -m dhpe_tf.train --model_dir={model_dir} first.')
-  return tf.train.latest_checkpoint(os.path.join(model_dir, FOLDER))
+  return _newest(os.path.join(model_dir, FOLDER), tells=True)
 
 
 def has_checkpoint(model_dir: str) -> bool:
   """Whether a training in this folder can be resumed."""
-  return tf.train.latest_checkpoint(os.path.join(model_dir, FOLDER)) is not None
+  return _newest(os.path.join(model_dir, FOLDER)) is not None
 
 
 def layers_by_name(model: tf.keras.Model) -> dict[str, tf.keras.layers.Layer]:
@@ -185,6 +192,52 @@ def _random_states(model: tf.keras.Model) -> list[tf.random.Generator]:
   generators = (getattr(layer, '_random_generator', None) for layer in model.submodules)
   states = (getattr(generator, '_generator', None) for generator in generators)
   return [state for state in states if isinstance(state, tf.random.Generator)]
+
+
+def _newest(folder: str, tells: bool = False) -> Optional[str]:
+  """Returns the checkpoint that the file `checkpoint` names, or if that one is gone the newest whole one; else None.
+
+  Args:
+    folder: of checkpoints.
+    tells: whether to print a line if another one is taken.
+  """
+  state = tf.train.get_checkpoint_state(folder) if os.path.isdir(folder) else None
+  named = state.model_checkpoint_path if state else None
+  if named and _is_whole(named):
+    return named
+  whole = _whole_checkpoints(folder)
+  if named and tells:
+    print(f'{named} is gone or not whole; going back to {whole[-1] if whole else "the start"}', file=sys.stderr)
+  return whole[-1] if whole else None
+
+
+def _mend_state(folder: str) -> None:
+  """Makes the file `checkpoint` of a folder name what `_newest` returns, in place of checkpoints that are gone."""
+  state = os.path.join(folder, 'checkpoint')
+  if not os.path.exists(state):
+    return
+  found, newest = tf.train.get_checkpoint_state(folder), _newest(folder, tells=True)
+  if newest is None:
+    remove(state)
+  elif found is None or found.model_checkpoint_path != newest:
+    tf.compat.v1.train.update_checkpoint_state(folder, newest, _whole_checkpoints(folder))
+
+
+def _whole_checkpoints(folder: str) -> list[str]:
+  """Paths of the checkpoints in a folder whose files are all there, by step."""
+  found = (re.fullmatch(r'(ckpt-(\d+))\.index', name) for name in (os.listdir(folder) if os.path.isdir(folder) else ()))
+  paths = [os.path.join(folder, match[1]) for match in sorted(filter(None, found), key=lambda match: int(match[2]))]
+  return [path for path in paths if _is_whole(path)]
+
+
+def _is_whole(path: str) -> bool:
+  """Whether index and all data files of a checkpoint are there."""
+  folder, stem = os.path.split(path)
+  names = set(os.listdir(folder)) if os.path.isdir(folder) else set()
+  counts = {int(match[1]) for match in (re.fullmatch(re.escape(stem) + r'\.data-\d{5}-of-(\d{5})', name)
+                                        for name in names) if match}
+  return f'{stem}.index' in names and any(
+      all(f'{stem}.data-{number:05d}-of-{count:05d}' in names for number in range(count)) for count in counts)
 
 
 def _remove_unfinished(folder: str) -> None:

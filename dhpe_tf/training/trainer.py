@@ -127,12 +127,14 @@ class Trainer:
   def _run_epoch(self, after_first_step: Optional[Callable[[], None]]) -> dict[str, float]:
     """Trains to the end of the epoch or until a stop; returns the scalars of the last step and of the evaluation."""
     epoch = int(self._progress.epoch)
-    self.model.reset_metrics()
+    # Within an epoch the means go on from the sums of the checkpoint, so that they cover the whole epoch.
+    if not int(self._progress.step):
+      self.model.reset_metrics()
     # The method's train_step may change at this epoch.
     if hasattr(self.model, 'begin_epoch') and self.model.begin_epoch(epoch):
       self._train_function = self._compile(self.model.train_step)
     self._callbacks.on_epoch_begin(epoch)
-    logs, before = {}, None
+    logs, before = self._means_so_far(), None
     for batch in self._batches(epoch):
       self._callbacks.on_train_batch_begin(self._global_step() + 1)
       logs = {name: float(value) for name, value in self._train_function(batch).items()}
@@ -149,6 +151,10 @@ class Trainer:
         return logs
       before = batch
     return self._end_epoch(epoch, logs)
+
+  def _means_so_far(self) -> dict[str, float]:
+    """The means over the finished steps of the epoch, whose last one a checkpoint may hold; empty at its start."""
+    return {mean.name: float(mean.result()) for mean in self.model.metrics} if int(self._progress.step) else {}
 
   def _end_epoch(self, epoch: int, logs: dict[str, float]) -> dict[str, float]:
     """Evaluates if it is time, advances the epoch and reports it; returns the scalars with those of the evaluation."""
@@ -223,8 +229,11 @@ class Trainer:
         [part.numpy() for part in self._strategy.experimental_local_results(value)])) for name, value in items}
 
   def _mark_final(self, logs: dict[str, float]) -> None:
-    """Writes the file `final` with step, epochs and scalars."""
-    with atomic_path(os.path.join(self._model_dir, FINAL)) as path, open(path, 'w', encoding='utf-8') as file:
+    """Writes the file `final` with step, epochs and scalars, unless there was nothing left to train."""
+    final = os.path.join(self._model_dir, FINAL)
+    if not logs and os.path.exists(final):
+      return
+    with atomic_path(final) as path, open(path, 'w', encoding='utf-8') as file:
       json.dump({'step': self._global_step(), 'epochs': int(self._progress.epoch), **logs}, file, indent=2)
 
   def _compile(self, step: Callable) -> Callable:

@@ -109,6 +109,37 @@ def test_stop_saves_and_goes_on_later(tmp_path, unbroken):
   assert_same(train(tmp_path)[0].model.get_weights(), unbroken[0])
 
 
+@pytest.mark.parametrize('removed', ['.*', '.index', '.data*'])
+def test_a_training_goes_back_when_its_newest_checkpoint_is_removed(tmp_path, unbroken, removed, capsys):
+  train(tmp_path)
+  for path in (tmp_path / 'checkpoints').glob(f'ckpt-12{removed}'):
+    path.unlink()
+  restored = restore_weights(str(tmp_path), tiny.build_tiny_model())
+  assert restored.endswith('ckpt-8')
+  assert len(capsys.readouterr().err.splitlines()) == 1
+  trainer, logs = train(tmp_path)
+  error = capsys.readouterr().err.splitlines()
+  assert len(error) == 1 and 'ckpt-12 is gone or not whole; going back to' in error[0] and 'ckpt-8' in error[0]
+  assert_same(trainer.model.get_weights(), unbroken[0])
+  assert logs == pytest.approx(unbroken[1], rel=1e-6)
+  assert tf.train.latest_checkpoint(tmp_path / 'checkpoints').endswith('ckpt-12')
+
+
+@pytest.mark.parametrize('step', [3, 9, 12])
+def test_the_final_means_of_a_resumed_training_cover_its_last_epoch(tmp_path, unbroken, step):
+  class StopAt(tf.keras.callbacks.Callback):
+    def on_train_batch_end(self, batch, logs=None):
+      if batch == step:
+        trainer.stop()
+  trainer = tiny.trainer(tmp_path, callbacks=[lambda *_: StopAt()])
+  trainer.run()
+  assert train(tmp_path)[1] == pytest.approx(unbroken[1], rel=1e-6)
+  final = (tmp_path / 'final').read_text()
+  assert json.loads(final)['loss'] == pytest.approx(unbroken[1]['loss'], rel=1e-6)
+  train(tmp_path)
+  assert (tmp_path / 'final').read_text() == final
+
+
 def test_a_finished_training_goes_on_when_asked_for_more_epochs(tmp_path, unbroken):
   constant = {'build_optimizer': lambda steps: tf.keras.optimizers.Adam(1e-3)}
   train(tmp_path, epochs=1, **constant)

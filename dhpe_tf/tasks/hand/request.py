@@ -144,7 +144,7 @@ def numbers(options: Any, flag: str) -> Optional[list[float]]:
     values = [float(text) for text in texts]
   except ValueError:
     values = []
-  if len(values) != 4 or not np.isfinite(values).all():
+  if len(values) != 4 or not all(map(_is_usable, values)):
     form = {'box': 'left,top,width,height', 'intrinsics': 'fx,fy,cx,cy'}[flag]
     raise UserError(f'--{flag}={",".join(texts)}: it must be four numbers, {form}.')
   return values
@@ -157,10 +157,15 @@ def check_options(options: Any) -> None:
   intrinsics = numbers(options, 'intrinsics')
   if intrinsics and min(intrinsics[:2]) <= 0.:
     raise UserError(f'--intrinsics={",".join(options.intrinsics)}: the focal lengths fx and fy must be positive.')
-  if options.root_depth_m and not np.isfinite(options.root_depth_m):
+  if options.root_depth_m and not _is_usable(options.root_depth_m):
     raise UserError(f'--root_depth_m={options.root_depth_m}: it must be a number of metres.')
   if options.root_depth_m and not intrinsics:
     raise UserError('--root_depth_m needs --intrinsics: without a camera nothing is placed.')
+
+
+def _is_usable(value: float) -> bool:
+  """Whether a number is finite as float32, in which everything is computed."""
+  return abs(value) <= np.finfo(np.float32).max
 
 
 def box_of(options: Any, size: tuple[int, int], name: str) -> Optional[tuple[float, float, float, float]]:
