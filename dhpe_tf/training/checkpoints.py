@@ -6,11 +6,13 @@ from typing import Optional
 
 import tensorflow as tf
 
-from dhpe_tf.errors import UserError
+from dhpe_tf import files, json_files
+from dhpe_tf.errors import UserError, brief, naming
 from dhpe_tf.files import atomic_path, remove
 
 ARCHITECTURE = 'architecture.json'
 FOLDER = 'checkpoints'
+_ANOTHER = 'choose another --model_dir.'
 _METRIC_WEIGHTS = ('total', 'count')  # names of the variables of a Keras mean
 
 
@@ -30,11 +32,9 @@ def check_architecture(model_dir: str, model: tf.keras.Model) -> None:
   path = os.path.join(model_dir, ARCHITECTURE)
   if not os.path.exists(path):
     return
-  try:
-    with open(path, encoding='utf-8') as file:
-      there = json.load(file)
-  except (OSError, ValueError) as error:
-    raise UserError(f'{path}: cannot be read ({error}); choose another --model_dir.') from error
+  there = json_files.read(path, _ANOTHER)
+  if not isinstance(there, list) or not all(isinstance(weight, list) and len(weight) == 3 for weight in there):
+    raise UserError(f'{path}: a list of names, shapes and types was expected; {_ANOTHER}')
   # Earlier versions also listed the variables of running means for some methods.
   there = [weight for weight in there if weight[0] not in _METRIC_WEIGHTS]
   here = describe_architecture(model)
@@ -100,7 +100,7 @@ class Checkpoints:
     try:
       self._reader.checkpoint.restore(latest).assert_existing_objects_matched()
     except (AssertionError, ValueError, tf.errors.OpError) as error:
-      raise UserError(f'{latest}: cannot be restored ({error}); remove it to go back to the one before, '
+      raise UserError(f'{latest}: cannot be restored ({brief(error)}); remove it to go back to the one before, '
                       'or choose another --model_dir.') from error
     return latest
 
@@ -146,7 +146,7 @@ def restore_weights(model_dir: str, model: tf.keras.Model) -> str:
     status = tf.train.Checkpoint(model=model).restore(found)
     status.assert_existing_objects_matched().expect_partial()
   except (AssertionError, ValueError, tf.errors.OpError) as error:
-    raise UserError(f'{found}: cannot be restored ({error}); remove it to go back to the one before.') from error
+    raise UserError(f'{found}: cannot be restored ({brief(error)}); remove it to go back to the one before.') from error
   return found
 
 
@@ -160,12 +160,21 @@ def latest(model_dir: str) -> str:
     raise UserError(f'{model_dir}: no such folder; give the --model_dir of a training.')
   if not has_checkpoint(model_dir):
     raise UserError(f'{model_dir}: holds no checkpoint; run python -m dhpe_tf.train --model_dir={model_dir} first.')
-  return tf.train.latest_checkpoint(os.path.join(model_dir, FOLDER))
+  return _latest(os.path.join(model_dir, FOLDER))
 
 
 def has_checkpoint(model_dir: str) -> bool:
-  """Whether a training in this folder can be resumed."""
-  return tf.train.latest_checkpoint(os.path.join(model_dir, FOLDER)) is not None
+  """Whether a training in this folder can be resumed; a UserError if its list of checkpoints is damaged."""
+  return _latest(os.path.join(model_dir, FOLDER)) is not None
+
+
+def _latest(folder: str) -> Optional[str]:
+  """The path of the latest checkpoint in a folder; a UserError if the list of them is damaged."""
+  state = os.path.join(folder, 'checkpoint')
+  if os.path.lexists(state):
+    files.check_input(state, files.MOST_TEXT_BYTES, 'remove it, then name the checkpoint to go on from in a new one.')
+  with naming(f'{state} is damaged', _ANOTHER, ValueError, tf.errors.OpError):
+    return tf.train.latest_checkpoint(folder)
 
 
 def layers_by_name(model: tf.keras.Model) -> dict[str, tf.keras.layers.Layer]:
