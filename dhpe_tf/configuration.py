@@ -23,7 +23,7 @@ from typing import NamedTuple, Optional, TextIO, Union
 
 import gin
 
-from dhpe_tf import errors, files, renamed_settings
+from dhpe_tf import errors, files, renamed_settings, setting_checks
 
 # Packages whose modules register gin configurables. Named and not imported, because they depend on this module.
 CONFIGURABLE_PACKAGES = ('geometry', 'hand', 'rendering', 'networks', 'losses', 'metrics', 'data', 'visualization',
@@ -101,8 +101,8 @@ def load(gin_files: Iterable[str] = (), gin_params: Iterable[str] = (), saved: O
     saved: `config.gin` of the run to resume, applied before `gin_files`; it may use former names.
 
   Raises:
-    UserError: a missing file, a syntax error, an unknown name or parameter, or a macro that is undefined or unused. The
-      message names the place and, if there is one, a similar name.
+    UserError: a missing file, a syntax error, a value of a wrong type or absurd size, an unknown name or parameter, or
+      a macro that is undefined or unused. The message names the place and, if there is one, a similar name.
   """
   register_configurables()
   gin.clear_config()
@@ -118,6 +118,7 @@ def load(gin_files: Iterable[str] = (), gin_params: Iterable[str] = (), saved: O
     _parse_text(renamed_settings.renew(param), f'--gin_param {param!r}')
     used |= _read(gin.config_str())[1]
   _check_macros(used)
+  setting_checks.check(lambda selector, parameter: f'{selector.rpartition(".")[2]}.{parameter}')
   _parse(gin.finalize)
 
 
@@ -262,6 +263,8 @@ def _parse(function, *arguments, place: str = 'configuration') -> None:
   except tokenize.TokenError as error:
     fault, (line, _) = error.args
     raise errors.UserError(f'{place}:{line}: {fault}; close what is open there') from error
+  except (RecursionError, MemoryError) as error:
+    raise errors.UserError(f'{place}: nested too deeply; write it flat') from error
   except (ValueError, TypeError, KeyError, OSError, ImportError, NameError, AttributeError) as error:
     message = str(error)
     match = re.search(r'In file "(.*?)", line (\d+)', message)

@@ -1,8 +1,10 @@
 """The exception for errors that the user can repair, and how other exceptions become one."""
 import contextlib
+import re
 from collections.abc import Iterator
 
 _GIN_ADDS = '\n  In call to configurable'
+_OBJECT = re.compile(r'<function (\S+) at 0x[0-9a-f]+>')
 _LONGEST = 300  # characters of another library's message
 
 
@@ -22,7 +24,7 @@ class UserError(ValueError):
 def brief(error: BaseException) -> str:
   """An exception's message on one line of limited length, without what gin appends; its class if it has none."""
   text = getattr(error, 'strerror', None) or getattr(error, 'message', None) or str(error)
-  text = ' '.join(str(text).split(_GIN_ADDS)[0].split())
+  text = _OBJECT.sub(r'\1', ' '.join(str(text).split(_GIN_ADDS)[0].split()))
   if isinstance(error, KeyError):
     text = f'{text} is missing'
   return text[:_LONGEST] or type(error).__name__

@@ -174,14 +174,13 @@ def from_export(folder: str) -> Predictor:
   """
   card = read_card(folder)
   task_class = registry.find(card.get('task_class', registry.DEFAULT))
-  try:
+  # Files of any content, which TensorFlow checks only in part, raise exceptions of any kind.
+  with naming(f'{folder}: not a complete export', 'export the model again.', Exception):
     loaded = tf.saved_model.load(folder)
     taken = loaded.signatures['serving_default'].structured_input_signature[1]
     specs = {exporter.batch_name(name): spec for name, spec in taken.items()}
     task = task_class()
     task.adopt(loaded.signatures)
-  except (OSError, KeyError, ValueError, TypeError, AttributeError, tf.errors.OpError) as error:
-    raise UserError(f'{folder}: not a complete export ({error}); export the model again.') from error
 
   # The functions below refer to `loaded`: loaded signatures hold no reference to the owner of their variables.
   def answer(inputs: Tensors) -> Tensors:

@@ -8,11 +8,13 @@ from typing import Optional
 
 import tensorflow as tf
 
-from dhpe_tf.errors import UserError
+from dhpe_tf import files, json_files
+from dhpe_tf.errors import UserError, brief
 from dhpe_tf.files import atomic_path, remove
 
 ARCHITECTURE = 'architecture.json'
 FOLDER = 'checkpoints'
+_ANOTHER = 'choose another --model_dir.'
 _METRIC_WEIGHTS = ('total', 'count')  # names of the variables of a Keras mean
 
 
@@ -32,11 +34,9 @@ def check_architecture(model_dir: str, model: tf.keras.Model) -> None:
   path = os.path.join(model_dir, ARCHITECTURE)
   if not os.path.exists(path):
     return
-  try:
-    with open(path, encoding='utf-8') as file:
-      there = json.load(file)
-  except (OSError, ValueError) as error:
-    raise UserError(f'{path}: cannot be read ({error}); choose another --model_dir.') from error
+  there = json_files.read(path, _ANOTHER)
+  if not isinstance(there, list) or not all(isinstance(weight, list) and len(weight) == 3 for weight in there):
+    raise UserError(f'{path}: a list of names, shapes and types was expected; {_ANOTHER}')
   # Earlier versions also listed the variables of running means for some methods.
   there = [weight for weight in there if weight[0] not in _METRIC_WEIGHTS]
   here = describe_architecture(model)
@@ -106,8 +106,8 @@ class Checkpoints:
       whole = any(name.startswith('means/') for name, _ in tf.train.list_variables(latest))
       checkpoint = self._reader.checkpoint if whole else tf.train.Checkpoint(**self._parts)
       checkpoint.restore(latest).assert_existing_objects_matched()
-    except (AssertionError, ValueError, tf.errors.OpError) as error:
-      raise UserError(f'{latest}: cannot be restored ({error}); remove it to go back to the one before, '
+    except (AssertionError, IndexError, ValueError, tf.errors.OpError) as error:
+      raise UserError(f'{latest}: cannot be restored ({brief(error)}); remove it to go back to the one before, '
                       'or choose another --model_dir.') from error
     return latest
 
@@ -152,8 +152,8 @@ def restore_weights(model_dir: str, model: tf.keras.Model) -> str:
   try:
     status = tf.train.Checkpoint(model=model).restore(found)
     status.assert_existing_objects_matched().expect_partial()
-  except (AssertionError, ValueError, tf.errors.OpError) as error:
-    raise UserError(f'{found}: cannot be restored ({error}); remove it to go back to the one before.') from error
+  except (AssertionError, IndexError, ValueError, tf.errors.OpError) as error:
+    raise UserError(f'{found}: cannot be restored ({brief(error)}); remove it to go back to the one before.') from error
   return found
 
 
@@ -201,8 +201,7 @@ def _newest(folder: str, tells: bool = False) -> Optional[str]:
     folder: of checkpoints.
     tells: whether to print a line if another one is taken.
   """
-  state = tf.train.get_checkpoint_state(folder) if os.path.isdir(folder) else None
-  named = state.model_checkpoint_path if state else None
+  named = _named(folder)
   if named and _is_whole(named):
     return named
   whole = _whole_checkpoints(folder)
@@ -211,15 +210,28 @@ def _newest(folder: str, tells: bool = False) -> Optional[str]:
   return whole[-1] if whole else None
 
 
+def _named(folder: str) -> Optional[str]:
+  """The checkpoint that the file `checkpoint` of a folder names; None if there is none or the file is damaged."""
+  state = os.path.join(folder, 'checkpoint')
+  if not os.path.lexists(state):
+    return None
+  files.check_input(state, files.MOST_TEXT_BYTES, 'remove it.')
+  try:
+    found = tf.train.get_checkpoint_state(folder)
+  except (ValueError, tf.errors.OpError):
+    return None
+  return found.model_checkpoint_path if found else None
+
+
 def _mend_state(folder: str) -> None:
   """Makes the file `checkpoint` of a folder name what `_newest` returns, in place of checkpoints that are gone."""
   state = os.path.join(folder, 'checkpoint')
   if not os.path.exists(state):
     return
-  found, newest = tf.train.get_checkpoint_state(folder), _newest(folder, tells=True)
+  newest = _newest(folder, tells=True)
   if newest is None:
     remove(state)
-  elif found is None or found.model_checkpoint_path != newest:
+  elif _named(folder) != newest:
     tf.compat.v1.train.update_checkpoint_state(folder, newest, _whole_checkpoints(folder))
 
 

@@ -1,6 +1,7 @@
 import io
 import json
 import os
+import shutil
 import subprocess
 
 import numpy as np
@@ -117,6 +118,27 @@ def test_damaged_exports_are_named(model, exported, tmp_path):
   with pytest.raises(UserError, match='model_card.json: cannot be read .* export the model again'):
     predictor.from_export(str(tmp_path))
   (tmp_path / 'assets.extra').mkdir()
-  (tmp_path / 'assets.extra' / 'model_card.json').write_text('{}')
-  with pytest.raises(UserError, match='not a complete export'):
+  for card in ('{}', '[]', 'no', '{"signatures": 3}', '{"signatures": {"serving_default": {"inputs": [1]}}}',
+               '[' * 9999):
+    (tmp_path / 'assets.extra' / 'model_card.json').write_text(card)
+    with pytest.raises(UserError, match='model_card.json.*; export the model again'):
+      predictor.from_export(str(tmp_path))
+  shutil.copy(os.path.join(exported, 'assets.extra', 'model_card.json'), tmp_path / 'assets.extra')
+  with pytest.raises(UserError, match='not a complete export') as caught:
     predictor.from_export(str(tmp_path))
+  assert '\n' not in str(caught.value)
+
+
+@pytest.mark.parametrize('name', ['saved_model.pb', 'variables/variables.index',
+                                  'variables/variables.data-00000-of-00001'])
+def test_cut_off_exports_are_named(exported, tmp_path, name):
+  folder = tmp_path / 'export'
+  shutil.copytree(exported, folder)
+  size = (folder / name).stat().st_size
+  for left in (0, size // 3, size - 1):
+    os.truncate(folder / name, 0)
+    with open(os.path.join(exported, name), 'rb') as file:
+      (folder / name).write_bytes(file.read()[:left])
+    with pytest.raises(UserError, match='export: not a complete export.*; export the model again') as caught:
+      predictor.from_export(str(folder))
+    assert '\n' not in str(caught.value)

@@ -247,3 +247,24 @@ def test_what_learns_nothing_is_not_trained(tmp_path):
     task, input_specs, output_specs = tiny.TASK, {}, {'values': tf.TensorSpec([None, 21, 2])}
   with pytest.raises(UserError, match='Constant has nothing to train; evaluate it by'):
     tiny.trainer(tmp_path, Constant)
+
+
+@pytest.mark.parametrize('name, fault', [
+    ('architecture.json', 'architecture.json: '),
+    ('checkpoints/ckpt-6.index', 'ckpt-6: cannot be restored'),
+    ('checkpoints/ckpt-6.data-00000-of-00001', 'ckpt-6: cannot be restored')])
+def test_damaged_files_are_named(tmp_path, name, fault):
+  train(tmp_path, epochs=1)
+  content = (tmp_path / name).read_bytes()
+  for damaged in (b'', b'garbage \xff {', content[:len(content) // 2]):
+    (tmp_path / name).write_bytes(damaged)
+    with pytest.raises(UserError, match=fault) as caught:
+      restore_weights(str(tmp_path), tiny.build_tiny_model())
+    assert '\n' not in str(caught.value)
+
+
+@pytest.mark.parametrize('damaged', [b'', b'garbage \xff {'])
+def test_a_damaged_list_of_checkpoints_is_done_without(tmp_path, damaged):
+  train(tmp_path, epochs=1)
+  (tmp_path / 'checkpoints' / 'checkpoint').write_bytes(damaged)
+  assert restore_weights(str(tmp_path), tiny.build_tiny_model()).endswith('ckpt-6')
