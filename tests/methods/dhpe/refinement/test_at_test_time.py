@@ -142,7 +142,7 @@ def test_gradient_of_the_smooth_terms(model, scene):
 
 def test_signature_for_serving(model, scene):
   images, _ = scene
-  function, specs = at_test_time.signature(model)
+  function, specs, *_ = at_test_time.signature(model)
   found = function(images=images, steps=tf.constant(3), joints_2d=tf.zeros([2, 21, 2]),
                    joints_2d_weight=tf.zeros([2, 21]), mask=tf.zeros([2, 64, 64]), mask_weight=tf.zeros([2]))
   assert found['objective'].shape == (2, 4) and found['vertices'].shape == (2, 778, 3)
