@@ -92,13 +92,15 @@ def register_configurables() -> None:
       importlib.import_module(module.name)
 
 
-def load(gin_files: Iterable[str] = (), gin_params: Iterable[str] = (), saved: Optional[str] = None) -> None:
+def load(gin_files: Iterable[str] = (), gin_params: Iterable[str] = (), saved: Optional[str] = None,
+         saved_text: Optional[str] = None) -> None:
   """Replaces the current gin configuration by the layers listed in the module docstring, and locks it.
 
   Args:
     gin_files: files in the order in which they are applied.
     gin_params: single bindings such as `train.steps = 100`.
     saved: `config.gin` of the run to resume, applied before `gin_files`; it may use former names.
+    saved_text: its content, where it is no file of its own; `saved` then only names it.
 
   Raises:
     UserError: a missing file, a syntax error, a value of a wrong type or absurd size, an unknown name or parameter, or
@@ -110,7 +112,7 @@ def load(gin_files: Iterable[str] = (), gin_params: Iterable[str] = (), saved: O
     _add_search_path(prefix)
   used = _parse_file(DEFAULTS)
   if saved:
-    _parse_text(_saved_text(saved), saved)
+    _parse_text(_saved_text(saved) if saved_text is None else renamed_settings.renew(saved_text), saved)
     used |= _read(gin.config_str())[1]
   for name in gin_files:
     used |= _parse_file(name)
@@ -118,7 +120,7 @@ def load(gin_files: Iterable[str] = (), gin_params: Iterable[str] = (), saved: O
     _parse_text(renamed_settings.renew(param), f'--gin_param {param!r}')
     used |= _read(gin.config_str())[1]
   _check_macros(used)
-  setting_checks.check(lambda selector, parameter: f'{selector.rpartition(".")[2]}.{parameter}')
+  setting_checks.check()
   _parse(gin.finalize)
 
 

@@ -190,6 +190,7 @@ def _predict_file(predictor, path: str, stem: str, options, warm: threading.Thre
   """Predicts for one picture and writes the results to files whose names begin with `stem`."""
   from tqdm import tqdm
 
+  from dhpe_tf.files import printable
   from dhpe_tf.inference import predictor as predictors
   request = predictor.task.read_request(path, options, predictor.card)
   inputs = predictor.task.inputs(request, predictor.input_specs)
@@ -199,7 +200,7 @@ def _predict_file(predictor, path: str, stem: str, options, warm: threading.Thre
   predictor.task.write_result(request, result, stem, predictor.card)
   summary = predictor.task.summarise(result)
   if summary:
-    tqdm.write(f'{path}: {summary}')
+    tqdm.write(f'{printable(path)}: {summary}')
 
 
 def _report(faults: list[str], count: int) -> None:

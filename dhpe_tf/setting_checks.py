@@ -3,14 +3,14 @@ import collections.abc
 import inspect
 import types
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, Optional
 
 import gin
 
 from dhpe_tf.errors import UserError
 
-# Largest values of parameters that memory depends on; twice what an H100 could hold in any method.
+# Largest values of parameters that memory depends on, far beyond any that was used.
 _MOST = {'image_size': 4096, 'mask_size': 4096, 'batch_size': 1 << 16, 'shuffle_buffer': 1 << 24, 'pool_size': 1 << 16,
          'pool_side_px': 4096}
 _WORDS = {bool: 'True or False', int: 'a whole number', float: 'a number', str: 'a text'}
@@ -18,18 +18,15 @@ _MACRO = 'gin.macro'
 _UNIONS = (typing.Union, getattr(types, 'UnionType', typing.Union))
 
 
-def check(name_of: Callable[[str, str], str]) -> None:
+def check() -> None:
   """Checks all bindings of the loaded configuration.
-
-  Args:
-    name_of: (selector, parameter) -> how the message names the setting.
 
   Raises:
     UserError: a value is of another type than its parameter, or far too large.
   """
   for selector, parameter, value in _bindings():
     expected = _parameter(selector, parameter)
-    name = name_of(selector, parameter)
+    name = f'{selector.rpartition(".")[2]}.{parameter}'
     if expected is not None and not fits(value, expected):
       raise UserError(f'configuration: {name} is {_short(value)}, but must be {_words(expected)}')
     most = _MOST.get(parameter)

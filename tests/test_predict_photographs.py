@@ -1,5 +1,6 @@
 """predict on whole pictures: hands found, in every form that picture files have."""
 import json
+import os
 
 import numpy as np
 import pytest
@@ -78,6 +79,15 @@ def test_the_hand_is_found_in_every_form_of_the_picture(exported, clear, tmp_pat
   assert run(exported, tmp_path / name, tmp_path / 'out') == 0
   hand, = hands_of(tmp_path / 'out')
   assert np.linalg.norm(middle(hand) - center_px) < 0.1 * SIDE
+
+
+def test_a_name_of_any_bytes_stops_nothing(exported, clear, tmp_path):
+  (tmp_path / 'in').mkdir()
+  for name in (b'a\xff.png', b'b.png'):
+    Image.fromarray(clear[0]).save(tmp_path / 'in' / os.fsdecode(name))
+  assert run(exported, tmp_path / 'in', tmp_path / 'out') == 0
+  named = [json.loads(path.read_text())['image'] for path in sorted((tmp_path / 'out').glob('*.json'))]
+  assert named == ['a\\xff.png', 'b.png']
 
 
 def test_a_crowd_and_a_half_hand(exported, clear, tmp_path):

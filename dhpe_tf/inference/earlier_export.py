@@ -1,12 +1,10 @@
 """Builds the trained method of an export again, so that it can be exported anew without the folder of its training."""
-import os
-import tempfile
 from collections.abc import Iterable
 
 import tensorflow as tf
 
 from dhpe_tf import configuration, experiment
-from dhpe_tf.errors import UserError
+from dhpe_tf.errors import UserError, naming
 from dhpe_tf.inference import predictor
 from dhpe_tf.methods.steps import TrainableMethod
 
@@ -30,11 +28,7 @@ def load(path: str, gin_params: Iterable[str] = ()) -> tuple[experiment.Experime
   text = predictor.read_card(folder).get('config')
   if not isinstance(text, str) or not text:
     raise UserError(f'{folder}: its model card holds no config; export the training again by --model_dir.')
-  with tempfile.TemporaryDirectory() as temporary:
-    saved = os.path.join(temporary, configuration.CONFIG_FILE)
-    with open(saved, 'w', encoding='utf-8') as file:
-      file.write(text)
-    configuration.load(saved=saved, gin_params=gin_params)
+  configuration.load(saved=f'{folder}: config of its model card', saved_text=text, gin_params=gin_params)
   found = experiment.Experiment()
   method = found.build_method()
   _assign(method, folder)
@@ -43,12 +37,11 @@ def load(path: str, gin_params: Iterable[str] = ()) -> tuple[experiment.Experime
 
 def _assign(model: TrainableMethod, folder: str) -> None:
   """Gives the model's weights the values of the export's variables of the same names and shapes."""
-  try:
+  # Files of any content, which TensorFlow checks only in part, raise exceptions of any kind.
+  with naming(f'{folder}: not a complete export', 'export the training again by --model_dir.', Exception):
     loaded = tf.saved_model.load(folder)
     functions = loaded.signatures.values()
     variables = list({id(variable): variable for function in functions for variable in function.variables}.values())
-  except (OSError, KeyError, ValueError, tf.errors.OpError) as error:
-    raise UserError(f'{folder}: not a complete export ({error}); export the model again.') from error
   for weight in model.weights:
     values = [variable for variable in variables if _key(variable) == _key(weight)]
     if len(values) != 1:

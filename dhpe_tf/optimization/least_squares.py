@@ -5,7 +5,7 @@ which only ever grows.
 """
 import functools
 from collections.abc import Callable
-from typing import NamedTuple, Optional
+from typing import NamedTuple
 
 import gin
 import tensorflow as tf
@@ -48,10 +48,18 @@ def values_and_jacobian(residuals: Callable[[tf.Tensor], tf.Tensor], x: tf.Tenso
   return tf.reshape(values, split)[:, 0], tf.transpose(tf.reshape(columns, split), [0, 2, 1])
 
 
-@gin.configurable(module='optimization', denylist=['residuals', 'start', 'linearised'])
-def minimise_squares(residuals: Callable[[tf.Tensor], tf.Tensor], start: tf.Tensor, iterations: int = 30,
-                     damping: float = 1e-2, up: float = 5.0, down: float = 0.3, tolerance: float = 1e-6,
-                     linearised: Optional[Linearised] = None) -> Fit:
+def by_tape(residuals: Callable[[tf.Tensor], tf.Tensor]) -> Linearised:
+  """`values_and_jacobian` of residuals whose derivatives nobody wrote down.
+
+  Args:
+    residuals: takes `[N, P]`, returns `[N, R]`; row n of it depends on row n alone.
+  """
+  return functools.partial(values_and_jacobian, residuals)
+
+
+@gin.configurable(module='optimization', denylist=['linearised', 'start'])
+def minimise_squares(linearised: Linearised, start: tf.Tensor, iterations: int = 30, damping: float = 1e-2,
+                     up: float = 5.0, down: float = 0.3, tolerance: float = 1e-6) -> Fit:
   """Minimises half the sum of squared residuals for each instance on its own.
 
   Each iteration solves Marquardt's form of the normal equations,
@@ -62,21 +70,17 @@ def minimise_squares(residuals: Callable[[tf.Tensor], tf.Tensor], start: tf.Tens
   damping multiplied by `up`.
 
   Args:
-    residuals: takes `[N, P]`, returns `[N, R]`; row n of it depends on row n alone.
+    linearised: takes `[B, P]`, returns residuals `[B, R]` and their Jacobian `[B, R, P]`; `by_tape` makes one.
     start: `[B, P]`, float32 or float64.
     iterations: largest number of iterations.
     damping: of the first iteration, relative to the diagonal of J^T J.
     up: factor of the damping after a step that failed.
     down: factor of the damping after a step that lowered the cost.
     tolerance: the search ends when no instance gains more than this share of its cost, and none has just failed.
-    linearised: takes `[B, P]`, returns residuals `[B, R]` and their Jacobian `[B, R, P]`, where somebody knows it in
-      closed form; otherwise `values_and_jacobian`.
 
   Returns:
     `Fit`, never worse than the start.
   """
-  linearised = linearised or functools.partial(values_and_jacobian, residuals)
-
   def step(number: tf.Tensor, at: _Place, factor: tf.Tensor, active: tf.Tensor) -> tuple:
     tried = _Place.at(at.x - _damped_step(at, factor), linearised)
     better = tried.cost < at.cost

@@ -205,8 +205,10 @@ def _newest(folder: str, tells: bool = False) -> Optional[str]:
   if named and _is_whole(named):
     return named
   whole = _whole_checkpoints(folder)
-  if named and tells:
-    print(f'{named} is gone or not whole; going back to {whole[-1] if whole else "the start"}', file=sys.stderr)
+  state = os.path.join(folder, 'checkpoint')
+  if tells and (named or os.path.exists(state)):
+    lost = f'{named} is gone or not whole' if named else f'{state} is damaged'
+    print(f'{lost}; going back to {whole[-1] if whole else "the start"}', file=sys.stderr)
   return whole[-1] if whole else None
 
 

@@ -26,7 +26,8 @@ def test_agrees_with_scipy():
 
   def residuals(x):
     return curve(x) - tf.repeat(data, tf.shape(x)[0] // len(data), axis=0)
-  found = tf.function(lambda x: least_squares.minimise_squares(residuals, x, iterations=60, tolerance=1e-14))(start)
+  linearised = least_squares.by_tape(residuals)
+  found = tf.function(lambda x: least_squares.minimise_squares(linearised, x, iterations=60, tolerance=1e-14))(start)
   for k in range(len(data)):
     theirs = scipy.optimize.least_squares(lambda x, k=k: curve(tf.constant(x)).numpy() - data[k], true[k] * 1.15,
                                           method='lm', xtol=1e-12, ftol=1e-12)
@@ -50,8 +51,8 @@ def test_never_worse_and_alone():
   def residuals(x):
     return tf.stack([10 * (x[:, 1] - x[:, 0] ** 2), 1 - x[:, 0]], axis=1)
   start = tf.constant([[-1.2, 1.0, 7.0], [np.nan, 0.0, 0.0], [2.0, 2.0, 0.0]], tf.float64)
-  found = least_squares.minimise_squares(residuals, start, iterations=100, tolerance=0.0)
+  found = least_squares.minimise_squares(least_squares.by_tape(residuals), start, iterations=100, tolerance=0.0)
   np.testing.assert_allclose(found.best.numpy()[[0, 2]], [[1, 1, 7], [1, 1, 0]], atol=1e-6)
   assert not np.isfinite(found.cost[1])
-  stuck = least_squares.minimise_squares(residuals, start, iterations=1, damping=1e-12)
+  stuck = least_squares.minimise_squares(least_squares.by_tape(residuals), start, iterations=1, damping=1e-12)
   assert (stuck.cost.numpy()[[0, 2]] <= stuck.start_cost.numpy()[[0, 2]]).all()

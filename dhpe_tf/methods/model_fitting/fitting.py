@@ -130,11 +130,13 @@ def levenberg_marquardt(task: HandTask, views: Sequence[Sequence[float]] = VIEWS
       # Rows are ordered by image, then view, then (for derivatives) variable.
       times = tf.shape(z)[0] // batch
       return residuals_of(z, tf.repeat(target, times, axis=0), tf.repeat(weight, times, axis=0))
+    linearised = least_squares.by_tape(residuals)
 
-    scouts = least_squares.minimise_squares(residuals, tf.reshape(starts, [batch * number, hand_space.SIZE]), scouting)
+    scouts = least_squares.minimise_squares(
+        linearised, tf.reshape(starts, [batch * number, hand_space.SIZE]), scouting)
     best = tf.argmin(tf.reshape(scouts.cost, [batch, number]), axis=1)
     found = least_squares.minimise_squares(
-        residuals, tf.gather(tf.reshape(scouts.best, [batch, number, hand_space.SIZE]), best, batch_dims=1))
+        linearised, tf.gather(tf.reshape(scouts.best, [batch, number, hand_space.SIZE]), best, batch_dims=1))
     return space.to_parameters(found.best), found.cost
   return Fit(task, fit, sees_masks=False, mask_size=mask_size)
 

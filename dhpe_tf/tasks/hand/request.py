@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, Optional
 import numpy as np
 import tensorflow as tf
 
+from dhpe_tf import files
 from dhpe_tf.data import image_files
 from dhpe_tf.errors import UserError
 from dhpe_tf.finding import finder
@@ -94,20 +95,20 @@ def read(path: str, options: Any, labels: Mapping[str, label_lines.Label], uprig
   Raises:
     UserError: the file is no picture, no hand is found, the box does not fit, or its labels are unusable.
   """
-  picture = image_files.read_image(path)
-  box = box_of(options, picture.shape[:2], path)
+  picture, name = image_files.read_image(path), files.printable(path)
+  box = box_of(options, picture.shape[:2], name)
   if options.joints:
-    name = os.path.basename(path)
-    if name not in labels:
-      raise UserError(f'{path}: --joints has no line for {name}; add one, or leave the picture out.')
-    request = with_joints(picture, path, box, labels[name])
+    label = labels.get(os.path.basename(path))
+    if label is None:
+      raise UserError(f'{name}: --joints has no line for {os.path.basename(name)}; add one, or leave the picture out.')
+    request = with_joints(picture, name, box, label)
   elif box is None:
-    request = found(picture, path, _sided(find(picture, path, finder_of()), options.side), upright)
+    request = found(picture, name, _sided(find(picture, name, finder_of()), options.side), upright)
   elif upright:
     hands = finder_of().at(tf.constant(picture), tf.constant(box, tf.float32))
-    request = found(picture, path, _sided(hands, options.side), upright)
+    request = found(picture, name, _sided(hands, options.side), upright)
   else:
-    request = in_box(picture, path, box, options.side == 'left')
+    request = in_box(picture, name, box, options.side == 'left')
   return request._replace(intrinsics=numbers(options, 'intrinsics'), root_depth_m=options.root_depth_m)
 
 

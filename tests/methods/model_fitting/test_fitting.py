@@ -28,7 +28,8 @@ def test_levenberg_marquardt_returns_from_a_near_start():
   def residuals(x):
     return tf.reshape(space.joints(x)[..., :2] - tf.repeat(target, tf.shape(x)[0] // 3, axis=0), [-1, 42])
   start = z + np.random.default_rng(0).normal(0, 0.1, z.shape)
-  found = tf.function(lambda x: least_squares.minimise_squares(residuals, x, iterations=15), autograph=False)(start)
+  linearised = least_squares.by_tape(residuals)
+  found = tf.function(lambda x: least_squares.minimise_squares(linearised, x, iterations=15), autograph=False)(start)
   assert distance(space.joints(start)[..., :2], target).max() > 0.03
   assert distance(space.joints(found.best)[..., :2], target).max() < 1e-3
 

@@ -77,9 +77,16 @@ class Misfit:
 
   def linearised(self, x: tf.Tensor, start: tf.Tensor, base: tf.Tensor,
                  evidence: Evidence) -> tuple[tf.Tensor, tf.Tensor]:
-    """All residuals `[B, 189]` and their derivatives by x `[B, 189, 43]`; x is `[B, 43]`, the rest as there."""
+    """All residuals `[B, 189]` and their derivatives by x `[B, 189, 43]`, in closed form where the hand allows it.
+
+    Args:
+      x: `[B, 43]`.
+      start: `[B, 43]`.
+      base: `[B, 4]` base rotations.
+      evidence: of B hands.
+    """
     if not self._state.space.can_linearise:
-      return least_squares.values_and_jacobian(lambda rows: self.residuals(rows, start, base, evidence), x)
+      return least_squares.by_tape(lambda rows: self.residuals(rows, start, base, evidence))(x)
     joints, steps = self._state.linearised(x, base)
     deviations = self._deviations(evidence)
     differences = zip(_differences(joints, evidence), deviations)

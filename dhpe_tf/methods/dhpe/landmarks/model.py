@@ -143,15 +143,13 @@ class LandmarkModel(steps.TrainableMethod):
 
   def _fitted(self, start: tf.Tensor, base: tf.Tensor, evidence: evidences.Evidence, steps) -> least_squares.Fit:
     """The state [B, 43] after a number of iterations, with its cost."""
-    def residuals(x: tf.Tensor) -> tf.Tensor:
-      return self._misfit.residuals(x, start, base, evidence)
     if isinstance(steps, int) and steps == 0:
-      cost = tf.reduce_sum(tf.square(residuals(start)), axis=1) / 2
+      cost = tf.reduce_sum(tf.square(self._misfit.residuals(start, start, base, evidence)), axis=1) / 2
       return least_squares.Fit(start, cost, cost)
 
     def linearised(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
       return self._misfit.linearised(x, start, base, evidence)
-    return least_squares.minimise_squares(residuals, start, iterations=steps, linearised=linearised)
+    return least_squares.minimise_squares(linearised, start, iterations=steps)
 
   def _outputs_of(self, x: tf.Tensor, base: tf.Tensor, packed: tf.Tensor) -> Tensors:
     """The hand of a state x [B, 43] about base rotations [B, 4], and the packed evidence [B, 21, 7] beside it."""

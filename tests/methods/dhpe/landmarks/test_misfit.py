@@ -41,9 +41,9 @@ def test_priors_vanish_at_a_start_within_the_limits_only():
 def test_levenberg_marquardt_finds_random_hands_from_their_joints():
   state, truth = hands.state(), hands.truth(8)
   evidence = truth.evidence()
-  x, base = state.start(evidence)
+  start, base = state.start(evidence)
   fit = misfit.Misfit(state, joints=0.002, depth=0.02, world=0.001, angle=0.5, shape=1., closeness=0.08)
-  found = least_squares.minimise_squares(lambda rows: fit.residuals(rows, x, base, evidence), x, 30)
+  found = least_squares.minimise_squares(lambda x: fit.linearised(x, start, base, evidence), start, 30)
   joints = state.joints(found.best, base)
   error_mm = 1000 * tf.reduce_mean(tf.norm(joints.metres - truth.joints_3d_m, axis=-1), axis=1).numpy()
   error_2d = tf.reduce_mean(tf.norm(joints.joints_2d - truth.joints_2d, axis=-1), axis=1).numpy()
