@@ -79,7 +79,9 @@ class Checkpoints:
     folder = os.path.join(model_dir, FOLDER) + worker_suffix()
     self._parts = dict(model=model, optimizer=model.optimizer, progress=progress, random=_random_states(model),
                        layers=layers_by_name(model))
-    checkpoint = tf.train.Checkpoint(**self._parts, means=list(model.metrics))
+    # By name, because another configuration may have other terms.
+    self._means = {mean.name: mean for mean in model.metrics}
+    checkpoint = tf.train.Checkpoint(**self._parts, means=self._means)
     _mend_state(folder)
     self._manager = tf.train.CheckpointManager(checkpoint, folder, max_to_keep=keep)
     # All workers restore the first worker's checkpoints. The others write theirs to a separate folder, because
@@ -102,10 +104,9 @@ class Checkpoints:
     if latest is None:
       return None
     try:
-      # Earlier versions saved no sums of the running means.
-      whole = any(name.startswith('means/') for name, _ in tf.train.list_variables(latest))
-      checkpoint = self._reader.checkpoint if whole else tf.train.Checkpoint(**self._parts)
-      checkpoint.restore(latest).assert_existing_objects_matched()
+      tf.train.Checkpoint(**self._parts).restore(latest).assert_existing_objects_matched()
+      # Those of other terms, and of versions that saved none, begin anew.
+      tf.train.Checkpoint(means=self._means).restore(latest).expect_partial()
     except (AssertionError, IndexError, ValueError, tf.errors.OpError) as error:
       raise UserError(f'{latest}: cannot be restored ({brief(error)}); remove it to go back to the one before, '
                       'or choose another --model_dir.') from error

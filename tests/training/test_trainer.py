@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from dhpe_tf.errors import UserError
 from dhpe_tf.experiment import Experiment
-from dhpe_tf.methods import method
+from dhpe_tf.methods import method, steps
 from dhpe_tf.training.checkpoints import restore_weights
 from dhpe_tf.training.settings import TrainSettings
 from dhpe_tf.training.trainer import Trainer
@@ -145,6 +145,23 @@ def test_a_finished_training_goes_on_when_asked_for_more_epochs(tmp_path, unbrok
   train(tmp_path, epochs=1, **constant)
   continued = train(tmp_path, epochs=3, **constant)[0].model.get_weights()
   assert_same(continued, train(tmp_path / 'other', epochs=3, **constant)[0].model.get_weights())
+
+
+def test_a_training_goes_on_with_other_terms_of_the_loss(tmp_path):
+  class WithSize(tiny.TinyModel):
+    def losses(self, batch, outputs, training):
+      size = tf.reduce_mean(outputs['values']**2, axis=[1, 2])
+      return steps.Losses(self.losses_of(batch, outputs) + size, {'size': size})
+
+  def with_size():
+    model = tiny.build_tiny_model(kind=WithSize)
+    model.watch(['size'], [])
+    return model
+  train(tmp_path, epochs=1)
+  trainer, logs = train(tmp_path, epochs=2, build_model=with_size)
+  assert logs['size_loss'] > 0 and int(trainer.model.optimizer.iterations) == 12
+  # And back, from a checkpoint that holds a term which is not wanted any more.
+  assert 'size_loss' not in train(tmp_path, epochs=3)[1]
 
 
 def test_two_replicas_give_the_weights_of_one(tmp_path):

@@ -72,7 +72,8 @@ class Objective:
               'feature_rms', 'feature_active')
 
   def __init__(self, hand_model: HandModel, feature_net: Callable[..., tf.Tensor], gated: bool = True,
-               laplacian_kind: str = 'cotangent', refined: bool = True, least_active: float = 0.25):
+               laplacian_kind: str = 'cotangent', refined: bool = True, least_active: float = 0.25,
+               least_spread: float = 0.02):
     """Prepares the constants.
 
     Args:
@@ -83,6 +84,7 @@ class Objective:
       laplacian_kind: 'cotangent' (of the rest hand) or 'uniform'.
       refined: whether there are refined 2D joints; without them there is no refiner term.
       least_active: share of active feature units below which `warnings` warns.
+      least_spread: `feature_spread` below which it warns.
 
     Raises:
       UserError: an unknown kind.
@@ -94,7 +96,7 @@ class Objective:
                   'joint_limits': self._joint_limits, 'shape_prior': self._shape_prior,
                   'parameters': self._parameters}
     self._hand_model, self._feature_net, self._gated = hand_model, feature_net, gated
-    self._least_active = least_active
+    self._least_active, self._least_spread = least_active, least_spread
     # Dense, because XLA has no sparse product; at this size the difference is small.
     self._laplacian_matrix = meshes.laplacian(laplacian_kind, hand_model.v_template, hand_model.faces).toarray()
 
@@ -140,12 +142,17 @@ class Objective:
 
   def warnings(self, logs: Mapping[str, float]) -> list[str]:
     """What to tell about the scalars of an epoch, by name, those of held-out instances with the prefix 'val_'."""
-    share = min((logs[name] for name in ('feature_active', 'val_feature_active') if name in logs), default=1.)
-    if share >= self._least_active:
-      return []
-    return [f'only {share:.1%} of the feature units are active (dhpe.Objective.least_active is '
-            f'{self._least_active:.1%}), so the mesh hardly sees the features; set feature_head.groups = 8 in a new '
-            'training, or lower the learning rate']
+    share, spread = (min((logs[name] for name in (figure, f'val_{figure}') if name in logs), default=1.)
+                     for figure in ('feature_active', 'feature_spread'))
+    found = []
+    if share < self._least_active:
+      found.append(f'only {share:.1%} of the feature units are active (dhpe.Objective.least_active is '
+                   f'{self._least_active:.1%}), so the mesh hardly sees the features; set feature_head.groups = 8 in a '
+                   'new training, or lower the learning rate')
+    if spread < self._least_spread:
+      found.append(f'feature_spread is {spread:.2g} (dhpe.Objective.least_spread is {self._least_spread:.2g}), so all '
+                   'pictures have nearly the same features; lower the learning rate, or try another train.seed')
+    return found
 
   # The terms, each [B].
 

@@ -140,6 +140,12 @@ def test_warns_of_dead_features(all_terms):
   assert not objective.Objective(load_hand_model(), no_features).warnings({'feature_active': 0.015})
 
 
+def test_warns_of_features_that_are_the_same_for_all_pictures(all_terms):
+  [text] = all_terms.warnings({'feature_active': 0.9, 'feature_spread': 0.2, 'val_feature_spread': 4e-8})
+  assert 'feature_spread is 4e-08' in text and 'train.seed' in text
+  assert not all_terms.warnings({'feature_active': 0.9, 'feature_spread': 0.2, 'val_feature_spread': 0.1})
+
+
 def test_unknown_laplacian():
   with pytest.raises(errors.UserError, match='laplacian_kind'):
     objective.Objective(load_hand_model(), no_features, laplacian_kind='cotan')
