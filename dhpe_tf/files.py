@@ -4,6 +4,8 @@ import os
 import shutil
 import stat
 import uuid
+import zipfile
+import zlib
 from collections.abc import Iterable, Iterator
 from typing import BinaryIO, Union
 
@@ -11,6 +13,9 @@ from dhpe_tf.errors import UserError, brief
 
 PathLike = Union[str, 'os.PathLike[str]']
 MOST_TEXT_BYTES = 1 << 24  # of settings, descriptions and reports
+# What reading a zip archive raises if it is damaged, encrypted, of an unknown compression, or lacks a file.
+ARCHIVE_FAULTS = (OSError, EOFError, ValueError, KeyError, NotImplementedError, RuntimeError, zipfile.BadZipFile,
+                  zlib.error)
 _CHUNK = 1 << 20
 
 
