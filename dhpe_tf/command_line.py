@@ -8,7 +8,7 @@ from typing import Optional
 
 from absl import flags
 
-from dhpe_tf.errors import UserError, brief
+from dhpe_tf.errors import UserError, brief, one_line
 
 # TensorFlow's own errors that the user can repair: class name -> the text to print.
 _TENSORFLOW_ERRORS = {
@@ -174,5 +174,5 @@ def _import_modules(flag_values: flags.FlagValues) -> None:
 
 def _fail(message: str) -> int:
   """Prints an error as one line on stderr; returns the exit status 1."""
-  print('error:', ' '.join(message.split()), file=sys.stderr)
+  print('error:', ' '.join(one_line(message).split()), file=sys.stderr)
   return 1
