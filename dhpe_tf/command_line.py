@@ -18,7 +18,8 @@ _TENSORFLOW_ERRORS = {
     'PermissionDeniedError': 'a file may not be read or written; check its permissions',
 }
 # Those that a damaged record may cause.
-_ERRORS_OF_RECORDS = ('DataLossError', 'InvalidArgumentError', 'UnknownError')
+# The last one is raised in their place where the message of TensorFlow quotes bytes of the record.
+_ERRORS_OF_RECORDS = ('DataLossError', 'InvalidArgumentError', 'UnknownError', 'UnicodeDecodeError')
 
 
 def define_configuration_flags(values: flags.FlagValues) -> None:
@@ -107,7 +108,7 @@ def call(main: Callable[[list[str]], None], argv: list[str], flag_values: flags.
     return 130
   except Exception as error:
     advice = _TENSORFLOW_ERRORS.get(type(error).__name__)
-    if not type(error).__module__.startswith('tensorflow'):
+    if not type(error).__module__.startswith('tensorflow') and not isinstance(error, UnicodeDecodeError):
       raise
     place = _fault_in_records(error)
     if place is None and advice is None:

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 _GIN_ADDS = '\n  In call to configurable'
 _LINE_BREAK = re.compile(r'[ \t]*[\r\n][\r\n \t]*')
 _OBJECT = re.compile(r'<function (\S+) at 0x[0-9a-f]+>')
+# What TensorFlow adds to its messages: nodes of graphs and the operation that was called.
+_NODES = re.compile(r'\s*(\[\[)?\{\{[^}]*\}\}(\]\])?\s*|\s*\[Op:\w+\]( name:\s*)?')
 _LONGEST = 300  # characters of another library's message
 _HEAD, _TAIL = 800, 400  # characters of a message that are kept where it is longer
 _ESCAPED_BYTES = range(0xdc80, 0xdd00)  # bytes of file names that are no UTF-8, as Python holds them
@@ -44,9 +46,10 @@ def _escape(letter: str) -> str:
 
 
 def brief(error: BaseException) -> str:
-  """An exception's message on one line of limited length, without what gin appends; its class if it has none."""
+  """The message on one line of limited length, without what gin and TensorFlow add; the class if there is none."""
   text = getattr(error, 'strerror', None) or getattr(error, 'message', None) or str(error)
-  text = _OBJECT.sub(r'\1', ' '.join(str(text).split(_GIN_ADDS)[0].split()))
+  text = _NODES.sub(' ', _OBJECT.sub(r'\1', str(text).split(_GIN_ADDS)[0]))
+  text = ' '.join(text.split())
   if isinstance(error, KeyError):
     text = f'{text} is missing'
   return text[:_LONGEST] or type(error).__name__

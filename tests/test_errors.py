@@ -1,4 +1,5 @@
 import pytest
+import tensorflow as tf
 
 from dhpe_tf import errors
 
@@ -20,3 +21,9 @@ def test_other_exceptions_become_one_with_the_place():
   with pytest.raises(errors.UserError, match="^a.npz: not arrays: 'no such key' is missing; fetch it$"), \
       errors.naming('a.npz: not arrays', 'fetch it', KeyError):
     raise KeyError('no such key')
+
+
+def test_what_tensorflow_adds_is_left_out():
+  with pytest.raises(tf.errors.InvalidArgumentError) as caught:
+    tf.io.decode_png(b'no picture')
+  assert errors.brief(caught.value) == 'Unknown image file format. One of JPEG, PNG, GIF, BMP required.'

@@ -72,7 +72,7 @@ class RhdReader(base.Reader):
 
   def _load(self, split: str) -> dict[int, dict]:
     """Returns the annotations of a split, which are read once."""
-    folder = base.split_folder(_FOLDERS, split)
+    base.split_folder(_FOLDERS, split)
     if split not in self._annotations:
       path = self._path(split)
       loaded = restricted_pickle.load(path)

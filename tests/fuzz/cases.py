@@ -1,10 +1,16 @@
 """What an entry of the fuzzer is: it turns a random generator into a case, an input and what reads it."""
+import contextlib
+import io
 import os
 import random
 import shutil
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, Optional
+from typing import Any, NamedTuple, Optional, Protocol
 
+from absl import flags
+
+from dhpe_tf import command_line
+from dhpe_tf.errors import UserError
 from tests.fuzz import mutations
 
 
@@ -20,7 +26,14 @@ class Case(NamedTuple):
   names: tuple[str, ...]
 
 
-Entry = Callable[[random.Random], Case]
+class Entry(Protocol):
+  """Makes cases."""
+
+  def check(self) -> None:
+    """Raises any exception if a good input is refused."""
+
+  def __call__(self, chance: random.Random) -> Case:
+    """Makes a case, which depends on `chance` alone."""
 
 
 class Seed(NamedTuple):
@@ -64,6 +77,12 @@ class Changed:
     self._spots = [mutations.places(seed.content) for seed in self._seeds]
     self._changed: Optional[str] = None
 
+  def check(self) -> None:
+    """Reads the good files."""
+    for path, content in self._good.items():
+      _write(path, content)
+    self._read(next(iter(self._good)))
+
   def __call__(self, chance: random.Random) -> Case:
     """Puts the files in place, one of them changed."""
     self._restore()
@@ -73,12 +92,11 @@ class Changed:
       number = chance.randrange(len(self._seeds))
       path, content = self._seeds[number].path, self._content(number, chance)
     self._changed = path
-    _clear(path)
     if chance.random() < _NO_FILE:
+      _clear(path)
       _put_no_file(path, chance.randrange(6))
     else:
-      with open(path, 'wb') as file:
-        file.write(content)
+      _write(path, content)
     return Case(lambda: self._read(path), (os.path.basename(path), '/dev/zero', *self._also))
 
   def _content(self, number: int, chance: random.Random) -> bytes:
@@ -92,15 +110,20 @@ class Changed:
   def _restore(self) -> None:
     """Puts the file that was changed last back."""
     if self._changed is not None and len(self._good) > 1:
-      _clear(self._changed)
-      with open(self._changed, 'wb') as file:
-        file.write(self._good[self._changed])
+      _write(self._changed, self._good[self._changed])
 
 
 def seed_of(path: str, change: Optional[Callable[[bytes, random.Random], bytes]] = None) -> Seed:
   """The seed of a file that is there."""
   with open(path, 'rb') as file:
     return Seed(path, file.read(), change)
+
+
+def _write(path: str, content: bytes) -> None:
+  """Puts a file at a path, in the place of whatever is there."""
+  _clear(path)
+  with open(path, 'wb') as file:
+    file.write(content)
 
 
 def _clear(path: str) -> None:
@@ -124,3 +147,21 @@ def _put_no_file(path: str, kind: int) -> None:
   elif kind == 4:
     with open(path, 'wb') as file:
       file.truncate(_SPARSE_BYTES)
+
+
+def command(main: Callable[[list[str]], None], arguments: Sequence[str] = (),
+            flag_values: Optional[flags.FlagValues] = None) -> None:
+  """Runs a program's main as its command line does; raises its error as a UserError.
+
+  Raises:
+    UserError: the text of the line `error: ...`, where it ended with status 1.
+    AssertionError: it ended in another way, or printed anything after that line.
+  """
+  said = io.StringIO()
+  with contextlib.redirect_stderr(said), contextlib.redirect_stdout(said):
+    status = command_line.call(main, ['program', *arguments], flag_values or flags.FlagValues())
+  lines = said.getvalue().splitlines()
+  assert 'Traceback' not in said.getvalue(), said.getvalue()[-1500:]
+  if status:
+    assert status == 1 and lines and lines[-1].startswith('error: '), f'status {status}: {said.getvalue()[-1500:]!r}'
+    raise UserError(lines[-1].removeprefix('error: '))

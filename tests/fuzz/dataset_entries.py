@@ -80,7 +80,8 @@ def _interhand_entry(folder: str) -> Entry:
   interhand_files.write(folder, splits=('val',))
   names = [f'annotations/val/InterHand2.6M_val_{name}.json' for name in ('data', 'camera', 'joint_3d')]
   return Changed(_seeds(folder, names, mutations.change_json),
-                 _read_all(lambda: interhand.InterhandReader(folder), ('val',)), also=('/images/', 'InterHand2.6M_val_'),
+                 _read_all(lambda: interhand.InterhandReader(folder), ('val',)),
+                 also=('/images/', 'InterHand2.6M_val_'),
                  tokens=mutations.TEXT_TOKENS)
 
 

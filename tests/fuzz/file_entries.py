@@ -65,7 +65,7 @@ def _hand_npz_entry(folder: str) -> Entry:
 
 def _change_npy(content: bytes, chance: random.Random) -> bytes:
   """Changes an .npy file, mostly in its header."""
-  tokens = (b"'<f8'", b"'|O'", b"'|V8'", b"'<U99'", b'True', b'False', b'(', b')', b'-1', b'99999999999', b',', b"'descr'")
+  tokens = (b"'<f8'", b"'|O'", b"'|V8'", b"'<U99'", b'True', b'False', b'(', b')', b'-1', b'9' * 11, b',', b"'descr'")
   return mutations.mutate(content, range(min(len(content), 128) or 1), chance, [content], tokens)
 
 
@@ -175,8 +175,9 @@ def _submission_entry(folder: str) -> Entry:
   rng = np.random.default_rng(0)
   submissions.write(path, 'freihand', rng.normal(size=[2, 21, 3]), rng.normal(size=[2, 778, 3]), decimals=1)
   change = mutations.inside_zip(mutations.change_json)
+  tokens = b'PK\1\2', b'PK\3\4', b'PK\5\6', b'pred.json'
   return Changed([seed_of(path), seed_of(path, change), seed_of(path, change)],
-                 lambda path: submissions.read(path, 'freihand'), tokens=(b'PK\1\2', b'PK\3\4', b'PK\5\6', b'pred.json'))
+                 lambda path: submissions.read(path, 'freihand'), tokens=tokens)
 
 
 def _video_entry(folder: str) -> Entry:

@@ -21,14 +21,14 @@ _NAMES = [b'cnumpy\nndarray\n', b'cnumpy\ndtype\n', b'cnumpy.core.multiarray\n_r
           b'cos\nsystem\n', b'cbuiltins\neval\n']
 PICKLE_TOKENS = (*_NAMES, *(code * count for code in _OPCODES for count in (1, 2)))
 TEXT_TOKENS = (b'\0', b'\n', b'\r\n', b'\xff\xfe', b'\xef\xbb\xbf', b'\xe2\x80\xa8', b'nan', b'inf', b'-1', b'1e400',
-               b'"', b"'", b'[' * 100, b'{', b'}', b']', b'(', b')', b',', b';', b'/', b'..', b'/dev/zero', b'9' * 400, b'%',
-               b'@', b'\x1b[2J', b'None', b'true', b'0x1', b'1_0', b' ' * 300)
+               b'"', b"'", b'[' * 100, b'{', b'}', b']', b'(', b')', b',', b';', b'/', b'..', b'/dev/zero', b'9' * 400,
+               b'%', b'@', b'\x1b[2J', b'None', b'true', b'0x1', b'1_0', b' ' * 300)
 _DEEP = 'lists in lists'  # replaced by them, because Python refuses to write them
 # A value of JSON in whose place something else comes.
 _VALUES = (None, True, False, 0, -1, 1, 21, 1 << 31, 1 << 63, -(1 << 63) - 1, 10**400, .5, -0., 1e308, 1e39,
-           float('nan'), float('inf'), '', 'x', 'x' * 5000, '\0', '\ud800', '../../x', '/dev/zero', '/', '.', 'a\nb', 'right', '1',
-           '\x1b[2J', 'e\u0301', [], {}, [[]], [None], [[1]], {'a': 1}, [0] * 42, [0.] * 63, [[0., 0., 0.]] * 21,
-           '\u2028', _DEEP)
+           float('nan'), float('inf'), '', 'x', 'x' * 5000, '\0', '\ud800', '../../x', '/dev/zero', '/', '.', 'a\nb',
+           'right', '1', '\x1b[2J', 'e\u0301', [], {}, [[]], [None], [[1]], {'a': 1}, [0] * 42, [0.] * 63,
+           [[0., 0., 0.]] * 21, '\u2028', _DEEP)
 
 
 def places(content: bytes) -> list[int]:

@@ -152,7 +152,7 @@ def _child(name: str, seed: int, first: int, limits: Limits, folder: str, answer
 def _run_here(entry: Entry, name: str, seed: int, first: int, limits: Limits, note: str) -> dict[str, Any]:
   """Runs an entry in this process; see `run`."""
   counts, faults = collections.Counter({'inputs': 0, 'refused': 0, 'read': 0}), []
-  entry(random.Random(f'{seed} {name} -1')).read  # noqa: B018  (what an entry makes only once belongs to the start)
+  entry.check()
   before, untouched, begun, number = _peak_mb(), _state(), time.time(), first
   _limit_address_space()
   with open(note, 'w', encoding='utf-8') as last:
