@@ -20,6 +20,8 @@ _TENSORFLOW_ERRORS = {
 # Those that a damaged record may cause.
 # The last one is raised in their place where the message of TensorFlow quotes bytes of the record.
 _ERRORS_OF_RECORDS = ('DataLossError', 'InvalidArgumentError', 'UnknownError', 'UnicodeDecodeError')
+# Modules that remember what a command reads; not imported here, because they import TensorFlow.
+_REMEMBER = ('dhpe_tf.data.shard_checks', 'dhpe_tf.data.damaged_pictures')
 
 
 def define_configuration_flags(values: flags.FlagValues) -> None:
@@ -85,9 +87,19 @@ def run(main: Callable[[list[str]], None], flag_values: flags.FlagValues = flags
 
 def call(main: Callable[[list[str]], None], argv: list[str], flag_values: flags.FlagValues = flags.FLAGS) -> int:
   """Parses `argv`, calls `main` and returns the exit status: 0, 1 or 130; see `run`."""
-  opened = sys.modules.get('dhpe_tf.data.shard_checks')  # not imported here, because it imports TensorFlow
-  if opened:
-    opened.forget()
+  for module in map(sys.modules.get, _REMEMBER):
+    if module:
+      module.forget()
+  try:
+    return _call(main, argv, flag_values)
+  finally:
+    damaged = sys.modules.get('dhpe_tf.data.damaged_pictures')
+    if damaged and damaged.summary():
+      print(damaged.summary(), file=sys.stderr)
+
+
+def _call(main: Callable[[list[str]], None], argv: list[str], flag_values: flags.FlagValues) -> int:
+  """Does the work of `call`."""
   try:
     if any(argument in ('--help', '-help', '-h') for argument in argv[1:]):
       print(_help(main, flag_values))

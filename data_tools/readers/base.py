@@ -4,7 +4,7 @@ import dataclasses
 import io
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent import futures
 from typing import Any, ClassVar, Optional
 
@@ -26,7 +26,7 @@ _FORMATS = {'.png': 'png', '.jpg': 'jpeg', '.jpeg': 'jpeg'}
 
 @dataclasses.dataclass(frozen=True)
 class Picture:
-  """An encoded picture whose header and ending have been checked.
+  """An encoded picture whose header, checksums (of a PNG) and ending have been checked.
 
   Attributes:
     data: the bytes of the file, unchanged.
@@ -123,7 +123,8 @@ def first_line(error: UserError) -> str:
 
 
 def examples(reader: Reader, split: str, skipped: Skipped, threads: int = 2, ahead: int = 64,
-             keys: Optional[Sequence[Any]] = None) -> Iterator[Example]:
+             keys: Optional[Sequence[Any]] = None,
+             check: Callable[[Example], None] = lambda example: None) -> Iterator[Example]:
   """Yields the examples of a split in the order of its keys; errors go to `skipped`.
 
   Args:
@@ -133,13 +134,17 @@ def examples(reader: Reader, split: str, skipped: Skipped, threads: int = 2, ahe
     threads: number of threads that read files and encode masks.
     ahead: number of keys that they work on at a time, which bounds the memory.
     keys: the keys to read; None for all of the split.
+    check: called with every example, in the threads; raises a UserError about one that cannot be used.
 
   Yields:
     The examples.
   """
   def read(key):
     try:
-      return reader.read(split, key)
+      found = reader.read(split, key)
+      for example in found:
+        check(example)
+      return found
     except UserError as error:
       return error
 
@@ -224,14 +229,14 @@ def palm_from_wrist(joints: np.ndarray) -> np.ndarray:
 
 
 def read_picture(path: str, upright: bool = False) -> Picture:
-  """Reads a PNG or JPEG file and checks header and ending, without decoding it unless `upright`.
+  """Reads a PNG or JPEG file and checks header, checksums and ending, without decoding it unless `upright`.
 
   Args:
     path: the file.
     upright: whether to decode the picture, to accept other formats and to apply the EXIF orientation.
 
   Raises:
-    UserError: the file is missing, no such picture, or cut off.
+    UserError: the file is missing, no such picture, damaged, or cut off.
   """
   if upright:
     return Picture(*image_files.read_upright(path))
@@ -242,6 +247,7 @@ def read_picture(path: str, upright: bool = False) -> Picture:
   height, width = image_files.read_image_size(data, path)
   if _ENDINGS[image_format] not in data[-64:]:
     raise UserError(f'{path}: the picture is cut off; get a whole copy.')
+  image_files.check_sums(data, path)
   return Picture(data, height, width)
 
 

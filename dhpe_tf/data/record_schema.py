@@ -19,6 +19,7 @@ class Field(NamedTuple):
     default: the value where a record leaves the field out; None if the field is required.
     about: meaning, unit and axes.
     choices: the texts that a field of kind 'bytes' may hold; empty for any.
+    is_picture: whether a field of kind 'bytes' holds an encoded picture or nothing.
   """
 
   kind: str
@@ -26,6 +27,7 @@ class Field(NamedTuple):
   default: Optional[object]
   about: str
   choices: tuple[str, ...] = ()
+  is_picture: bool = False
 
 
 _SCHEMA_TYPES = {'bytes': schema_pb2.BYTES, 'float': schema_pb2.FLOAT, 'int': schema_pb2.INT}
@@ -43,6 +45,11 @@ class RecordSchema:
   def __init__(self, fields: Mapping[str, Field], name_field: str):
     self.fields = dict(fields)
     self.name_field = name_field
+
+  @property
+  def pictures(self) -> tuple[str, ...]:
+    """Names of the fields that hold pictures."""
+    return tuple(name for name, field in self.fields.items() if field.is_picture)
 
   def to_proto(self) -> schema_pb2.Schema:
     """Returns the schema as a tensorflow_metadata message."""

@@ -6,13 +6,17 @@ TensorFlow takes as much memory as a length says, and its errors name no file.
 import gzip
 import os
 import struct
+import sys
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import tensorflow as tf
 from google.protobuf import message
+from tqdm import tqdm
 
 from dhpe_tf import files
+from dhpe_tf.data import encoded_pictures
+from dhpe_tf.data.record_schema import RecordSchema
 from dhpe_tf.errors import UserError, naming
 
 MOST_SHARD_BYTES = 64 << 30
@@ -24,23 +28,32 @@ _LISTS = {tf.string: 'bytes_list', tf.float32: 'float_list', tf.int64: 'int64_li
 
 _checked: set[tuple] = set()
 _opened: dict[str, None] = {}
-_specs: dict[str, dict[str, tf.io.FixedLenFeature]] = {}
+_kinds: dict[str, tuple[dict[str, tf.io.FixedLenFeature], RecordSchema]] = {}
 
 
-def open_shards(shards: Sequence[str]) -> tf.data.Dataset:
-  """Returns the serialized records of shards, one shard after another; each is checked when its turn comes."""
+def open_shards(shards: Sequence[str], places: bool = False) -> tf.data.Dataset:
+  """Returns the serialized records of shards, one shard after another; each is checked when its turn comes.
+
+  Args:
+    shards: their paths.
+    places: whether each record comes with its place, a text of shard and number.
+  """
   _opened.update(dict.fromkeys(shards))
 
   def records(path: tf.Tensor) -> tf.data.Dataset:
     checked = tf.py_function(_checked_path, [path], tf.string)
-    return tf.data.TFRecordDataset(tf.ensure_shape(checked, []), compression_type='GZIP')
+    found = tf.data.TFRecordDataset(tf.ensure_shape(checked, []), compression_type='GZIP')
+    return found.enumerate().map(lambda number, record: (record, _place(path, number))) if places else found
+
+  def _place(path: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
+    return tf.strings.join([path, tf.strings.as_string(number)], ': record ')
 
   return tf.data.Dataset.from_tensor_slices(tf.constant(list(shards), tf.string)).flat_map(records)
 
 
-def remember_spec(root: str, spec: dict[str, tf.io.FixedLenFeature]) -> None:
-  """Keeps the parse specification of a record set for `explain`."""
-  _specs[os.path.abspath(root)] = spec
+def remember(root: str, spec: dict[str, tf.io.FixedLenFeature], schema: RecordSchema) -> None:
+  """Keeps parse specification and schema of a record set for `explain`."""
+  _kinds[os.path.abspath(root)] = spec, schema
 
 
 def forget() -> None:
@@ -67,13 +80,17 @@ def explain() -> None:
   """Looks for the fault in the shards that this process has opened, after TensorFlow reported one without its place.
 
   Raises:
-    UserError: the first record that cannot be read, with shard, number and field.
+    UserError: the first record that cannot be read or has a damaged picture, with shard, number and field.
   """
   for path in _opened:
     if os.path.lexists(path):
-      spec = _specs.get(os.path.abspath(os.path.dirname(os.path.dirname(path))), {})
-      for number, record in enumerate(read_records(path)):
-        _check_record(record, spec, f'{path}: record {number}')
+      spec, schema = _kinds.get(os.path.abspath(os.path.dirname(os.path.dirname(path))), ({}, None))
+      shown = tqdm(read_records(path), f'looking for the fault in {os.path.basename(path)}', file=sys.stderr,
+                   unit=' records', leave=False, delay=1)
+      for number, record in enumerate(shown):
+        features = _check_record(record, spec, f'{path}: record {number}')
+        if schema is not None:
+          _check_pictures(features, schema, f'{path}: record {number}')
 
 
 def read_records(path: str) -> Iterator[bytes]:
@@ -125,8 +142,8 @@ def _read_over(file: gzip.GzipFile, length: int) -> bool:
   return True
 
 
-def _check_record(record: bytes, spec: dict[str, tf.io.FixedLenFeature], place: str) -> None:
-  """Raises a UserError unless a record is an Example with the fields of the specification."""
+def _check_record(record: bytes, spec: dict[str, tf.io.FixedLenFeature], place: str) -> Mapping[str, tf.train.Feature]:
+  """Returns the features of a record; a UserError unless it is an Example with the fields of the specification."""
   with naming(f'{place} is no tf.train.Example', _REMEDY, message.DecodeError):
     features = tf.train.Example.FromString(record).features.feature
   for name, field in spec.items():
@@ -144,3 +161,14 @@ def _check_record(record: bytes, spec: dict[str, tf.io.FixedLenFeature], place: 
   # TensorFlow's own parser takes less than that of protocol buffers.
   with naming(f'{place} cannot be parsed', _REMEDY, tf.errors.OpError, UnicodeDecodeError):
     tf.io.parse_single_example(record, spec)
+  return features
+
+
+def _check_pictures(features: Mapping[str, tf.train.Feature], schema: RecordSchema, place: str) -> None:
+  """Raises a UserError if a picture of a record cannot be decoded."""
+  for field in schema.pictures:
+    picture = b''.join(features[field].bytes_list.value) if field in features else b''
+    if picture and not encoded_pictures.is_sound(picture):
+      name = b''.join(features[schema.name_field].bytes_list.value).decode(errors='replace')
+      raise UserError(f'{place} ({name}): {field} is damaged; {_REMEDY} from a whole copy, or set '
+                      'build_dataset.skip_damaged = True to leave such records out')

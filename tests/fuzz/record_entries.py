@@ -90,7 +90,7 @@ def _record_set(read: Callable[[str], None]) -> Callable[[str], Entry]:
         content['bytes'][os.path.basename(shard)] = os.path.getsize(shard) if os.path.isfile(shard) else 0
         with open(statistics, 'w', encoding='utf-8') as file:
           json.dump(content, file)
-      shard_checks._specs.clear()
+      shard_checks._kinds.clear()
       read(root)
     tokens = (*mutations.TEXT_TOKENS, b'feature {', b'type: BYTES', b'dim {', b'size: 21')
     return Changed(seeds, read_set, also=(root,), tokens=tokens)

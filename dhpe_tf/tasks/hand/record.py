@@ -7,7 +7,7 @@ from dhpe_tf.tasks.hand.record_statistics import HandStatistics
 _K, _POSE, _SHAPE = skeletons.NUM_KEYPOINTS, hand_model.NUM_POSE, hand_model.NUM_SHAPE
 _ZERO, _NONE = 0.0, b''
 FIELDS = {
-    'image/encoded': Field('bytes', (), None, 'JPEG or PNG file'),
+    'image/encoded': Field('bytes', (), None, 'JPEG or PNG file', is_picture=True),
     'image/height': Field('int', (), None, 'px'),
     'image/width': Field('int', (), None, 'px'),
     'image/id': Field('bytes', (), None, 'name of the picture in its source'),
@@ -23,7 +23,8 @@ FIELDS = {
     'hand/has_parameters': Field('float', (), _ZERO, '1 where pose and shape belong to the built-in hand model'),
     'hand/box_px': Field('float', (4,), _ZERO, 'left, top, width, height; counts where fewer than two joints are '
                          'labelled; zeros for the whole picture'),
-    'mask/encoded': Field('bytes', (), _NONE, 'PNG of one channel, 255 on the hand; empty where there is none'),
+    'mask/encoded': Field('bytes', (), _NONE, 'PNG of one channel, 255 on the hand; empty where there is none',
+                          is_picture=True),
     'camera/intrinsics': Field('float', (3, 3), _ZERO, 'K in px; zeros where unknown'),
     'source': Field('bytes', (), _NONE, 'dataset or tool, and how the labels were made'),
     'group': Field('bytes', (), _NONE, 'person or session; splits never cut a group'),
