@@ -221,7 +221,7 @@ def _refine_once(refine: Callable[..., Tensors], inputs: Tensors, steps: int) ->
     if name == _STEPS:
       given[name] = tf.constant(steps, spec.dtype)
     elif name not in given:
-      given[name] = tf.zeros([count, *spec.shape[1:]], spec.dtype)
+      given[name] = tf.zeros([count if size is None else size for size in spec.shape], spec.dtype)
   return refine(**given)
 
 

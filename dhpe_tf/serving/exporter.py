@@ -2,6 +2,7 @@
 import json
 import os
 import time
+from collections.abc import Mapping
 from typing import Any, Optional
 
 import numpy as np
@@ -10,7 +11,7 @@ import tensorflow as tf
 from dhpe_tf.errors import UserError
 from dhpe_tf.files import atomic_path
 from dhpe_tf.methods.method import Method
-from dhpe_tf.serving import limits
+from dhpe_tf.serving import limits, warm_up
 from dhpe_tf.serving.model_card import USAGE
 from dhpe_tf.serving.versions import next_version
 from dhpe_tf.tasks.task import Signature, Tensors
@@ -62,12 +63,30 @@ class ServedModel(tf.Module):
     def answer(inputs: Tensors) -> Tensors:
       return self._served.held(**{served_name(name): value for name, value in inputs.items()})
 
-    further = {**method.task.encoded_signatures(answer, method.input_specs), **method.signatures()}
+    task = method.task
+    further = {**task.signatures(method.input_specs), **task.encoded_signatures(answer, method.input_specs),
+               **method.signatures()}
     found.update({name: _concrete(signature) for name, signature in further.items()})
+    self._about = {name: (signature.about_inputs, signature.about_outputs) for name, signature in further.items()}
+    self.requests = _Hidden(
+        [('serving_default', warm_up.inputs(self._specs, tuple(self._specs), {})),
+         *((name, warm_up.inputs(signature.specs, signature.rows, signature.examples))
+           for name, signature in further.items())])
     # Only the variables are stored: the functions need them, but not the Keras objects.
     self._variables = list({id(variable): variable for function in found.values()
                             for variable in function.variables}.values())
     return found
+
+  def describe(self, functions: Mapping[str, Any]) -> dict[str, dict]:
+    """Describes the functions of `signatures`, by name: dtype, shape and meaning of inputs and outputs."""
+    task = self._method.held.task
+    batch = {served_name(name): entry.about for name, entry in task.batch.items()}
+    outputs = {**{name: entry.about for name, entry in task.outputs.items()}, **task.about_served}
+    described = {}
+    for name, function in functions.items():
+      about_inputs, about_outputs = self._about.get(name, ({}, {}))
+      described[name] = describe_signature(function, {**batch, **about_inputs}, {**outputs, **about_outputs})
+    return described
 
 
 class _Hidden:
@@ -120,12 +139,20 @@ def export(method: Method, export_dir: str, card: dict[str, Any], version: Optio
       raise UserError(f'{folder} is not written: its results differ from those of the model by {difference:.2g}.')
     card = {**card, USAGE: dict(method.usage), 'version': version,
             'created': time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime()),
-            'signatures': {name: describe_signature(function) for name, function in signatures.items()},
+            'signatures': served.describe(signatures),
             'parity': {'max_abs_difference': difference, 'inputs': 'random, 2'}}
     os.makedirs(os.path.dirname(os.path.join(temporary, CARD)), exist_ok=True)
+    _write_warm_up(os.path.join(temporary, warm_up.FILE), card.get('name', ''), signatures, served.requests.held)
     with open(os.path.join(temporary, CARD), 'w', encoding='utf-8') as file:
       json.dump(card, file, indent=1)
   return folder
+
+
+def _write_warm_up(path: str, model: str, functions: Mapping[str, Any], requests: warm_up.Requests) -> None:
+  """Writes the warm-up requests, after each was answered here: a server would not load a version that refuses one."""
+  for signature, given in requests:
+    functions[signature](**{name: tf.constant(value) for name, value in given.items()})
+  warm_up.write(path, model, requests)
 
 
 def measure_parity(function: Any, folder: str) -> float:
@@ -144,9 +171,17 @@ def measure_parity(function: Any, folder: str) -> float:
   return float(np.max([np.abs(found[name] - expected[name]).max() for name in expected]))
 
 
-def describe_signature(function: Any) -> dict[str, dict]:
-  """Returns dtype and shape of a signature's inputs and outputs, by name."""
-  def describe(specs):
-    return {spec_name: {'dtype': spec.dtype.name, 'shape': spec.shape.as_list()} for spec_name, spec in specs.items()}
+def describe_signature(function: Any, about_inputs: Mapping[str, str],
+                       about_outputs: Mapping[str, str]) -> dict[str, dict]:
+  """Returns dtype, shape and meaning of a signature's inputs and outputs, by name.
+
+  Args:
+    function: the concrete function.
+    about_inputs: meaning, unit and axes of inputs by name; may hold more and less names than the function.
+    about_outputs: the same of its outputs.
+  """
+  def describe(specs, about):
+    return {name: {'dtype': spec.dtype.name, 'shape': spec.shape.as_list(), 'about': about.get(name, '')}
+            for name, spec in specs.items()}
   inputs = {spec.name: spec for spec in tf.nest.flatten(function.structured_input_signature)}
-  return {'inputs': describe(inputs), 'outputs': describe(function.structured_outputs)}
+  return {'inputs': describe(inputs, about_inputs), 'outputs': describe(function.structured_outputs, about_outputs)}

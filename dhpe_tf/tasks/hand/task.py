@@ -18,6 +18,7 @@ from dhpe_tf.tasks.hand import (
   instance,
   metric_space,
   outputs,
+  posing,
   prediction,
   predictions,
   protocols,
@@ -58,6 +59,7 @@ class HandTask(Task):
              Column('AUC 0-50 mm, root', 'auc_full/root', '.3f'),
              Column(f'2D, px of {REPORT_PX}', f'epe_2d_mean_px{REPORT_PX}', '.1f'),
              Column('mask IoU', 'hand_iou_mean', '.3f'))
+  about_served = {'score': results.DOCUMENTED['score']}
   curve_axes = curves.Axes(1000 * pck.THRESHOLDS_M['full'], 'error threshold (mm)', 'PCK: share of keypoints within it')
 
   def __init__(self, hand_file: Optional[str] = None, upright: bool = False):
@@ -208,6 +210,10 @@ class HandTask(Task):
                          specs: Mapping[str, tf.TensorSpec]) -> dict[str, Signature]:
     """Builds the signatures from encoded pictures, boxes and sides to results in the pictures."""
     return serving.encoded_signatures(answer, specs)
+
+  def signatures(self, specs: Mapping[str, tf.TensorSpec]) -> dict[str, Signature]:
+    """Builds the signatures from a hand's parameters to its mesh and to pictures of it."""
+    return posing.signatures(self.hand_model, posing.image_size(specs))
 
 
 def _seen_vertices(found: Arrays) -> Optional[np.ndarray]:

@@ -29,6 +29,12 @@ class Evidence(NamedTuple):
   world_m: tf.Tensor
   spread: tf.Tensor
 
+  def with_joints(self, joints_2d: tf.Tensor, weight: tf.Tensor) -> 'Evidence':
+    """The evidence with known 2D joints `[B, 21, 2]` in the place of those seen where `weight` `[B, 21]` is above 0."""
+    known = weight > 0
+    return self._replace(joints_2d=tf.where(known[..., None], joints_2d, self.joints_2d),
+                         spread=tf.where(known, 0., self.spread))
+
   def pack(self) -> tf.Tensor:
     """One tensor `[B, 21, 7]`, the entry 'landmark_evidence' of a batch."""
     return tf.concat([self.joints_2d, self.depth[..., None], self.world_m, self.spread[..., None]], axis=-1)

@@ -7,6 +7,7 @@ The crop shows a right hand, pointing up, as `finding` cuts it. The estimator le
 network runs once for each picture and not once for each picture and epoch.
 """
 from collections.abc import Callable, Mapping, Sequence
+from typing import Optional
 
 import gin
 import tensorflow as tf
@@ -21,11 +22,18 @@ from dhpe_tf.methods.dhpe.landmarks import evidence as evidences
 from dhpe_tf.methods.dhpe.landmarks.objective import EvidenceObjective
 from dhpe_tf.networks import hand_layers, landmark_net
 from dhpe_tf.optimization import descent, least_squares
+from dhpe_tf.optimization import term_weights as term_weights_of
 from dhpe_tf.tasks.hand import serving
 from dhpe_tf.tasks.hand.task import UPRIGHT, HandTask
 from dhpe_tf.tasks.task import Signature, Tensors
 
 _EVIDENCE = 'landmark_evidence'
+# Meaning of what goes into the signature `refine`, for the model card.
+_ABOUT_REFINE = {
+    'steps': 'largest number of iterations of Levenberg-Marquardt, from 0',
+    'joints_2d': 'known 2D joints, crop space; they take the place of those that the landmark network sees',
+    'joints_2d_weight': 'of the known joints, 0 where a joint is not known; then what was seen counts, with weight 1',
+    'term_weights': term_weights_of.about(misfit.TERMS)}
 
 
 class LandmarkModel(steps.TrainableMethod):
@@ -87,8 +95,7 @@ class LandmarkModel(steps.TrainableMethod):
     start, base, packed, presence = self._look(inputs['image'])
     evidence = evidences.unpack(packed)
     fits = [self._fitted(start, base, evidence, number) for number in steps]
-    return [{**self._outputs(fit.best, base, packed), 'hand_presence': presence,
-             'misfit': tf.stack([fit.start_cost, fit.cost], axis=1)} for fit in fits]
+    return [self._answer_of(fit, base, packed, presence) for fit in fits]
 
   def fitted_joints(self, evidence: evidences.Evidence, steps: int) -> hand_state.Joints:
     """The joints of the estimate for evidence, after a number of iterations."""
@@ -111,24 +118,49 @@ class LandmarkModel(steps.TrainableMethod):
     return self._objective.measures(batch, outputs)
 
   def signatures(self) -> dict[str, Signature]:
-    """'refine', of images and the number of iterations; the functions of the hand finder (`finding.served`).
+    """'refine' (`_refine`), and the functions of the hand finder (`finding.served`).
 
     And those of encoded pictures (`serving.encoded_signatures`), which find the hand in the box with the same finder.
     """
-    size = landmark_net.SIZE_PX
-
-    def refine(images: tf.Tensor, steps: tf.Tensor) -> Tensors:
-      return self.refined({'image': images}, [descent.within_limits(steps)])[0]
+    size, joints = landmark_net.SIZE_PX, skeletons.NUM_KEYPOINTS
 
     def answer(inputs: Tensors) -> Tensors:
       return self.task.served(self.answer(inputs))
 
     hand_finder = finder.HandFinder(self.landmark_net)
     finding = served.functions(hand_finder)
-    return {'refine': Signature(refine, {'images': tf.TensorSpec([None, size, size, 3], tf.float32),
-                                         'steps': tf.TensorSpec([], tf.int32)}, ('images',)),
+    refine = {'images': tf.TensorSpec([None, size, size, 3]), 'steps': tf.TensorSpec([], tf.int32),
+              'joints_2d': tf.TensorSpec([None, joints, 2]), 'joints_2d_weight': tf.TensorSpec([None, joints]),
+              'term_weights': tf.TensorSpec([len(misfit.TERMS)])}
+    rows = ('images', 'joints_2d', 'joints_2d_weight')
+    return {'refine': Signature(self._refine, refine, rows, about_inputs=_ABOUT_REFINE, examples={'steps': 1}),
             **serving.encoded_signatures(answer, self.input_specs, hand_finder),
-            **{name: Signature(*function, least_rows=0) for name, function in finding.items()}}
+            **{name: Signature(*function, 0, served.ABOUT, served.ABOUT) for name, function in finding.items()}}
+
+  def _refine(self, images: tf.Tensor, steps: tf.Tensor, joints_2d: tf.Tensor, joints_2d_weight: tf.Tensor,
+              term_weights: tf.Tensor) -> Tensors:
+    """The hands after a number of iterations, with known joints and other weights of the terms.
+
+    Args:
+      images: `[B, 224, 224, 3]` in 0..1, right hands.
+      steps: scalar int32.
+      joints_2d: `[B, 21, 2]` crop space, in the place of those seen.
+      joints_2d_weight: `[B, 21]`, 0 where a joint is not known.
+      term_weights: `[7]`, of `misfit.TERMS`; see `optimization.term_weights`.
+    """
+    start, base, packed, presence = self._look(images)
+    check = tf.debugging.assert_non_negative(joints_2d_weight, 'joints_2d_weight must not be below 0')
+    with tf.control_dependencies([check]):
+      evidence = evidences.unpack(packed).with_joints(joints_2d, joints_2d_weight)
+    weight = tf.where(joints_2d_weight > 0, joints_2d_weight, 1.)
+    factors = misfit.residual_factors(term_weights_of.factors(term_weights), weight)
+    fit = self._fitted(start, base, evidence, descent.within_limits(steps), factors)
+    return self._answer_of(fit, base, packed, presence)
+
+  def _answer_of(self, fit: least_squares.Fit, base: tf.Tensor, packed: tf.Tensor, presence: tf.Tensor) -> Tensors:
+    """The answer for a fit about base rotations [B, 4], with what the network saw: evidence and presence [B]."""
+    return {**self._outputs(fit.best, base, packed), 'hand_presence': presence,
+            'misfit': tf.stack([fit.start_cost, fit.cost], axis=1)}
 
   def _estimate(self, packed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """The state x [B, 43] and base [B, 4] of the last round, of packed evidence [B, 21, 7]."""
@@ -141,14 +173,16 @@ class LandmarkModel(steps.TrainableMethod):
     packed = evidence.pack()
     return *self._estimate(packed), packed, presence
 
-  def _fitted(self, start: tf.Tensor, base: tf.Tensor, evidence: evidences.Evidence, steps) -> least_squares.Fit:
-    """The state [B, 43] after a number of iterations, with its cost."""
+  def _fitted(self, start: tf.Tensor, base: tf.Tensor, evidence: evidences.Evidence, steps,
+              factors: Optional[tf.Tensor] = None) -> least_squares.Fit:
+    """The state [B, 43] after a number of iterations, with its cost; `factors` [B, 189] of the residuals, or None."""
     if isinstance(steps, int) and steps == 0:
       cost = tf.reduce_sum(tf.square(self._misfit.residuals(start, start, base, evidence)), axis=1) / 2
       return least_squares.Fit(start, cost, cost)
 
     def linearised(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-      return self._misfit.linearised(x, start, base, evidence)
+      residuals, jacobian = self._misfit.linearised(x, start, base, evidence)
+      return (residuals, jacobian) if factors is None else (residuals * factors, jacobian * factors[..., None])
     return least_squares.minimise_squares(linearised, start, iterations=steps)
 
   def _outputs_of(self, x: tf.Tensor, base: tf.Tensor, packed: tf.Tensor) -> Tensors:
