@@ -85,7 +85,9 @@ def validate(task, root: str, splits: Optional[list[str]] = None, options: Any =
   if splits is None:
     there = os.listdir(root) if os.path.isdir(root) else []
     splits = sorted(name[len('Split-'):] for name in there if name.startswith('Split-')) or ['train']
-  about = _about(os.path.join(root, tfrecords.DATASET_FILE))
+  place = os.path.join(root, tfrecords.DATASET_FILE)
+  about = _about(place)
+  set_checks = task.set_checks(about, place)
   groups: dict[str, set[bytes]] = {}
   report: dict[str, Any] = {'records': root, 'about': about, 'splits': {}}
   options = command_line.task_flags(task.define_flags, TASK_COMMAND, ['validate']) if options is None else options
@@ -97,6 +99,8 @@ def validate(task, root: str, splits: Optional[list[str]] = None, options: Any =
       for batch in tfrecords.read(root, split, task.record.schema).batch(_BATCH).as_numpy_iterator():
         for check in checks:
           check.add(batch)
+        for check in set_checks:
+          check.add(split, batch)
         groups[split].update(batch[_GROUP].tolist() if _GROUP in batch else ())
         size = len(next(iter(batch.values())))
         count += size
@@ -104,7 +108,7 @@ def validate(task, root: str, splits: Optional[list[str]] = None, options: Any =
     results = {'number of records': {'findings': counts.findings(split, count, about), 'numbers': {}}}
     results.update({check.title: {'findings': check.findings(), 'numbers': check.numbers()} for check in checks})
     report['splits'][split] = {'count': count, 'checks': results}
-  report['findings'] = counts.shared_groups(groups)
+  report['findings'] = counts.shared_groups(groups) + [line for check in set_checks for line in check.findings()]
   report['problems'] = len(report['findings']) + sum(
       len(result['findings']) for found in report['splits'].values() for result in found['checks'].values())
   return report

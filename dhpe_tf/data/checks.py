@@ -47,6 +47,23 @@ class Flagged:
     return [f'{text}: {self._bad} of {self._checked} records, such as {", ".join(self._examples)}']
 
 
+class SetCheck(abc.ABC):
+  """Tests splits against each other: `add` is called with every batch of every split, then `findings`."""
+
+  @abc.abstractmethod
+  def add(self, split: str, batch: dict[str, np.ndarray]) -> None:
+    """Collects from a batch of records.
+
+    Args:
+      split: name of its split.
+      batch: fields by name, each `[N, ...]`.
+    """
+
+  @abc.abstractmethod
+  def findings(self) -> list[str]:
+    """Returns the problems found, one line each; empty if there are none."""
+
+
 class Check(abc.ABC):
   """Tests one aspect of a split: `add` is called with every batch, then `findings` and `numbers`.
 

@@ -24,7 +24,7 @@ import tensorflow as tf
 from absl import flags
 
 from dhpe_tf.data import image_files
-from dhpe_tf.data.checks import Check
+from dhpe_tf.data.checks import Check, SetCheck
 from dhpe_tf.data.contract import Contract
 from dhpe_tf.data.tfrecords import RecordType
 from dhpe_tf.errors import UserError
@@ -72,6 +72,7 @@ class Task(abc.ABC):
     protocols: names of the protocols, the default one first.
     columns: the measures of the default protocol that appear in short tables.
     curve_axes: axes of the curves of all protocols; None if there are no curves.
+    lines_over: label of the x axis of `Measured.lines`.
   """
 
   name: ClassVar[str]
@@ -82,6 +83,7 @@ class Task(abc.ABC):
   protocols: Sequence[str] = ('default',)
   columns: Sequence[Column] = ()
   curve_axes: Optional[curves.Axes] = None
+  lines_over: ClassVar[str] = ''
 
   # Records and instances.
 
@@ -108,6 +110,16 @@ class Task(abc.ABC):
       options: parsed flags of `define_flags('validate', ...)`.
     """
     del about, options
+    return []
+
+  def set_checks(self, about: Optional[dict], place: str) -> list[SetCheck]:
+    """Returns checks of splits against each other for `data_tools.validate`.
+
+    Args:
+      about: content of dataset.json, or None if there is none.
+      place: its path, for errors.
+    """
+    del about, place
     return []
 
   # Measures.

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 from absl import flags
 
-from dhpe_tf.data.checks import Check
+from dhpe_tf.data.checks import Check, SetCheck
 from dhpe_tf.finding import finder, served
 from dhpe_tf.geometry.crops import REPORT_PX
 from dhpe_tf.hand import hand_model
@@ -29,7 +29,7 @@ from dhpe_tf.tasks.hand import (
   task_flags,
 )
 from dhpe_tf.tasks.hand import request as requests
-from dhpe_tf.tasks.hand.checks import all_checks
+from dhpe_tf.tasks.hand.checks import all_checks, leaks
 from dhpe_tf.tasks.measured import Column, Measured, Published
 from dhpe_tf.tasks.task import Arrays, Signature, Surface, Task, Tensors
 from dhpe_tf.visualization import curves, overlay
@@ -58,6 +58,7 @@ class HandTask(Task):
              Column('AUC 0-50 mm, root', 'auc_full/root', '.3f'),
              Column(f'2D, px of {REPORT_PX}', f'epe_2d_mean_px{REPORT_PX}', '.1f'),
              Column('mask IoU', 'hand_iou_mean', '.3f'))
+  lines_over = 'distance to the nearest training hand'
   curve_axes = curves.Axes(1000 * pck.THRESHOLDS_M['full'], 'error threshold (mm)', 'PCK: share of keypoints within it')
 
   def __init__(self, hand_file: Optional[str] = None, upright: bool = False):
@@ -93,6 +94,10 @@ class HandTask(Task):
   def record_checks(self, about: Optional[dict], options: Any) -> list[Check]:
     """Returns checks of ranges, projections, anatomy, pictures, masks and the placement of labels."""
     return all_checks.make(about, options)
+
+  def set_checks(self, about: Optional[dict], place: str) -> list[SetCheck]:
+    """Returns the leak test of the generalisation bench, for its record sets."""
+    return [leaks.Leaks(about, place)] if leaks.NAME in (about or {}) else []
 
   def predictions(self, outputs: Tensors, batch: Tensors) -> Arrays:
     """Converts outputs to joints in metres and in crop space, and masks at the size of the labels."""
