@@ -129,6 +129,11 @@ class Task(abc.ABC):
     del batch
     return {name: np.asarray(value) for name, value in outputs.items()}
 
+  def ensemble(self, predictions: Sequence[Arrays]) -> Arrays:
+    """Returns the mean of several methods' predictions for the same instances, for the names that all of them give."""
+    names = [name for name in predictions[0] if all(name in found for found in predictions)]
+    return {name: np.mean([found[name] for found in predictions], axis=0) for name in names}
+
   @abc.abstractmethod
   def measure(self, protocol: str, predictions: Arrays, labels: Arrays, options: Any = None) -> Measured:
     """Compares predictions with labels.

@@ -30,6 +30,7 @@ from dhpe_tf.tasks.hand import (
 )
 from dhpe_tf.tasks.hand import request as requests
 from dhpe_tf.tasks.hand.checks import all_checks, leaks
+from dhpe_tf.tasks.hand.predictions import from_root
 from dhpe_tf.tasks.measured import Column, Measured, Published
 from dhpe_tf.tasks.task import Arrays, Signature, Surface, Task, Tensors
 from dhpe_tf.visualization import curves, overlay
@@ -102,6 +103,10 @@ class HandTask(Task):
   def predictions(self, outputs: Tensors, batch: Tensors) -> Arrays:
     """Converts outputs to joints in metres and in crop space, and masks at the size of the labels."""
     return predictions.from_outputs(outputs, batch['mask'].shape[1])
+
+  def ensemble(self, predictions: Sequence[Arrays]) -> Arrays:
+    """Returns the mean hand of several methods; joints in metres are moved to one root before."""
+    return super().ensemble([from_root(found) for found in predictions])
 
   def measure(self, protocol: str, predictions: Arrays, labels: Arrays, options: Any = None) -> Measured:
     """Measures by a named protocol; see `protocols` and `metric_space.measure`."""
