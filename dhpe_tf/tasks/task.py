@@ -25,7 +25,7 @@ import tensorflow as tf
 from absl import flags
 
 from dhpe_tf.data import image_files
-from dhpe_tf.data.checks import Check
+from dhpe_tf.data.checks import Check, SetCheck
 from dhpe_tf.data.contract import Contract
 from dhpe_tf.data.tfrecords import RecordType
 from dhpe_tf.errors import UserError
@@ -82,6 +82,7 @@ class Task(abc.ABC):
     columns: the measures of the default protocol that appear in short tables.
     curve_axes: axes of the curves of all protocols; None if there are no curves.
     about_served: meaning of what `served` adds to the outputs, by name, for the model card.
+    lines_over: label of the x axis of `Measured.lines`.
   """
 
   name: ClassVar[str]
@@ -93,6 +94,7 @@ class Task(abc.ABC):
   columns: Sequence[Column] = ()
   curve_axes: Optional[curves.Axes] = None
   about_served: Mapping[str, str] = types.MappingProxyType({})
+  lines_over: ClassVar[str] = ''
 
   # Records and instances.
 
@@ -121,12 +123,27 @@ class Task(abc.ABC):
     del about, options
     return []
 
+  def set_checks(self, about: Optional[dict], place: str) -> list[SetCheck]:
+    """Returns checks of splits against each other for `data_tools.validate`.
+
+    Args:
+      about: content of dataset.json, or None if there is none.
+      place: its path, for errors.
+    """
+    del about, place
+    return []
+
   # Measures.
 
   def predictions(self, outputs: Tensors, batch: Tensors) -> Arrays:
     """Converts the outputs for a batch to the arrays `[B, ...]` that `measure` compares."""
     del batch
     return {name: np.asarray(value) for name, value in outputs.items()}
+
+  def ensemble(self, predictions: Sequence[Arrays]) -> Arrays:
+    """Returns the mean of several methods' predictions for the same instances, for the names that all of them give."""
+    names = [name for name in predictions[0] if all(name in found for found in predictions)]
+    return {name: np.mean([found[name] for found in predictions], axis=0) for name in names}
 
   @abc.abstractmethod
   def measure(self, protocol: str, predictions: Arrays, labels: Arrays, options: Any = None) -> Measured:

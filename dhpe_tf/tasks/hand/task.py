@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 from absl import flags
 
-from dhpe_tf.data.checks import Check
+from dhpe_tf.data.checks import Check, SetCheck
 from dhpe_tf.finding import finder, served
 from dhpe_tf.geometry.crops import REPORT_PX
 from dhpe_tf.hand import hand_model
@@ -30,7 +30,8 @@ from dhpe_tf.tasks.hand import (
   task_flags,
 )
 from dhpe_tf.tasks.hand import request as requests
-from dhpe_tf.tasks.hand.checks import all_checks
+from dhpe_tf.tasks.hand.checks import all_checks, leaks
+from dhpe_tf.tasks.hand.predictions import from_root
 from dhpe_tf.tasks.measured import Column, Measured, Published
 from dhpe_tf.tasks.task import Arrays, Signature, Surface, Task, Tensors
 from dhpe_tf.visualization import curves, overlay
@@ -60,6 +61,7 @@ class HandTask(Task):
              Column(f'2D, px of {REPORT_PX}', f'epe_2d_mean_px{REPORT_PX}', '.1f'),
              Column('mask IoU', 'hand_iou_mean', '.3f'))
   about_served = {'score': results.DOCUMENTED['score']}
+  lines_over = 'distance to the nearest training hand'
   curve_axes = curves.Axes(1000 * pck.THRESHOLDS_M['full'], 'error threshold (mm)', 'PCK: share of keypoints within it')
 
   def __init__(self, hand_file: Optional[str] = None, upright: bool = False):
@@ -96,9 +98,17 @@ class HandTask(Task):
     """Returns checks of ranges, projections, anatomy, pictures, masks and the placement of labels."""
     return all_checks.make(about, options)
 
+  def set_checks(self, about: Optional[dict], place: str) -> list[SetCheck]:
+    """Returns the leak test of the generalisation bench, for its record sets."""
+    return [leaks.Leaks(about, place)] if leaks.NAME in (about or {}) else []
+
   def predictions(self, outputs: Tensors, batch: Tensors) -> Arrays:
     """Converts outputs to joints in metres and in crop space, and masks at the size of the labels."""
     return predictions.from_outputs(outputs, batch['mask'].shape[1])
+
+  def ensemble(self, predictions: Sequence[Arrays]) -> Arrays:
+    """Returns the mean hand of several methods; joints in metres are moved to one root before."""
+    return super().ensemble([from_root(found) for found in predictions])
 
   def measure(self, protocol: str, predictions: Arrays, labels: Arrays, options: Any = None) -> Measured:
     """Measures by a named protocol; see `protocols` and `metric_space.measure`."""
