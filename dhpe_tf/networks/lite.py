@@ -28,20 +28,20 @@ class LiteNetwork:
     """Builds one interpreter for each processor.
 
     Args:
-      content: of the file, from `convert`.
+      content: of the file, from `convert`, unchanged: TensorFlow Lite does not check it, and damage ends the process,
+        so files are read behind a check of their hash.
       name: of the file, for messages.
 
     Raises:
       UserError: the content is no network of one picture.
     """
     count = min(_processors(), _MOST_THREADS)
-    # Files of any content, which TensorFlow Lite checks only in part, raise exceptions of any kind.
     try:
       interpreters = [_interpreter(content) for _ in range(count)]
       # The signature only names the tensors: to run it would prepare the network again at each call.
       signature = interpreters[0].get_signature_runner()
       taken, outputs = signature.get_input_details()[_INPUT], signature.get_output_details()
-    except Exception as error:
+    except (KeyError, ValueError, RuntimeError) as error:
       raise UserError(f'{name}: not a network of TensorFlow Lite with the input {_INPUT}; {_REMEDY}') from error
     self._input, self._shape = taken['index'], list(taken['shape'][1:])
     self._outputs = {output: outputs[output]['index'] for output in sorted(outputs)}
@@ -64,7 +64,9 @@ class LiteNetwork:
     if training:
       raise ValueError('a network of TensorFlow Lite cannot learn')
     images = tf.ensure_shape(images, [None, *self._shape])
-    answers = tf.numpy_function(self._answer, [images], [tf.float32] * len(self._shapes), stateful=False)
+    # Of a single output the function gives no list.
+    answers = tf.nest.flatten(
+        tf.numpy_function(self._answer, [images], [tf.float32] * len(self._shapes), stateful=False))
     for answer, shape in zip(answers, self._shapes.values()):
       answer.set_shape([images.shape[0], *shape])
     return dict(zip(self._shapes, answers))

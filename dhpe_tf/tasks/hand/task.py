@@ -47,6 +47,7 @@ class HandTask(Task):
 
   Attributes:
     hand_model: the hand that methods of this task pose.
+    posed_hand: poses it, see `posing.posed_hand`.
   """
 
   name = 'hand'
@@ -76,6 +77,7 @@ class HandTask(Task):
       UserError: the file is no hand model.
     """
     self.hand_model = hand_model.load_hand_model(hand_file)
+    self.posed_hand = posing.posed_hand(self.hand_model)
     self._finder, self._upright = None, upright
 
   def hand_finder(self) -> Union[finder.HandFinder, served.ServedFinder]:
@@ -232,7 +234,7 @@ class HandTask(Task):
 
   def signatures(self, specs: Mapping[str, tf.TensorSpec]) -> dict[str, Signature]:
     """Builds the signatures from a hand's parameters to its mesh and to pictures of it."""
-    return posing.signatures(self.hand_model, posing.image_size(specs))
+    return posing.signatures(self.posed_hand, self.hand_model, posing.image_size(specs))
 
 
 def _seen_vertices(found: Arrays) -> Optional[np.ndarray]:

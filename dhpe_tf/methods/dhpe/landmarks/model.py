@@ -56,7 +56,6 @@ class LandmarkModel(steps.TrainableMethod):
     super().__init__({_EVIDENCE: packed}, layer(packed), task, 'landmark_dhpe')
     self.landmark_net = network
     self.state, self._mirrored, self._mask_size = state, mirrored, mask_size
-    self._hand = hand_layers.PosedHand(task.hand_model)
     self._silhouette = hand_layers.Silhouette(task.hand_model, mask_size)
     self._misfit = misfit.Misfit(state)
     # Functions of their own, so that an export holds their graphs and constants once for all signatures.
@@ -244,7 +243,7 @@ class LandmarkModel(steps.TrainableMethod):
   def _outputs_of(self, x: tf.Tensor, base: tf.Tensor, packed: tf.Tensor) -> Tensors:
     """The hand of a state x [B, 43] about base rotations [B, 4], and the packed evidence [B, 21, 7] beside it."""
     h, camera, evidence = self.state.parameters(x, base), self.state.camera(x), evidences.unpack(packed)
-    hand = self._hand(h)
+    hand = self.task.posed_hand(h)
     mask = self._silhouette(cameras.add_perspective(hand['vertices'], camera))
     seen = cameras.add_perspective(hand['joints_3d'], camera)[..., :2]
     sure = confidence.joint_confidence(evidence.spread, tf.norm(seen - evidence.joints_2d, axis=-1))
