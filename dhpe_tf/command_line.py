@@ -8,7 +8,7 @@ from typing import Optional
 
 from absl import flags
 
-from dhpe_tf.errors import UserError, brief
+from dhpe_tf.errors import UserError, brief, one_line
 
 # TensorFlow's own errors that the user can repair: class name -> the text to print.
 _TENSORFLOW_ERRORS = {
@@ -18,7 +18,8 @@ _TENSORFLOW_ERRORS = {
     'PermissionDeniedError': 'a file may not be read or written; check its permissions',
 }
 # Those that a damaged record may cause.
-_ERRORS_OF_RECORDS = ('DataLossError', 'InvalidArgumentError', 'UnknownError')
+# The last one is raised in their place where the message of TensorFlow quotes bytes of the record.
+_ERRORS_OF_RECORDS = ('DataLossError', 'InvalidArgumentError', 'UnknownError', 'UnicodeDecodeError')
 # Modules that remember what a command reads; not imported here, because they import TensorFlow.
 _REMEMBER = ('dhpe_tf.data.shard_checks', 'dhpe_tf.data.damaged_pictures')
 
@@ -119,7 +120,7 @@ def _call(main: Callable[[list[str]], None], argv: list[str], flag_values: flags
     return 130
   except Exception as error:
     advice = _TENSORFLOW_ERRORS.get(type(error).__name__)
-    if not type(error).__module__.startswith('tensorflow'):
+    if not type(error).__module__.startswith('tensorflow') and not isinstance(error, UnicodeDecodeError):
       raise
     place = _fault_in_records(error)
     if place is None and advice is None:
@@ -186,5 +187,5 @@ def _import_modules(flag_values: flags.FlagValues) -> None:
 
 def _fail(message: str) -> int:
   """Prints an error as one line on stderr; returns the exit status 1."""
-  print('error:', ' '.join(message.split()), file=sys.stderr)
+  print('error:', ' '.join(one_line(message).split()), file=sys.stderr)
   return 1

@@ -162,7 +162,7 @@ def make_example(picture: Picture, image_id: str, side: str, source: str, joints
                  joints_2d_px: np.ndarray, intrinsics: np.ndarray, valid: Optional[np.ndarray] = None,
                  visibility: Optional[np.ndarray] = None, mask: Optional[np.ndarray] = None, group: str = '',
                  parameters: Optional[tuple[np.ndarray, np.ndarray]] = None,
-                 box_px: Optional[np.ndarray] = None) -> Example:
+                 box_px: Optional[np.ndarray] = None, place: str = '') -> Example:
   """Makes an example with the fields of `dhpe_tf.tasks.hand.record`; fields without a label are zero.
 
   Args:
@@ -179,26 +179,35 @@ def make_example(picture: Picture, image_id: str, side: str, source: str, joints
     group: a person or sequence; a group must lie in one split.
     parameters: MANO pose `[45]` about the flat hand and shape `[10]`, or None.
     box_px: the hand's left, top, width, height, for hands without labelled joints, or None.
+    place: label file and entry, for the error.
 
   Returns:
     The example.
+
+  Raises:
+    UserError: a number, such as a projection to pixels, is too large for a record.
   """
   valid = np.ones(21, np.float32) if valid is None else np.asarray(valid, np.float32)
   visibility = valid if visibility is None else np.asarray(visibility, np.float32) * valid
   labelled = valid[:, None] > 0
   pose, shape = parameters if parameters is not None else (np.zeros(45), np.zeros(10))
-  return {
-      'image/encoded': picture.data, 'image/height': picture.height, 'image/width': picture.width,
-      'image/id': image_id, 'hand/side': side,
-      'hand/joints_2d_px': np.where(labelled, joints_2d_px, 0.).astype(np.float32),
-      'hand/visibility': visibility, 'hand/joints_2d_valid': valid,
-      'hand/joints_3d_m': np.where(labelled, joints_3d_m, 0.).astype(np.float32), 'hand/joints_3d_valid': valid,
-      'mask/encoded': b'' if mask is None else encode_mask(mask),
-      'camera/intrinsics': np.asarray(intrinsics, np.float32),
-      'hand/pose': np.asarray(pose, np.float32), 'hand/shape': np.asarray(shape, np.float32),
-      'hand/has_parameters': float(parameters is not None), 'source': source, 'group': group,
-      'hand/box_px': np.zeros(4, np.float32) if box_px is None else np.asarray(box_px, np.float32),
-  }
+  with np.errstate(over='ignore'):  # found below
+    example = {
+        'image/encoded': picture.data, 'image/height': picture.height, 'image/width': picture.width,
+        'image/id': image_id, 'hand/side': side,
+        'hand/joints_2d_px': np.where(labelled, joints_2d_px, 0.).astype(np.float32),
+        'hand/visibility': visibility, 'hand/joints_2d_valid': valid,
+        'hand/joints_3d_m': np.where(labelled, joints_3d_m, 0.).astype(np.float32), 'hand/joints_3d_valid': valid,
+        'mask/encoded': b'' if mask is None else encode_mask(mask),
+        'camera/intrinsics': np.asarray(intrinsics, np.float32),
+        'hand/pose': np.asarray(pose, np.float32), 'hand/shape': np.asarray(shape, np.float32),
+        'hand/has_parameters': float(parameters is not None), 'source': source, 'group': group,
+        'hand/box_px': np.zeros(4, np.float32) if box_px is None else np.asarray(box_px, np.float32),
+    }
+  for name, value in example.items():
+    if isinstance(value, np.ndarray) and not np.isfinite(value).all():
+      raise UserError(f'{place or image_id}: its labels make {name} too large for a record; download it again')
+  return example
 
 
 def project(points_m: np.ndarray, intrinsics: np.ndarray) -> np.ndarray:

@@ -9,7 +9,6 @@ import struct
 import sys
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Optional
 
 import numpy as np
 import tensorflow as tf
@@ -75,8 +74,7 @@ def check(path: str) -> None:
   found = os.stat(path)
   key = path, found.st_size, found.st_mtime_ns
   if key not in _checked:
-    for _ in _frames(path, whole=False):
-      pass
+    _read_through(path)
     _checked.add(key)
 
 
@@ -98,9 +96,16 @@ def explain() -> None:
 
 
 def read_records(path: str) -> Iterator[bytes]:
-  """Yields the serialized records of a shard; a UserError as of `check`."""
-  files.check_input(path, MOST_SHARD_BYTES, _REMEDY)
-  yield from _frames(path, whole=True)
+  """Yields the serialized records of a shard; a UserError as of `check`, or where a checksum does not fit."""
+  check(path)
+  number, records = 0, iter(tf.data.TFRecordDataset(path, compression_type='GZIP'))
+  while True:
+    with naming(f'{path}: record {number} is damaged', _REMEDY, tf.errors.OpError):
+      record = next(records, None)
+    if record is None:
+      return
+    yield record.numpy()
+    number += 1
 
 
 def _checked_path(path: tf.Tensor) -> tf.Tensor:
@@ -109,8 +114,8 @@ def _checked_path(path: tf.Tensor) -> tf.Tensor:
   return path
 
 
-def _frames(path: str, whole: bool) -> Iterator[bytes]:
-  """Yields the records, empty unless `whole`; a UserError if the shard is damaged or unpacks to too much."""
+def _read_through(path: str) -> None:
+  """Reads a shard without keeping a record; a UserError if it is damaged or unpacks to too much."""
   unpacked, most = 0, _UNPACKED_ANYWAY + _MOST_RATIO * os.path.getsize(path)
   with naming(f'{path} is damaged or cut off', _REMEDY, OSError, EOFError, zlib.error, struct.error), \
       gzip.open(path, 'rb') as file:
@@ -124,24 +129,19 @@ def _frames(path: str, whole: bool) -> Iterator[bytes]:
       if unpacked > most:
         raise UserError(f'{path}: unpacks to more than {_MOST_RATIO} times its size, which pictures never do; '
                         f'{_REMEDY}')
-      record = _read(file, length, whole)
-      if record is None or len(file.read(4)) < 4:
+      if not _read_over(file, length) or len(file.read(4)) < 4:
         raise UserError(f'{path}: record {number} is cut off; {_REMEDY}')
-      yield record
       number += 1
 
 
-def _read(file: gzip.GzipFile, length: int, whole: bool) -> Optional[bytes]:
-  """Reads a record, or reads over it and returns nothing; None if it is cut off."""
-  if whole:
-    record = file.read(length)
-    return record if len(record) == length else None
+def _read_over(file: gzip.GzipFile, length: int) -> bool:
+  """Reads over a record in pieces; returns whether it is whole."""
   while length:
     piece = len(file.read(min(length, _CHUNK)))
     if not piece:
-      return None
+      return False
     length -= piece
-  return b''
+  return True
 
 
 def _check_record(record: bytes, spec: dict[str, tf.io.FixedLenFeature], place: str) -> Mapping[str, tf.train.Feature]:
@@ -151,7 +151,7 @@ def _check_record(record: bytes, spec: dict[str, tf.io.FixedLenFeature], place: 
   for name, field in spec.items():
     kind = features[name].WhichOneof('kind') if name in features else None
     values = getattr(features[name], kind).value if kind else ()
-    if not len(values) and field.default_value is not None:
+    if not kind and field.default_value is not None:
       continue
     if not kind:
       raise UserError(f'{place}: {name} is missing; {_REMEDY}')
@@ -160,6 +160,9 @@ def _check_record(record: bytes, spec: dict[str, tf.io.FixedLenFeature], place: 
     count = int(tf.TensorShape(field.shape).num_elements())
     if len(values) != count:
       raise UserError(f'{place}: {name} holds {len(values)} values, not {count}; {_REMEDY}')
+  # TensorFlow's own parser takes less than that of protocol buffers.
+  with naming(f'{place} cannot be parsed', _REMEDY, tf.errors.OpError, UnicodeDecodeError):
+    tf.io.parse_single_example(record, spec)
   return features
 
 

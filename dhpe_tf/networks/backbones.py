@@ -100,6 +100,7 @@ _MOBILENET_V3_SMALL = (
 ARCHITECTURES = {
     'resnet50': Architecture(_resnet((64, 128, 256, 512), (3, 4, 6, 3), 'block')),
     'resnet18': Architecture(_resnet((64, 128, 256, 512), (2, 2, 2, 2), 'basic_block')),
+    'resnet14_narrow': Architecture(_resnet((16, 32, 48, 64), (1, 1, 1, 1), 'block')),
     'resnet_tiny': Architecture(_resnet((4, 4, 6, 8), (1, 1, 1, 1), 'block')),  # for tests
     'efficientnet_lite0': Architecture(_efficientnet_lite0, 255 / 128, -127 / 128),
     'mobilenet_v3_large': Architecture(_mobilenet_v3(_MOBILENET_V3_LARGE)),

@@ -37,6 +37,10 @@ def _changed(change):
   return example.SerializeToString()
 
 
+# The name of a field is no UTF-8, so that TensorFlow's message about it is no text.
+_NOT_UTF8 = SCHEMA.encode(records.record(3)).replace(b'hand/side', b'hand/s\xffde')
+
+
 @pytest.fixture(name='root')
 def _root(tmp_path):
   return records.write(tmp_path / 'set', 4)
@@ -63,7 +67,9 @@ def _put(root, content, packed=True):
      'record 1: hand/joints_2d_px holds 41 values, not 42'),
     (_changed(lambda fields: fields['image/height'].float_list.value.append(3.)),
      'record 1: image/height is a float_list, not a int64_list'),
-    (_changed(lambda fields: fields['hand/pose'].float_list.value.append(3.)), 'record 1: hand/pose holds 46 values')])
+    (_changed(lambda fields: fields['hand/pose'].float_list.value.append(3.)), 'record 1: hand/pose holds 46 values'),
+    (_changed(lambda fields: fields['group'].bytes_list.ClearField('value')), 'record 1: group holds 0 values, not 1'),
+    (_NOT_UTF8, 'record 1 is no tf.train.Example')])
 def test_the_record_is_named(root, record, fault, capsys):
   _put(root, _frame(SCHEMA.encode(records.record(0))) + _frame(record))
   assert commands.call(validate, f'--records={root}') == 1
@@ -89,7 +95,7 @@ def test_a_flipped_byte_within_a_record_is_named(root, capsys):
   content[200] ^= 1
   _put(root, bytes(content))
   assert commands.call(validate, f'--records={root}') == 1
-  assert 'record file is damaged' in capsys.readouterr().err
+  assert 'train-00001-of-00002.tfrecord.gz: record 0 is damaged' in capsys.readouterr().err
 
 
 def test_a_bomb_takes_no_memory(root, monkeypatch):
@@ -120,7 +126,7 @@ def test_a_folder_in_the_place_of_a_shard(root):
 
 def test_a_shard_is_read_through_once(root, monkeypatch):
   list(tfrecords.read(root, 'train', SCHEMA))
-  monkeypatch.setattr(shard_checks, '_frames', None)
+  monkeypatch.setattr(shard_checks, '_read_through', None)
   assert len(list(tfrecords.read(root, 'train', SCHEMA))) == 4
 
 

@@ -192,6 +192,9 @@ def test_base_reader_errors(folder):
     list(base.examples(photographs.PhotographsReader(folder), 'nope', base.Skipped(True)))
   assert np.isfinite(base.make_example(base.Picture(b'', 1, 1), 'a', 'left', 's', np.zeros([21, 3]), np.zeros([21, 2]),
                                        np.eye(3))['hand/box_px']).all()
+  with pytest.raises(UserError, match='labels.json, entry 3: its labels make hand/joints_3d_m too large for a record'):
+    base.make_example(base.Picture(b'', 1, 1), 'a', 'left', 's', np.full([21, 3], 1e39), np.zeros([21, 2]), np.eye(3),
+                      place='labels.json, entry 3')
 
 
 def test_a_disk_too_full_for_a_note_about_it(folder, tmp_path, monkeypatch, capsys):
