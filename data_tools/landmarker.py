@@ -4,7 +4,6 @@ The wheel is only read as a zip file, and its TensorFlow Lite files only as flat
 """
 import pathlib
 import zipfile
-import zlib
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -96,10 +95,10 @@ def read_file(wheel: str, path: str) -> bytes:
   try:
     with zipfile.ZipFile(wheel) as archive, archive.open(path) as file:
       return files.read_member(file, _MOST_BYTES)
-  except (OSError, ValueError, EOFError, NotImplementedError, RuntimeError, zlib.error, zipfile.BadZipFile) as error:
-    raise UserError(f'cannot read {wheel}: {brief(error)}; {_GET_WHEEL}') from error
   except KeyError as error:
     raise UserError(f'{wheel} holds no {path}; it must be the wheel of mediapipe 0.10.21') from error
+  except files.ARCHIVE_FAULTS as error:
+    raise UserError(f'cannot read {wheel}: {brief(error)}; {_GET_WHEEL}') from error
 
 
 def layers_with_weights(content: bytes) -> list[Layer]:
