@@ -64,7 +64,7 @@ class _Served:
     made = {}
     for name, (dtype, shape) in self._specs.items():
       size = [count, *shape[1:]] if shape else []
-      if dtype == object:
+      if np.dtype(dtype) == np.dtype(object):
         made[name] = np.array([chance.choice(self._pictures[:3]) for _ in range(count)], object)
       elif name == 'steps':
         made[name] = np.int32(chance.choice((0, 1, 2)))
