@@ -55,15 +55,16 @@ COMMANDS = {
     'make_synthetic': ('data_tools.make_synthetic', '--backgrounds={x} --output={out}/r --train=4 --eval=2',
                        'photographs', tuple(f'photographs_{name}' for name in _PICTURES[:4])),
     'convert_mano': ('data_tools.convert_mano', '--input={x} --output={out}/h.npz', 'MANO_RIGHT.pkl',
-                     ('pkl_zeros', 'pkl_device')),
+                     ('pkl_zeros.pkl', 'pkl_device.pkl')),
     'export_hand': ('data_tools.export_hand', '--hand_model={x} --output={out}/h.obj', 'hand.npz',
-                    ('npz_bomb', 'npz_header', 'npz_device')),
+                    ('npz_bomb.npz', 'npz_header.npz', 'npz_device.npz')),
     'convert_landmarker': ('data_tools.convert_landmarker', '--wheel={x} --output={out}/w', 'photo.jpg',
                            ('zip_bomb', *_PIPES)),
     'convert_rhd': ('data_tools.convert_rhd', '--input={x} --output={out}/r --splits=train', 'RHD_published_v2',
                     ('rhd_mask_49mp', 'rhd_zeros', 'rhd_device')),
-    'convert_coco_hand': ('data_tools.convert_coco_hand', '--train_annotations={x} --train_images={folder} --side=right '
-                          '--output={out}/r', 'onehand10k.json', ('json_many_numbers', 'json_deep', *_PIPES)),
+    'convert_coco_hand': ('data_tools.convert_coco_hand', '--train_annotations={x} --train_images={folder} '
+                          '--side=right --output={out}/r', 'onehand10k.json',
+                          ('json_many_numbers', 'json_deep', *_PIPES)),
     'served': ('tests.fuzz.memory_served', '{shipped} {x}', 'photo.jpg', (*_PICTURES[:4], 'bmp_49mp', 'png_529mp')),
 }
 
@@ -92,11 +93,11 @@ def main(argv: list[str]) -> None:
   """
   del argv
   with contextlib.ExitStack() as stack:
-    folder = os.path.abspath(_FLAGS.folder or os.path.join(stack.enter_context(tempfile.TemporaryDirectory()), 'inputs'))
+    out = stack.enter_context(tempfile.TemporaryDirectory())
+    folder = os.path.abspath(_FLAGS.folder or os.path.join(out, 'inputs'))
     if not os.path.exists(folder):
       os.mkdir(folder)
       _write_inputs(folder)
-    out = stack.enter_context(tempfile.TemporaryDirectory())
     faults = _measure_all(folder, out)
   if faults:
     raise UserError(f'{len(faults)} faults: {", ".join(faults)}')
