@@ -18,6 +18,7 @@ from data_tools import (
   view_records,
 )
 from dhpe_tf import evaluate, files, predict
+from dhpe_tf.errors import one_line
 from dhpe_tf.hand import hand_model
 from dhpe_tf.serving import exporter, model_card
 from tests.data import records
@@ -32,9 +33,10 @@ _VALUES = ('', ' ', '0', '-1', '1', '3', '2.5', 'nan', 'inf', '-inf', '1e400', '
            'missing/missing', 'text.txt', 'text.txt/inside', 'loop', 'right', 'left', 'all', 'random', 'train',
            '--help=x')
 _ODD = ('folder', 'pipe', 'loop', 'empty', 'text.txt')
-_GIN = ('train.epochs = 0', 'train.epochs = -1', 'build_dataset.batch_size = 0', 'build_dataset.batch_size = 9999999999',
-        'x', 'build_dataset.image_size = -1', 'train.epochs = nan', "train.epochs = 'x'",
-        'train.steps_per_epoch = None', 'no.such = 1', 'import os', "include 'loop'", 'train.epochs = @train', 'train.epochs = %X', 'a = 1', '= 1',
+_GIN = ('train.epochs = 0', 'train.epochs = -1', 'build_dataset.batch_size = 0', 'x',
+        'build_dataset.batch_size = 9999999999', 'build_dataset.image_size = -1', 'train.epochs = nan', "train.epochs = 'x'",
+        'train.steps_per_epoch = None', 'no.such = 1', 'import os', "include 'loop'",
+        'train.epochs = @train', 'train.epochs = %X', 'a = 1', '= 1',
         'train.epochs = ' + '9' * 400, 'train.epochs = ' + '(' * 300, 'build_dataset.sources = 3',
         "build_dataset.sources = [('missing', 'train', 1.0)]", "build_dataset.sources = [('records', 'train', -1.0)]")
 
@@ -67,7 +69,7 @@ class _Command:
       value = chance.choice(_GIN) if name == 'gin_param' else chance.choice(_VALUES)
       arguments = [argument for argument in arguments if not argument.startswith(f'--{name}=')]
       arguments += [] if chance.random() < .05 else [f'--{name}={value}']
-      names.append(name)
+      names += [name, *filter(None, [one_line(value)[:30].strip()])]
     if chance.random() < .03:
       arguments.append(chance.choice(('x', '--nosuch=1', '-', '--', '--=x', '--undefok=x')))
       names.append('')

@@ -37,8 +37,8 @@ _RECORDS = ('records_png_49mp', 'records_jpeg_49mp_progressive', 'records_gzip_b
 # Module, arguments in which {x} is the input, the good input, and the hostile ones.
 COMMANDS = {
     'predict': ('dhpe_tf.predict', '--input={x} --output={out}/o --box=whole', 'photo.jpg', _PICTURES),
-    'predict, hand sought': ('dhpe_tf.predict', '--input={x} --output={out}/o', 'photo.jpg', _PICTURES[:4]),
-    'predict, video': ('dhpe_tf.predict', '--input={x} --output={out}/o', 'clip.mp4',
+    'predict_sought': ('dhpe_tf.predict', '--input={x} --output={out}/o', 'photo.jpg', _PICTURES[:4]),
+    'predict_video': ('dhpe_tf.predict', '--input={x} --output={out}/o', 'clip.mp4',
                        ('video_33mp.mp4', 'video_device.mp4', 'video_pipe.mp4')),
     'evaluate': ('dhpe_tf.evaluate', '--model={shipped} --data={x} --split=train --baseline_split= --limit=4 '
                  '--report={out}/r.json', 'records', _RECORDS),
