@@ -34,7 +34,8 @@ _VALUES = ('', ' ', '0', '-1', '1', '3', '2.5', 'nan', 'inf', '-inf', '1e400', '
            '--help=x')
 _ODD = ('folder', 'pipe', 'loop', 'empty', 'text.txt')
 _GIN = ('train.epochs = 0', 'train.epochs = -1', 'build_dataset.batch_size = 0', 'x',
-        'build_dataset.batch_size = 9999999999', 'build_dataset.image_size = -1', 'train.epochs = nan', "train.epochs = 'x'",
+        'build_dataset.batch_size = 9999999999', 'build_dataset.image_size = -1', 'train.epochs = nan',
+        "train.epochs = 'x'",
         'train.steps_per_epoch = None', 'no.such = 1', 'import os', "include 'loop'",
         'train.epochs = @train', 'train.epochs = %X', 'a = 1', '= 1',
         'train.epochs = ' + '9' * 400, 'train.epochs = ' + '(' * 300, 'build_dataset.sources = 3',
