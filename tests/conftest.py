@@ -27,8 +27,8 @@ def _released(request):
   with contextlib.suppress(OSError, AttributeError):  # where the C library is not glibc
     ctypes.CDLL('libc.so.6').malloc_trim(0)
   if request.config.getoption('--memory'):
-    terminal = request.config.pluginmanager.get_plugin('terminalreporter')
-    terminal.write_line(f' {_resident_mb()} MB after {request.node.nodeid}')
+    with request.config.pluginmanager.get_plugin('capturemanager').global_and_fixture_disabled():
+      print(f' {_resident_mb()} MB after {request.node.nodeid}')
 
 
 def _resident_mb() -> int:
