@@ -177,7 +177,7 @@ def from_export(folder: str, lite: bool = False) -> Predictor:
     UserError: its files are damaged or incomplete, or its task is unknown.
   """
   card = read_card(folder)
-  task_class = registry.find(card.get('task_class', registry.DEFAULT))
+  task_class = _task_of(card, folder)
   # Files of any content, which TensorFlow checks only in part, raise exceptions of any kind.
   with naming(f'{folder}: not a complete export', 'export the model again.', Exception):
     loaded = tf.saved_model.load(folder)
@@ -217,6 +217,17 @@ def _by_lite(loaded: Any, quicker: Callable[[Tensors, int], Tensors], task: Task
   def refined(inputs: Tensors, steps: Sequence[int]) -> list[Tensors]:
     return [answer(inputs, number) for number in steps]
   return Predictor(task, specs, answer, card, refined)
+
+
+def _task_of(card: Mapping[str, Any], folder: str) -> type[Task]:
+  """The class of the task that a model card names; a UserError that names the export if there is none."""
+  name = card.get('task_class', registry.DEFAULT)
+  if not isinstance(name, str):
+    raise UserError(f'{folder}: task_class in {exporter.CARD} must be a text; export the model again.')
+  try:
+    return registry.find(name)
+  except UserError as error:
+    raise UserError(f'{folder}: {error}') from error
 
 
 def read_card(folder: str) -> dict[str, Any]:
