@@ -9,8 +9,9 @@ Every arm trains the same network for equally many steps: on the split train; on
 the hand model makes from the training hands; and, as the control, on as many hands from all regions of the axes.
 Writes table.md, the mean joint error in millimetres after moving the wrist, mean and standard deviation over the seeds
 and that of their ensemble; what extrapolation adds to it; and how the errors go with the distance to the training.
-lines.png shows that, the mean over the seeds, with 95 % bootstrap intervals. Crops are cut once for all arms and seeds,
-so this takes minutes on two cores; predictions are kept, so that a stopped run goes on.
+lines.png shows that, the mean over the seeds, with 95 % bootstrap intervals. Crops are cut once for all arms and seeds.
+They and the predictions are kept in the folder of the output, so that a stopped run goes on; with fewer seeds done than
+--seeds asks for, --notrain writes table and plot of those that are.
 """
 import functools
 import os
@@ -26,10 +27,11 @@ _GIN_FILE = flags.DEFINE_string('gin_file', 'bench/direct.gin', 'The network and
 _GIN_PARAM = flags.DEFINE_multi_string('gin_param', [], 'Settings.')
 _ARMS = flags.DEFINE_list('arms', ['train', 'train+train_recombined', 'train_all_regions'], 'Training splits.')
 _SEEDS = flags.DEFINE_integer('seeds', 3, 'Trainings of each arm.', lower_bound=1)
-_STEPS = flags.DEFINE_integer('steps', 400, 'Steps of a training.', lower_bound=1)
-_VIEWS = flags.DEFINE_integer('views', 3, 'Augmented crops of each training hand.', lower_bound=1)
+_STEPS = flags.DEFINE_integer('steps', 200, 'Steps of a training.', lower_bound=1)
+_VIEWS = flags.DEFINE_integer('views', 1, 'Augmented crops of each training hand.', lower_bound=1)
 _BATCH = flags.DEFINE_integer('batch', 64, 'Hands a step.', lower_bound=1)
-_RATE = flags.DEFINE_float('learning_rate', 2e-3, 'At the start; it falls by a cosine.')
+_RATE = flags.DEFINE_float('learning_rate', 3e-3, 'At the start; it falls by a cosine.')
+_TRAIN = flags.DEFINE_bool('train', True, 'Whether to train what is missing.')
 _ALIGNMENT = flags.DEFINE_string('alignment', 'root', 'Alignment in the table: root or none.')
 
 _EVIDENCE = 'landmark_evidence'
@@ -45,15 +47,16 @@ def main(argv: list[str]) -> None:
   from dhpe_tf.visualization import curves
   configuration.load([_GIN_FILE.value], [f'RECORDS = {_RECORDS.value!r}', *_GIN_PARAM.value])
   experiment = Experiment()
-  crops = functools.lru_cache(maxsize=None)(functools.partial(hands_of, experiment.task, experiment.build_method()))
   os.makedirs(_OUTPUT.value, exist_ok=True)
+  trainer = Trainer(experiment)
+  crops = functools.lru_cache(maxsize=None)(functools.partial(hands_of, experiment.task, trainer.method))
   tests = joined([crops(split, 0) for split in splits.TESTS])
-  for seed in range(_SEEDS.value):
+  for seed in range(_SEEDS.value if _TRAIN.value else 0):
     for arm in _ARMS.value:
       if not os.path.exists(_path(arm, seed)):
-        hands = joined([crops(split, _VIEWS.value) for split in arm.split('+')])
-        np.savez(_path(arm, seed), **predictions(trained(experiment, hands, seed, f'{arm}, seed {seed}'), tests))
-  measured = {arm: measure(experiment.task, arm, tests) for arm in _ARMS.value}
+        trainer.run(joined([crops(split, _VIEWS.value) for split in arm.split('+')]), seed, f'{arm}, seed {seed}')
+        np.savez(_path(arm, seed), **predictions(trainer.method, tests))
+  measured = {arm: found for arm in _ARMS.value if (found := measure(experiment.task, arm, tests))}
   text = table(measured)
   with open(os.path.join(_OUTPUT.value, 'table.md'), 'w', encoding='utf-8') as file:
     file.write(text)
@@ -63,7 +66,7 @@ def main(argv: list[str]) -> None:
 
 
 def hands_of(task, method, split: str, views: int) -> dict[str, np.ndarray]:
-  """Crops of a split with their labels, by the names of the batch contract.
+  """Crops of a split with their labels, by the names of the batch contract; pictures as uint8.
 
   Methods on landmark evidence get that evidence, which is slow to compute, and no picture.
 
@@ -74,6 +77,10 @@ def hands_of(task, method, split: str, views: int) -> dict[str, np.ndarray]:
     views: augmented crops of each hand, or 0 for the hands in order as they are.
   """
   from dhpe_tf.data import input_pipeline, tfrecords
+  path = os.path.join(_OUTPUT.value, f'crops_{split}_{views}.npz')
+  if os.path.exists(path):
+    with np.load(path) as file:
+      return dict(file)
   count = -(-tfrecords.count(_RECORDS.value, split) // _BATCH.value)
   size = method.input_specs['image'].shape[1]
   look = tf.function(method.taken, autograph=False)
@@ -87,7 +94,19 @@ def hands_of(task, method, split: str, views: int) -> dict[str, np.ndarray]:
         parts.append({name: np.asarray(value) for name, value in {
             **shown, 'mask': batch['mask'][:, ::8, ::8], **look({'image': batch['image']})}.items()})
         bar.update()
-  return joined(parts)
+  found = joined(parts)
+  if 'image' in found:
+    found['image'] = np.round(255 * found['image']).astype(np.uint8)
+  np.savez(path, **found)
+  return found
+
+
+def batch_of(hands: dict, rows) -> dict[str, tf.Tensor]:
+  """Some of the hands as a batch."""
+  batch = {name: value[rows] for name, value in hands.items() if value.dtype.kind not in 'SO'}
+  if 'image' in batch:
+    batch['image'] = batch['image'].astype(np.float32) / 255
+  return {name: tf.constant(value) for name, value in batch.items()}
 
 
 def joined(parts: list) -> dict[str, np.ndarray]:
@@ -95,28 +114,40 @@ def joined(parts: list) -> dict[str, np.ndarray]:
   return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def trained(experiment, hands: dict, seed: int, title: str):
-  """A method trained on hands, which each step draws at random."""
-  tf.keras.utils.set_random_seed(seed)
-  method = experiment.build_method()
-  schedule = tf.keras.optimizers.schedules.CosineDecay(_RATE.value, _STEPS.value)
-  method.compile(tf.keras.optimizers.Adam(schedule, clipnorm=5.))
-  stacked = {name: tf.constant(value) for name, value in hands.items() if value.dtype.kind not in 'SO'}
-  count = len(hands['id'])
+class Trainer:
+  """Trains one method again and again, with other data and seeds, without tracing it anew.
 
-  @tf.function(autograph=False)
-  def step(rows: tf.Tensor) -> dict:
-    return method.train_step({name: tf.gather(value, rows) for name, value in stacked.items()})
+  Attributes:
+    method: as the last `run` left it.
+  """
 
-  random = np.random.default_rng(seed)
-  with tqdm(total=_STEPS.value, desc=title, unit='step') as bar:
-    for number in range(_STEPS.value):
-      logs = step(tf.constant(random.integers(count, size=_BATCH.value)))
-      bar.update()
-      if number % 50 == 49:
-        bar.set_postfix_str(f'loss {float(logs["loss"]):.3f}')
-        method.reset_metrics()
-  return method
+  def __init__(self, experiment):
+    self._experiment, self.method = experiment, experiment.build_method()
+    schedule = tf.keras.optimizers.schedules.CosineDecay(_RATE.value, _STEPS.value)
+    self.method.compile(tf.keras.optimizers.Adam(schedule, clipnorm=5.))
+    self.method.optimizer.build(self.method.trainable_variables)
+    self._step = tf.function(self.method.train_step, autograph=False)
+
+  def run(self, hands: dict, seed: int, title: str) -> None:
+    """Trains on hands, which each step draws at random, from new weights.
+
+    Args:
+      hands: of `hands_of`.
+      seed: of weights and draws.
+      title: of the bar.
+    """
+    tf.keras.utils.set_random_seed(seed)
+    self.method.set_weights(self._experiment.build_method().get_weights())
+    for variable in self.method.optimizer.variables:
+      variable.assign(tf.zeros_like(variable) if variable.dtype.is_floating else 0)
+    random = np.random.default_rng(seed)
+    with tqdm(total=_STEPS.value, desc=title, unit='step') as bar:
+      for number in range(_STEPS.value):
+        logs = self._step(batch_of(hands, random.integers(len(hands['id']), size=_BATCH.value)))
+        bar.update()
+        if number % 50 == 49:
+          bar.set_postfix_str(f'loss {float(logs["loss"]):.3f}')
+          self.method.reset_metrics()
 
 
 def predictions(method, tests: dict) -> dict[str, np.ndarray]:
@@ -125,13 +156,13 @@ def predictions(method, tests: dict) -> dict[str, np.ndarray]:
   from dhpe_tf.tasks.hand import predictions as hand_predictions
   parts = []
   for start in range(0, len(tests['id']), _BATCH.value):
-    batch = {name: value[start:start + _BATCH.value] for name, value in tests.items()}
+    batch = batch_of(tests, slice(start, start + _BATCH.value))
     if _EVIDENCE in batch:
-      joints = method.fitted_joints(evidence.unpack(tf.constant(batch[_EVIDENCE])), 0)
+      joints = method.fitted_joints(evidence.unpack(batch[_EVIDENCE]), 0)
       placed = tf.concat([joints.joints_2d, joints.crop[..., 2:]], axis=-1)
       parts.append({'joints_3d_m': joints.metres, 'joints_2d': joints.joints_2d, 'joints_crop': placed})
     else:
-      parts.append(hand_predictions.from_outputs(method.answer({'image': tf.constant(batch['image'])}), 0))
+      parts.append(hand_predictions.from_outputs(method.answer({'image': batch['image']}), 0))
   return joined([{name: np.asarray(value) for name, value in part.items()} for part in parts])
 
 
@@ -139,8 +170,9 @@ def measure(task, arm: str, tests: dict) -> dict:
   """`Measured` by answer: each seed and, of several, their ensemble."""
   found = {}
   for seed in range(_SEEDS.value):
-    with np.load(_path(arm, seed)) as file:
-      found[f'seed {seed}'] = dict(file)
+    if os.path.exists(_path(arm, seed)):
+      with np.load(_path(arm, seed)) as file:
+        found[f'seed {seed}'] = dict(file)
   if len(found) > 1:
     found[f'ensemble of {len(found)}'] = task.ensemble(list(found.values()))
   return {answer: task.measure('hands19', points, tests) for answer, points in found.items()}
