@@ -121,7 +121,7 @@ class CocoHandReader(base.Reader):
     example = base.make_example(
         picture, f'{split}/{hand.image["file_name"]}/{hand.number}', hand.side, self._name, np.zeros([21, 3]),
         keypoints[:, :2] + .5, np.zeros([3, 3]), valid=labelled, visibility=seen, box_px=hand.box,
-        group=f'{split}/{hand.image["file_name"]}')
+        group=f'{split}/{hand.image["file_name"]}', place=place)
     return [{**example, 'hand/joints_3d_valid': np.zeros(21, np.float32)}]
 
   def _load(self, split: str) -> _File:

@@ -21,7 +21,6 @@ import numpy as np
 
 from data_tools.readers import annotations, base
 from dhpe_tf.errors import UserError
-from dhpe_tf.hand import hand_model
 
 _FOLDERS = {'train': 'training', 'eval': 'evaluation'}
 VERSIONS = ('gs', 'hom', 'sample', 'auto')
@@ -59,7 +58,7 @@ class FreihandReader(base.Reader):
     if not versions:
       raise UserError(f'--versions is empty; name some of {", ".join(VERSIONS)}')
     self._versions = tuple(base.check_option('versions', version, VERSIONS) for version in versions)
-    self._hands_mean = None if mano_model is None else hand_model.load_hand_model(mano_model).hands_mean
+    self._hands_mean = None if mano_model is None else _hands_mean(mano_model)
     self._evaluation_labels = evaluation_labels
     self._lists = functools.lru_cache(maxsize=None)(self._read_list)
 
@@ -101,7 +100,8 @@ class FreihandReader(base.Reader):
     # One group for each sample, because its versions show the same hand.
     return [base.make_example(picture, f'{_FOLDERS[split]}/{name[:-4]}', 'right', self.source, joints_m,
                               base.project(joints_m, intrinsics), intrinsics, np.full(21, float(labelled)), mask=mask,
-                              group=f'{_FOLDERS[split]}/{key.sample:08d}', parameters=self._parameters(split, key))]
+                              group=f'{_FOLDERS[split]}/{key.sample:08d}', parameters=self._parameters(split, key),
+                              place=f'{self._label_file(split, "xyz")}, sample {key.sample}')]
 
   def _labelled(self, split: str) -> bool:
     """Whether pictures of a split get labels."""
@@ -117,13 +117,23 @@ class FreihandReader(base.Reader):
   def _numbers(self, split: str, field: str, sample: int, shape: tuple[int, ...]) -> np.ndarray:
     """Returns a label of one sample; raises a UserError unless it is finite and of this shape."""
     return annotations.numbers(self._lists(split, field)[sample], shape,
-                               f'{self._root}/{_FOLDERS[split]}_{field}.json, sample {sample}')
+                               f'{self._label_file(split, field)}, sample {sample}')
+
+  def _label_file(self, split: str, field: str) -> str:
+    """Path of a label file."""
+    return os.path.join(self._root, f'{_FOLDERS[split]}_{field}.json')
 
   def _read_list(self, split: str, field: str) -> list:
     """Reads a label file as a list by sample."""
-    path = os.path.join(self._root, f'{_FOLDERS[split]}_{field}.json')
+    path = self._label_file(split, field)
     found = annotations.read_json(path, list, 'download it again' if split == 'train' else 'evaluation labels are a '
                                   'download of their own; do without by --noevaluation_labels or --splits=train')
     if not found:
       raise UserError(f'{path}: a list by sample was expected')
     return found
+
+
+def _hands_mean(mano_model: str) -> np.ndarray:
+  """Returns MANO's mean pose `[45]`."""
+  from dhpe_tf.hand import hand_model  # only here, because it imports TensorFlow, for which --help would wait
+  return hand_model.load_hand_model(mano_model).hands_mean

@@ -11,6 +11,7 @@ import tensorflow as tf
 import dhpe_tf
 from dhpe_tf import configuration, experiment, json_files
 from dhpe_tf.errors import UserError, naming
+from dhpe_tf.inference import lite_networks
 from dhpe_tf.methods.method import Method
 from dhpe_tf.serving import exporter, versions
 from dhpe_tf.serving.model_card import USAGE
@@ -55,7 +56,7 @@ def shipped_model() -> str:
   raise UserError(f'no exported/{_SHIPPED} beside {package} nor inside it; install the package again, or give --model.')
 
 
-def load(path: str, gin_params: Sequence[str] = (), trace: bool = False) -> Predictor:
+def load(path: str, gin_params: Sequence[str] = (), trace: bool = False, lite: bool = False) -> Predictor:
   """Loads a predictor from an export, one of its versions, or the folder of a training.
 
   Args:
@@ -64,6 +65,7 @@ def load(path: str, gin_params: Sequence[str] = (), trace: bool = False) -> Pred
       the tracking of hands.
     trace: whether to build the graph now, while the configuration of the training is loaded; needed if another
       configuration is loaded before the first answer.
+    lite: whether to run networks by TensorFlow Lite where an export has them so and there is no GPU.
 
   Returns:
     The predictor.
@@ -77,7 +79,7 @@ def load(path: str, gin_params: Sequence[str] = (), trace: bool = False) -> Pred
   if export:
     if gin_params:
       configuration.load(gin_params=gin_params)
-    return from_export(export)
+    return from_export(export, lite)
   loaded = from_method(load_trained(path, gin_params)[1])
   if trace:
     loaded.answer.get_concrete_function()
@@ -160,11 +162,12 @@ def find_export(path: str) -> str:
   return found[-1] if found else ''
 
 
-def from_export(folder: str) -> Predictor:
+def from_export(folder: str, lite: bool = False) -> Predictor:
   """Loads a version of an exported model.
 
   Args:
     folder: of the version.
+    lite: whether to run networks by TensorFlow Lite where the export has them so and there is no GPU.
 
   Returns:
     The predictor.
@@ -181,6 +184,9 @@ def from_export(folder: str) -> Predictor:
     specs = {exporter.batch_name(name): spec for name, spec in taken.items()}
     task = task_class()
     task.adopt(loaded.signatures)
+  quicker = _quicker(task, loaded.signatures, folder, card) if lite else None
+  if quicker:
+    return _by_lite(loaded, quicker, task, specs, card)
 
   # The functions below refer to `loaded`: loaded signatures hold no reference to the owner of their variables.
   def answer(inputs: Tensors) -> Tensors:
@@ -190,6 +196,26 @@ def from_export(folder: str) -> Predictor:
     return [task.served(_refine_once(loaded.signatures['refine'], inputs, number)) for number in steps]
 
   return Predictor(task, specs, answer, card, refined if 'refine' in loaded.signatures else None)
+
+
+def _quicker(task: Task, signatures: Mapping[str, Callable[..., Tensors]], folder: str,
+             card: Mapping[str, Any]) -> Optional[Callable[[Tensors, int], Tensors]]:
+  """(inputs, steps) -> served outputs, with the networks of TensorFlow Lite; None if the export has none that do."""
+  found = lite_networks.read(folder, card)
+  return task.quicker(signatures, found.networks, found.settings) if found else None
+
+
+def _by_lite(loaded: Any, quicker: Callable[[Tensors, int], Tensors], task: Task, specs: dict[str, tf.TensorSpec],
+             card: Mapping[str, Any]) -> Predictor:
+  """The predictor that answers by `quicker`, which uses functions of `loaded`."""
+  # The functions hold no reference to the owner of their variables, see above.
+  def answer(inputs: Tensors, steps: int = 0, owner: Any = loaded) -> Tensors:
+    del owner
+    return quicker(inputs, steps)
+
+  def refined(inputs: Tensors, steps: Sequence[int]) -> list[Tensors]:
+    return [answer(inputs, number) for number in steps]
+  return Predictor(task, specs, answer, card, refined)
 
 
 def read_card(folder: str) -> dict[str, Any]:
@@ -221,7 +247,7 @@ def _refine_once(refine: Callable[..., Tensors], inputs: Tensors, steps: int) ->
     if name == _STEPS:
       given[name] = tf.constant(steps, spec.dtype)
     elif name not in given:
-      given[name] = tf.zeros([count, *spec.shape[1:]], spec.dtype)
+      given[name] = tf.zeros([count if size is None else size for size in spec.shape], spec.dtype)
   return refine(**given)
 
 

@@ -17,12 +17,14 @@ def find(name: str) -> Any:
   Raises:
     UserError: there is no such class.
   """
+  if not isinstance(name, str):
+    raise UserError(f'the name of a task must be a text, got {name!r}; export the model again')
   if name in _SHIPPED:
     return getattr(importlib.import_module(f'{_SHIPPED[name]}.task'), name)
   import gin
   try:
     return gin.get_configurable(name)
-  except ValueError as error:
+  except (ValueError, SyntaxError) as error:
     raise UserError(f'the task {name} is not known here; name the module that defines it by --import=...') from error
 
 

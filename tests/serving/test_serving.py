@@ -8,7 +8,7 @@ import pytest
 
 from dhpe_tf.errors import UserError
 from dhpe_tf.inference import predictor
-from dhpe_tf.serving import client, exporter, native_session
+from dhpe_tf.serving import client, native_session
 from tests import foreign_process
 from tests.serving import toy
 from tests.serving.test_exporter import encode
@@ -22,12 +22,7 @@ def model():
 
 
 @pytest.fixture(scope='module')
-def exported(model, tmp_path_factory):
-  return exporter.export(model, str(tmp_path_factory.mktemp('exported') / 'toy'), {}, version=3)
-
-
-@pytest.fixture(scope='module')
-def server(exported, tmp_path_factory):
+def server(toy_export, tmp_path_factory):
   """Address of a server in a process that has two files of ours, under another name, and cannot import dhpe_tf."""
   pytest.importorskip('tensorflow_serving')
   folder = tmp_path_factory.mktemp('server')
@@ -39,7 +34,7 @@ def server(exported, tmp_path_factory):
     sys.path.insert(0, '.')
     runpy.run_module('loopback.loopback_server', run_name='__main__', alter_sys=True)
     '''
-  process = subprocess.Popen(foreign_process.command(program, exported), cwd=folder, stdout=subprocess.PIPE,
+  process = subprocess.Popen(foreign_process.command(program, toy_export), cwd=folder, stdout=subprocess.PIPE,
                              stderr=(folder / 'stderr').open('w'), text=True)
   line = process.stdout.readline()
   assert line.startswith('serving on '), (folder / 'stderr').read_text()[-2000:]
@@ -85,7 +80,8 @@ def test_metadata_tell_the_signatures(server):
   signatures = get_model_metadata_pb2.SignatureDefMap()
   response.metadata['signature_def'].Unpack(signatures)
   assert response.model_spec.version.value == 3
-  assert set(signatures.signature_def) == {'serving_default', 'predict_encoded', 'predict_encoded_status'}
+  assert set(signatures.signature_def) == {'serving_default', 'predict_encoded', 'predict_encoded_status', 'mesh',
+                                           'render'}
 
 
 @pytest.mark.parametrize('arguments, message', [
@@ -103,9 +99,9 @@ def test_no_server():
     client.predict_encoded('127.0.0.1:1', 'toy', [b''], timeout_s=5)
 
 
-def test_native_session_names_what_is_wrong(exported, tmp_path):
-  session = native_session.NativeSession(exported)
-  with pytest.raises(ValueError, match="no signature 'x'; there are predict_encoded, .*, serving_default"):
+def test_native_session_names_what_is_wrong(toy_export, tmp_path):
+  session = native_session.NativeSession(toy_export)
+  with pytest.raises(ValueError, match="no signature 'x'; there are mesh, predict_encoded, .*, serving_default"):
     session.run('x', {})
   with pytest.raises(ValueError, match='serving_default takes images; got pictures'):
     session.run('serving_default', {'pictures': np.zeros([1, 16, 16, 3])})

@@ -22,7 +22,7 @@ def make(about: Optional[dict], options: Any) -> list[Check]:
   if options.hand_model is None and 'MANO' in str(made_with.get('parameters')):
     model = None
   first = 'palm' if made_with.get('first_keypoint') == 'palm' else 'wrist'
-  return [anatomy.DatasetSide(str((about or {}).get('source', ''))), labels.Values(),
+  return [anatomy.DatasetSide(str((about or {}).get('source', ''))), labels.Hands(),
           labels.Projection(options.tolerance_px), labels.Depth(), anatomy.Bones(first), anatomy.Side(),
           anatomy.Parameters(model), pictures.Pictures(), pictures.Masks(),
           placement.Placement(options.placement_records)]

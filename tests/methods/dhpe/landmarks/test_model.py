@@ -10,6 +10,7 @@ from dhpe_tf.serving import exporter, model_card
 from dhpe_tf.tasks.hand import request as requests
 from dhpe_tf.tasks.hand.task import HandTask
 from tests.methods.dhpe.landmarks import hands
+from tests.serving import signature_checks
 
 
 @pytest.fixture(scope='module')
@@ -95,13 +96,40 @@ def test_files_that_are_no_evidence(tmp_path):
 def test_an_export_answers_and_refines_without_the_package(built, tmp_path):
   folder = exporter.export(built, str(tmp_path / 'hand'), model_card.describe(built.task, 'hand'))
   loaded = tf.saved_model.load(folder)
+  signature_checks.compare(folder)
+  assert {'refine', 'mesh', 'render', 'find_hands', 'predict_encoded'} <= signature_checks.names(folder)
   image = tf.random.stateless_uniform([1, 224, 224, 3], [0, 5])
-  found = loaded.signatures['refine'](images=image, steps=tf.constant(3))
+  nothing = {'joints_2d': tf.zeros([1, 21, 2]), 'joints_2d_weight': tf.zeros([1, 21]), 'term_weights': tf.zeros([7])}
+  found = loaded.signatures['refine'](images=image, steps=tf.constant(3), **nothing)
   wanted, = built.refined({'image': image}, [3])
   np.testing.assert_allclose(found['joints_2d'], wanted['joints_2d'], atol=1e-3)
   for steps in (-1, 10**9):
     with pytest.raises(tf.errors.InvalidArgumentError, match='steps must be from 0 to 1000'):
-      loaded.signatures['refine'](images=image, steps=tf.constant(steps))
+      loaded.signatures['refine'](images=image, steps=tf.constant(steps), **nothing)
+  for name in ('joints_2d_weight', 'term_weights'):
+    with pytest.raises(tf.errors.InvalidArgumentError, match=f'{name} must not be below 0'):
+      loaded.signatures['refine'](images=image, steps=tf.constant(1), **{**nothing, name: nothing[name] - 1.})
+
+
+def test_known_joints_and_weights_steer_the_refinement(built):
+  images = tf.random.stateless_uniform([2, 224, 224, 3], [0, 5])
+  refine = tf.function(built.signatures()['refine'].function, autograph=False)
+  plain = built.answer({'image': images})['joints_2d'].numpy()
+  given = {'images': images, 'steps': tf.constant(20), 'joints_2d_weight': tf.one_hot([8, 8], 21), 'term_weights':
+           tf.zeros([7])}
+  # The tip of the index finger of the first hand is known to lie elsewhere.
+  known = plain + [0.1, 0.05]
+  found = refine(joints_2d=tf.constant(known, tf.float32), **given)
+  weights = [10., 1., 1., .1, 1., 1., 1.]
+  strong = refine(joints_2d=tf.constant(known, tf.float32), **{**given, 'term_weights': tf.constant(weights)})
+
+  def apart(outputs):
+    return np.linalg.norm((outputs - known)[:, 8], axis=-1)
+  assert np.all(apart(found['joints_2d']) < 0.7 * apart(plain))
+  assert np.all(apart(strong['joints_2d']) < 0.85 * apart(found['joints_2d']))
+  nothing = {**given, 'joints_2d_weight': tf.zeros([2, 21])}
+  np.testing.assert_allclose(refine(joints_2d=tf.constant(known, tf.float32), **nothing)['joints_2d'],
+                             built.refined({'image': images}, [20])[0]['joints_2d'], atol=1e-3)
 
 
 @pytest.mark.parametrize('is_left', [False, True])
