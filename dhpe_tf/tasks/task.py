@@ -51,6 +51,7 @@ class Signature(NamedTuple):
     about_outputs: the same of the results.
     examples: values of arguments for one instance, without the axis of rows, where zeros would be refused; for requests
       that warm up a server.
+    may_be_infinite: the arguments whose numbers may be NaN or infinite, because the function judges them row by row.
   """
 
   function: Callable[..., Tensors]
@@ -60,6 +61,7 @@ class Signature(NamedTuple):
   about_inputs: Mapping[str, str] = types.MappingProxyType({})
   about_outputs: Mapping[str, str] = types.MappingProxyType({})
   examples: Mapping[str, Any] = types.MappingProxyType({})
+  may_be_infinite: Sequence[str] = ()
 
 
 class Surface(NamedTuple):
