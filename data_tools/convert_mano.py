@@ -6,6 +6,7 @@ MANO is licensed by its authors (https://mano.is.tue.mpg.de, non-commercial, no 
 do not pass the output on. The npz has MANO's array names and an additional keypoint regressor.
 """
 import os
+from typing import TYPE_CHECKING
 
 import numpy as np
 from absl import flags
@@ -13,8 +14,10 @@ from absl import flags
 from dhpe_tf import command_line
 from dhpe_tf.errors import UserError
 from dhpe_tf.files import atomic_path, check_output
-from dhpe_tf.hand.hand_model import HandModel, load_hand_model
 from dhpe_tf.hand.model_files import TIP_VERTICES
+
+if TYPE_CHECKING:
+  from dhpe_tf.hand.hand_model import HandModel
 
 _FLAGS = flags.FlagValues()
 flags.DEFINE_string('input', None, 'MANO_RIGHT.pkl or MANO_LEFT.pkl as its authors distribute it.', flag_values=_FLAGS)
@@ -27,7 +30,7 @@ flags.mark_flags_as_required(['input', 'output'], _FLAGS)
 LICENCE = 'MANO licence, https://mano.is.tue.mpg.de/license.html: non-commercial, no redistribution'
 
 
-def stored_arrays(model: HandModel) -> dict[str, np.ndarray]:
+def stored_arrays(model: 'HandModel') -> dict[str, np.ndarray]:
   """Returns a hand model's arrays by MANO's names, which `load_hand_model` reads."""
   return {
       'v_template': model.v_template, 'f': model.faces, 'shapedirs': model.shapedirs, 'posedirs': model.posedirs,
@@ -43,6 +46,8 @@ def main(argv: list[str]) -> None:
     UserError: the input is no MANO file, or the output does not end in .npz.
   """
   del argv
+  from dhpe_tf.hand.hand_model import load_hand_model  # Imports TensorFlow; command_line.run has silenced it.
+
   if not _FLAGS.output.endswith('.npz'):
     raise UserError(f'--output={_FLAGS.output} must end in .npz')
   check_output(_FLAGS.output, [_FLAGS.input])

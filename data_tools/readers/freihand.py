@@ -21,7 +21,6 @@ import numpy as np
 
 from data_tools.readers import annotations, base
 from dhpe_tf.errors import UserError
-from dhpe_tf.hand import hand_model
 
 _FOLDERS = {'train': 'training', 'eval': 'evaluation'}
 VERSIONS = ('gs', 'hom', 'sample', 'auto')
@@ -59,7 +58,7 @@ class FreihandReader(base.Reader):
     if not versions:
       raise UserError(f'--versions is empty; name some of {", ".join(VERSIONS)}')
     self._versions = tuple(base.check_option('versions', version, VERSIONS) for version in versions)
-    self._hands_mean = None if mano_model is None else hand_model.load_hand_model(mano_model).hands_mean
+    self._hands_mean = None if mano_model is None else _hands_mean(mano_model)
     self._evaluation_labels = evaluation_labels
     self._lists = functools.lru_cache(maxsize=None)(self._read_list)
 
@@ -133,3 +132,9 @@ class FreihandReader(base.Reader):
     if not found:
       raise UserError(f'{path}: a list by sample was expected')
     return found
+
+
+def _hands_mean(path: str) -> np.ndarray:
+  """The mean pose `[45]` of a MANO file."""
+  from dhpe_tf.hand import hand_model  # Imports TensorFlow; command_line.run has silenced it.
+  return hand_model.load_hand_model(path).hands_mean

@@ -94,7 +94,7 @@ def _parsed(task: Any, root: str, split: str, serialized: tf.data.Dataset, skip_
 
   @tf.autograph.experimental.do_not_convert
   def parse(text: tf.Tensor, *place: tf.Tensor) -> Any:
-    record = tf.io.parse_single_example(text, spec)
+    record = task.record.schema.check_parsed(tf.io.parse_single_example(text, spec))
     record = change(record) if change else record
     return (record, *place) if place else record
 

@@ -10,12 +10,13 @@ import sys
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 
+import numpy as np
 import tensorflow as tf
 from google.protobuf import message
 from tqdm import tqdm
 
 from dhpe_tf import files
-from dhpe_tf.data import encoded_pictures
+from dhpe_tf.data import encoded_pictures, record_schema
 from dhpe_tf.data.record_schema import RecordSchema
 from dhpe_tf.errors import UserError, naming
 
@@ -24,6 +25,7 @@ MOST_RECORD_BYTES = 1 << 27  # the largest picture that the converters take has 
 _UNPACKED_ANYWAY, _MOST_RATIO = 1 << 28, 20  # pictures are compressed already
 _REMEDY = 'convert the data again'
 _CHUNK = 1 << 20
+_VALUES = {'bytes': 'bytes_list', 'float': 'float_list', 'int': 'int64_list'}
 _LISTS = {tf.string: 'bytes_list', tf.float32: 'float_list', tf.int64: 'int64_list'}
 
 _checked: set[tuple] = set()
@@ -90,7 +92,7 @@ def explain() -> None:
       for number, record in enumerate(shown):
         features = _check_record(record, spec, f'{path}: record {number}')
         if schema is not None:
-          _check_pictures(features, schema, f'{path}: record {number}')
+          _check_values(features, schema, f'{path}: record {number}')
 
 
 def read_records(path: str) -> Iterator[bytes]:
@@ -164,11 +166,14 @@ def _check_record(record: bytes, spec: dict[str, tf.io.FixedLenFeature], place: 
   return features
 
 
-def _check_pictures(features: Mapping[str, tf.train.Feature], schema: RecordSchema, place: str) -> None:
-  """Raises a UserError if a picture of a record cannot be decoded."""
-  for field in schema.pictures:
-    picture = b''.join(features[field].bytes_list.value) if field in features else b''
-    if picture and not encoded_pictures.is_sound(picture):
-      name = b''.join(features[schema.name_field].bytes_list.value).decode(errors='replace')
-      raise UserError(f'{place} ({name}): {field} is damaged; {_REMEDY} from a whole copy, or set '
+def _check_values(features: Mapping[str, tf.train.Feature], schema: RecordSchema, place: str) -> None:
+  """Raises a UserError if a value of a record is beyond its range or a picture cannot be decoded."""
+  name = b''.join(features[schema.name_field].bytes_list.value).decode(errors='replace')
+  for field_name, field in schema.fields.items():
+    values = list(getattr(features[field_name], _VALUES[field.kind]).value) if field_name in features else []
+    wrong = record_schema.fault(values[0] if field.kind == 'bytes' else np.array(values), field) if values else ''
+    if wrong:
+      raise UserError(f'{place} ({name}): {field_name} {wrong}, and {_REMEDY}')
+    if field.is_picture and values and values[0] and not encoded_pictures.is_sound(values[0]):
+      raise UserError(f'{place} ({name}): {field_name} is damaged; {_REMEDY} from a whole copy, or set '
                       'build_dataset.skip_damaged = True to leave such records out')

@@ -20,6 +20,7 @@ from dhpe_tf.training.trained import load_trained
 
 _STEPS = 'steps'
 _SHIPPED = 'dhpe_hand'
+_OBJECTS_OF_CARDS = (USAGE, 'hand_model')  # entries that a model card may lack
 _MOST_CARD_BYTES = 1 << 26  # it holds the faces of the mesh
 
 
@@ -215,6 +216,8 @@ def read_card(folder: str) -> dict[str, Any]:
   with naming(f'{folder}: not a complete export, its model card {exporter.CARD} is damaged', remedy, KeyError,
               TypeError, AttributeError):
     card['signatures']['serving_default']['inputs'].items()
+    for name in _OBJECTS_OF_CARDS:
+      card.get(name, {}).items()
   return card
 
 

@@ -4,14 +4,17 @@ import json
 import os
 import struct
 import tracemalloc
+import types
 
 import pytest
 import tensorflow as tf
+from absl import flags
 
 from data_tools import validate
-from dhpe_tf.data import shard_checks, tfrecords
+from dhpe_tf import command_line
+from dhpe_tf.data import input_pipeline, shard_checks, tfrecords
 from dhpe_tf.errors import UserError
-from dhpe_tf.tasks.hand.record import SCHEMA
+from dhpe_tf.tasks.hand.record import HAND_RECORD, SCHEMA
 from tests import commands
 from tests.data import records
 
@@ -125,3 +128,41 @@ def test_a_shard_is_read_through_once(root, monkeypatch):
   list(tfrecords.read(root, 'train', SCHEMA))
   monkeypatch.setattr(shard_checks, '_read_through', None)
   assert len(list(tfrecords.read(root, 'train', SCHEMA))) == 4
+
+
+def _set(name, value):
+  """A change of the first number of a field, or of its text."""
+  def change(fields):
+    values = fields[name].bytes_list if isinstance(value, bytes) else fields[name].float_list
+    values.value[0] = value
+  return change
+
+
+@pytest.mark.parametrize('change, fault', [
+    (_set('hand/side', b'up'), "hand/side is 'up', not 'right' or 'left'; correct it"),
+    (_set('hand/joints_2d_valid', -1.), 'hand/joints_2d_valid holds -1, not a number from 0 to 1; correct the labels'),
+    (_set('hand/joints_2d_px', float('nan')), 'hand/joints_2d_px holds NaN or infinity; leave such labels out by their '
+     'valid entry'),
+    (_set('hand/joints_3d_m', float('inf')), 'hand/joints_3d_m holds NaN or infinity; leave such labels out by their '
+     'valid entry')])
+def test_values_beyond_their_range_are_not_read(root, change, fault, capsys):
+  _put(root, _frame(SCHEMA.encode(records.record(0))) + _frame(_changed(change)))
+
+  task = types.SimpleNamespace(name='ids', record=HAND_RECORD, batch={}, after_parsing=lambda root: None,
+                               instance=lambda record, size, seed: {'id': record['image/id']})
+
+  def main(_):
+    list(input_pipeline.build_dataset(task, [(root, 'train', 1.)], 2, 16, training=False))
+  assert command_line.call(main, ['read'], flags.FlagValues()) == 1
+  error = capsys.readouterr().err.splitlines()[-1]
+  assert error == (f'error: {root}/Split-train/train-00001-of-00002.tfrecord.gz: record 1 (0003.png): {fault}, and '
+                   'convert the data again')
+
+
+def test_validate_counts_values_beyond_their_range(root, capsys):
+  _put(root, b''.join(_frame(_changed(change)) for change in (
+      _set('hand/side', b'up'), _set('hand/joints_2d_px', float('nan')), _set('hand/joints_2d_px', float('nan')))))
+  assert commands.call(validate, f'--records={root}') == 1
+  found = capsys.readouterr().out
+  assert "hand/side is neither 'right' nor 'left': 1 of 5 records, such as 0003.png" in found
+  assert 'hand/joints_2d_px holds something else than numbers from -3.40282e+38 to 3.40282e+38: 2 of 5 records' in found

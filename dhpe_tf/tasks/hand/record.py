@@ -6,21 +6,24 @@ from dhpe_tf.tasks.hand.record_statistics import HandStatistics
 
 _K, _POSE, _SHAPE = skeletons.NUM_KEYPOINTS, hand_model.NUM_POSE, hand_model.NUM_SHAPE
 _ZERO, _NONE = 0.0, b''
+_SHARE, _SIZE = (0., 1.), (1, 2**31 - 1)
 FIELDS = {
     'image/encoded': Field('bytes', (), None, 'JPEG or PNG file', is_picture=True),
-    'image/height': Field('int', (), None, 'px'),
-    'image/width': Field('int', (), None, 'px'),
+    'image/height': Field('int', (), None, 'px', limits=_SIZE),
+    'image/width': Field('int', (), None, 'px', limits=_SIZE),
     'image/id': Field('bytes', (), None, 'name of the picture in its source'),
     'hand/side': Field('bytes', (), None, "'right' or 'left', as in an unmirrored picture", ('right', 'left')),
     'hand/joints_2d_px': Field('float', (_K, 2), None, 'x, y; pixel centres at +0.5'),
-    'hand/joints_2d_valid': Field('float', (_K,), None, '1 where the 2D label counts, else 0'),
-    'hand/visibility': Field('float', (_K,), 1.0, '1 seen, 0 hidden (labelled all the same)'),
+    'hand/joints_2d_valid': Field('float', (_K,), None, '1 where the 2D label counts, else 0', limits=_SHARE),
+    'hand/visibility': Field('float', (_K,), 1.0, '1 seen, 0 hidden (labelled all the same)', limits=_SHARE),
     'hand/joints_3d_m': Field('float', (_K, 3), _ZERO, 'camera axes; relative to the root (middle MCP) if '
                               'camera/intrinsics are unknown'),
-    'hand/joints_3d_valid': Field('float', (_K,), _ZERO, '1 where the 3D label counts; teacher labels less'),
+    'hand/joints_3d_valid': Field('float', (_K,), _ZERO, '1 where the 3D label counts; teacher labels less',
+                                  limits=_SHARE),
     'hand/pose': Field('float', (_POSE,), _ZERO, 'axis-angle about the flat hand, radians; mirrored if left'),
     'hand/shape': Field('float', (_SHAPE,), _ZERO, 'shape coefficients'),
-    'hand/has_parameters': Field('float', (), _ZERO, '1 where pose and shape belong to the built-in hand model'),
+    'hand/has_parameters': Field('float', (), _ZERO, '1 where pose and shape belong to the built-in hand model',
+                                  limits=_SHARE),
     'hand/box_px': Field('float', (4,), _ZERO, 'left, top, width, height; counts where fewer than two joints are '
                          'labelled; zeros for the whole picture'),
     'mask/encoded': Field('bytes', (), _NONE, 'PNG of one channel, 255 on the hand; empty where there is none',
