@@ -100,7 +100,9 @@ class Grpc:
     try:
       return method(request, timeout=timeout_s)
     except self._error as error:
-      raise CallError(error.code().name, error.details()) from error
+      # The client cancels nothing itself, so the server did, as it ended.
+      code = error.code().name
+      raise CallError(UNAVAILABLE if code == 'CANCELLED' else code, error.details()) from error
 
 
 class Rest:
@@ -179,15 +181,12 @@ def _size(size: int) -> Any:
   return None if size < 0 else size
 
 
-def _to_json(value: np.ndarray) -> Any:
-  """Nested lists of numbers; texts as {"b64": ...}."""
-  value = np.asarray(value)
-  if value.dtype.kind not in 'OSU':
-    return value.tolist()
-  if value.ndim:
-    return [_to_json(part) for part in value]
-  text = value.item()
-  return {'b64': base64.b64encode(text if isinstance(text, bytes) else text.encode()).decode()}
+def _to_json(value: Any) -> Any:
+  """Nested lists of an array's numbers; bytes as {"b64": ...}."""
+  # Bytes stay what they are: as an array of their own they would lose zeros at their end.
+  if isinstance(value, bytes):
+    return {'b64': base64.b64encode(value).decode()}
+  return [_to_json(part) for part in value] if value.dtype == object else value.tolist()
 
 
 def _messages(name: str) -> Any:

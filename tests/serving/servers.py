@@ -1,5 +1,6 @@
 """Servers for the tests: in processes that have only the files of the loopback server, or in this one."""
 import contextlib
+import os
 import pathlib
 import shutil
 import socket
@@ -41,8 +42,8 @@ def start(exported, *flags) -> Server:
   for name in FILES:
     shutil.copy(_SOURCES / name, folder / 'loopback' / name)
   with (folder / 'stderr').open('w') as stderr:
-    process = subprocess.Popen(foreign_process.command(_PROGRAM, exported, *flags), cwd=folder, stderr=stderr,
-                               stdout=subprocess.PIPE, text=True)
+    command = foreign_process.command(_PROGRAM, os.path.abspath(exported), *flags)
+    process = subprocess.Popen(command, cwd=folder, stderr=stderr, stdout=subprocess.PIPE, text=True)
   words = process.stdout.readline().split()
   assert words[:2] == ['serving', 'on'], (folder / 'stderr').read_text()[-2000:]
   return Server(words[2], words[4], process)

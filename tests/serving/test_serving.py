@@ -72,6 +72,13 @@ def test_metadata_tell_the_signatures(server):
                                            'render'}
 
 
+def test_bytes_arrive_as_they_are(client):
+  picture = toy.bright_picture(61, 43, left=3)
+  data = encode(picture, 'BMP')  # its last row is filled up with zeros
+  assert data.endswith(b'\0')
+  np.testing.assert_array_equal(client.predict_encoded([data, encode(picture)], with_status=True)['status'], [0, 0])
+
+
 def test_rest_tells_state_and_signatures(server):
   def ask(path, body=None):
     with urllib.request.urlopen(f'http://{server.rest}/v1/models/{path}', body and json.dumps(body).encode()) as answer:
