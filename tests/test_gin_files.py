@@ -24,7 +24,8 @@ _FITS = _OTHERS[1:]
 _FROM_EVIDENCE = ('quickstart.gin', 'landmarks.gin')
 _ON_LANDMARKS = (*_FROM_EVIDENCE, 'methods/dhpe_landmarks.gin', 'upright_crops.gin', 'bench/landmarks.gin')
 # Files of direct regression, whose networks are small; those of the generalisation bench name its splits.
-_DIRECT = ('methods/direct.gin', 'bench/direct.gin', 'bench/direct_recombined.gin', 'bench/direct_all_regions.gin')
+_DIRECT = ('methods/direct.gin', 'bench/direct.gin', 'bench/direct_recombined.gin', 'bench/direct_all_regions.gin',
+           'bench/lifter.gin')
 _BENCH_SPLITS = ('interp', 'train_recombined', 'train_all_regions')
 
 # Files that differ from others by values of the same settings, or that longer tests train too.

@@ -35,6 +35,7 @@ _TRAIN = flags.DEFINE_bool('train', True, 'Whether to train what is missing.')
 _ALIGNMENT = flags.DEFINE_string('alignment', 'root', 'Alignment in the table: root or none.')
 
 _EVIDENCE = 'landmark_evidence'
+_LEAST_PX = 32  # of pictures that the method does not look at
 
 
 
@@ -82,7 +83,7 @@ def hands_of(task, method, split: str, views: int) -> dict[str, np.ndarray]:
     with np.load(path) as file:
       return dict(file)
   count = -(-tfrecords.count(_RECORDS.value, split) // _BATCH.value)
-  size = method.input_specs['image'].shape[1]
+  size = method.input_specs['image'].shape[1] if 'image' in method.input_specs else _LEAST_PX
   look = tf.function(method.taken, autograph=False)
   parts = []
   with tqdm(total=max(views, 1) * count, desc=split, unit='batch') as bar:
@@ -91,8 +92,9 @@ def hands_of(task, method, split: str, views: int) -> dict[str, np.ndarray]:
                                              training=views > 0, seed=view)
       for batch in batches.take(count):
         shown = {name: value for name, value in batch.items() if name not in ('image', 'mask')}
-        parts.append({name: np.asarray(value) for name, value in {
-            **shown, 'mask': batch['mask'][:, ::8, ::8], **look({'image': batch['image']})}.items()})
+        arrays = {name: np.asarray(value) for name, value in {
+            **shown, 'mask': batch['mask'][:, ::8, ::8], **look(batch)}.items()}
+        parts.append({**arrays, 'id': arrays['id'].astype('S')})
         bar.update()
   found = joined(parts)
   if 'image' in found:
@@ -162,7 +164,8 @@ def predictions(method, tests: dict) -> dict[str, np.ndarray]:
       placed = tf.concat([joints.joints_2d, joints.crop[..., 2:]], axis=-1)
       parts.append({'joints_3d_m': joints.metres, 'joints_2d': joints.joints_2d, 'joints_crop': placed})
     else:
-      parts.append(hand_predictions.from_outputs(method.answer({'image': batch['image']}), 0))
+      answer = method.answer({name: batch[name] for name in method.input_specs})
+      parts.append(hand_predictions.from_outputs(answer, 0))
   return joined([{name: np.asarray(value) for name, value in part.items()} for part in parts])
 
 

@@ -18,10 +18,10 @@ _USUAL_UNITS_PER_METRE = 10.
 
 
 class DirectRegressor(steps.TrainableMethod):
-  """A functional Keras model from a picture to joints.
+  """A functional Keras model from a picture, or from joints (`lifter`), to joints.
 
-  Input: image `[B, S, S, 3]`. Outputs: joints_3d `[B, 21, 3]` in crop space, joints_2d `[B, 21, 2]`, their x and y, and
-  units_per_metre `[B]`.
+  Input: image `[B, S, S, 3]` of `build_model`. Outputs: joints_3d `[B, 21, 3]` in crop space, joints_2d `[B, 21, 2]`,
+  their x and y, and units_per_metre `[B]`.
   """
 
   def __init__(self, inputs: dict, outputs: dict, task: HandTask, depth_weight: float, scale_weight: float):
@@ -87,6 +87,13 @@ class _ToHand(tf.keras.layers.Layer):
             'units_per_metre': _USUAL_UNITS_PER_METRE * tf.exp(numbers[:, -1])}
 
 
+def to_hand(features: tf.Tensor) -> dict[str, tf.Tensor]:
+  """The last layer: features `[B, F]` (symbolic) to the outputs of `DirectRegressor` by name."""
+  start = tf.keras.initializers.VarianceScaling(0.01)
+  numbers = tf.keras.layers.Dense(3 * _K + 1, kernel_initializer=start, dtype='float32', name='numbers')(features)
+  return _ToHand(name='to_hand', dtype='float32')(numbers)
+
+
 @gin.configurable(module='direct', denylist=['task'])
 def build_model(task: HandTask, image_size: int = 224, depth_weight: float = 1.,
                 scale_weight: float = 0.1) -> DirectRegressor:
@@ -104,7 +111,4 @@ def build_model(task: HandTask, image_size: int = 224, depth_weight: float = 1.,
   image = tf.keras.Input((image_size, image_size, 3), name='image')
   levels = backbones.backbone(image_size)(image)
   features = feature_net.feature_head(levels)(levels['c5'])
-  start = tf.keras.initializers.VarianceScaling(0.01)
-  numbers = tf.keras.layers.Dense(3 * _K + 1, kernel_initializer=start, dtype='float32', name='numbers')(features)
-  return DirectRegressor({'image': image}, _ToHand(name='to_hand', dtype='float32')(numbers), task, depth_weight,
-                         scale_weight)
+  return DirectRegressor({'image': image}, to_hand(features), task, depth_weight, scale_weight)
