@@ -81,8 +81,9 @@ class Trainer:
     self._eval_data = None if settings.eval_steps == 0 else self._distribute_eval()
     self._train_function = self._compile(self.model.train_step)
     self._eval_function = self._compile(self.model.test_step)
-    self._bar = Bar(self._total_steps, self._global_step(), show_progress)
     self._callbacks = self._build_callbacks()
+    # Comes last: a bar that is open when an error is printed is drawn once more behind it.
+    self._bar = Bar(self._total_steps, self._global_step(), show_progress)
 
   def stop(self) -> None:
     """Requests that the training end after the current step, with a checkpoint; safe in a signal handler."""

@@ -70,7 +70,8 @@ class _Command:
       value = chance.choice(_GIN) if name == 'gin_param' else chance.choice(_VALUES)
       arguments = [argument for argument in arguments if not argument.startswith(f'--{name}=')]
       arguments += [] if chance.random() < .05 else [f'--{name}={value}']
-      names += [name, *filter(None, [one_line(value)[:30].strip()])]
+      # Lists are refused by their first element.
+      names += [name, one_line(value)[:30].strip(), one_line(value).split(',')[0][:30].strip()]
     if chance.random() < .03:
       arguments.append(chance.choice(('x', '--nosuch=1', '-', '--', '--=x', '--undefok=x')))
       names.append('')

@@ -15,7 +15,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 from typing import NamedTuple
 
 from absl import flags
@@ -67,6 +66,18 @@ COMMANDS = {
                           ('json_many_numbers', 'json_deep', *_PIPES)),
     'served': ('tests.fuzz.memory_served', '{shipped} {x}', 'photo.jpg', (*_PICTURES[:4], 'bmp_49mp', 'png_529mp')),
 }
+
+
+# A small process starts the command: a process counts what its parent held when it was made.
+_LAUNCHER = '''
+import os, sys
+child = os.fork()
+if not child:
+  os.execv(sys.executable, [sys.executable, *sys.argv[2:]])
+_, status, usage = os.wait4(child, 0)
+with open(sys.argv[1], 'w') as file:
+  file.write(f'{usage.ru_maxrss} {os.waitstatus_to_exitcode(status)}')
+'''
 
 
 class Measured(NamedTuple):
@@ -140,25 +151,27 @@ def _write_inputs(folder: str) -> None:
 
 def _measure(folder: str, out: str, module: str, arguments: str, given: str) -> Measured:
   """Runs a command on an input."""
-  out, log = os.path.join(out, 'results'), os.path.join(out, 'log')
+  out, log, usage = (os.path.join(out, name) for name in ('results', 'log', 'usage'))
   values = {'x': os.path.join(folder, given), 'out': out, 'folder': folder,
             'shipped': os.path.abspath('exported/dhpe_hand/1')}
   os.mkdir(out)
   words = [word.format(**values) for word in arguments.split(' ')]
   with open(log, 'wb') as file:
-    process = subprocess.Popen([sys.executable, '-m', module, *words], stdout=file, stderr=file,
+    process = subprocess.Popen([sys.executable, '-c', _LAUNCHER, usage, '-m', module, *words], stdout=file, stderr=file,
                                stdin=subprocess.DEVNULL, start_new_session=True)
-  timer = threading.Timer(_FLAGS.longest_s, os.killpg, (process.pid, signal.SIGKILL))
-  timer.start()
-  _, status, usage = os.wait4(process.pid, 0)
-  timer.cancel()
-  process.returncode = status  # so that it is not waited for again
+  try:
+    process.wait(_FLAGS.longest_s)
+    with open(usage, encoding='utf-8') as file:
+      peak_kb, code = map(int, file.read().split())
+  except subprocess.TimeoutExpired:
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    peak_kb, code = 0, -signal.SIGKILL
   shutil.rmtree(out)
   with open(log, encoding='utf-8', errors='replace') as file:
     text = file.read()
   lines = [line for line in text.splitlines() if line.strip()]
-  code = os.waitstatus_to_exitcode(status)
-  return Measured(usage.ru_maxrss >> 10, code, lines[-1] if lines else '', code in (0, 1) and 'Traceback' not in text)
+  return Measured(peak_kb >> 10, code, lines[-1] if lines else '', code in (0, 1) and 'Traceback' not in text)
 
 
 def _print(name: str, given: str, found: Measured, beyond_mb: int) -> None:

@@ -325,3 +325,13 @@ def test_a_damaged_list_of_checkpoints_is_done_without(tmp_path, damaged):
   train(tmp_path, epochs=1)
   (tmp_path / 'checkpoints' / 'checkpoint').write_bytes(damaged)
   assert restore_weights(str(tmp_path), tiny.build_tiny_model()).endswith('ckpt-6')
+
+
+def test_an_error_before_the_first_step_leaves_no_bar(tmp_path, capsys):
+  def faulty(*unused):
+    raise UserError('a.tfrecord.gz is damaged')
+  settings = TrainSettings(epochs=1, strategy='one', callbacks=[faulty])
+  with pytest.raises(UserError, match='damaged'):
+    Trainer(Experiment(tiny.TinyTask, lambda task: tiny.build_tiny_model(), tiny.build_tiny_dataset), settings,
+            str(tmp_path))
+  assert 'step/s' not in capsys.readouterr().err
