@@ -66,7 +66,7 @@ def forget() -> None:
 
 def summary() -> str:
   """Returns a line about the records that were left out since `forget`, or '' for none."""
-  return f'{len(_left_out)} records with damaged pictures were left out' if _left_out else ''
+  return f'records with damaged pictures left out: {len(_left_out)}' if _left_out else ''
 
 
 def _name(record: str) -> None:
