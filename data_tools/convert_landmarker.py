@@ -36,7 +36,7 @@ def main(argv: list[str]) -> None:
   converted = []
   for source in landmarker.SOURCES:
     content = landmarker.read_file(_FLAGS.wheel, source.path)
-    model, arrays = landmarker.convert(content, source)
+    model, arrays = landmarker.convert(content, source, _FLAGS.wheel)
     error = landmarker.difference(model, content, source)
     if not error <= TOLERANCE:
       raise UserError(f'{source.path}: the Keras model differs from TensorFlow Lite by {error:.2g}; nothing written')

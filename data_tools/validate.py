@@ -82,29 +82,36 @@ def validate(task, root: str, splits: Optional[list[str]] = None, options: Any =
     UserError: records are missing or cannot be parsed.
   """
   from dhpe_tf.data import tfrecords
+  from dhpe_tf.data.checks import SchemaValues
   if splits is None:
     there = os.listdir(root) if os.path.isdir(root) else []
     splits = sorted(name[len('Split-'):] for name in there if name.startswith('Split-')) or ['train']
-  about = _about(os.path.join(root, tfrecords.DATASET_FILE))
+  place = os.path.join(root, tfrecords.DATASET_FILE)
+  about = _about(place)
+  set_checks = task.set_checks(about, place)
   groups: dict[str, set[bytes]] = {}
   report: dict[str, Any] = {'records': root, 'about': about, 'splits': {}}
   options = command_line.task_flags(task.define_flags, TASK_COMMAND, ['validate']) if options is None else options
   for split in splits:
-    checks = task.record_checks(about, options)
+    values, checks = SchemaValues(task.record.schema), task.record_checks(about, options)
     groups[split], count = set(), 0
     total = tfrecords.count(root, split)
     with tqdm(total=total, desc=split, unit=' records', file=sys.stderr, mininterval=1, leave=False) as bar:
       for batch in tfrecords.read(root, split, task.record.schema).batch(_BATCH).as_numpy_iterator():
-        for check in checks:
-          check.add(batch)
+        sound = values.sound_part(batch)
+        for check in checks if len(next(iter(sound.values()))) else ():
+          check.add(sound)
+        for check in set_checks:
+          check.add(split, batch)
         groups[split].update(batch[_GROUP].tolist() if _GROUP in batch else ())
         size = len(next(iter(batch.values())))
         count += size
         bar.update(size)
     results = {'number of records': {'findings': counts.findings(split, count, about), 'numbers': {}}}
+    results[values.title] = {'findings': values.findings(), 'numbers': {}}
     results.update({check.title: {'findings': check.findings(), 'numbers': check.numbers()} for check in checks})
     report['splits'][split] = {'count': count, 'checks': results}
-  report['findings'] = counts.shared_groups(groups)
+  report['findings'] = counts.shared_groups(groups) + [line for check in set_checks for line in check.findings()]
   report['problems'] = len(report['findings']) + sum(
       len(result['findings']) for found in report['splits'].values() for result in found['checks'].values())
   return report
@@ -115,8 +122,10 @@ def _about(path: str) -> Optional[dict]:
   if not os.path.lexists(path):
     return None
   found = json_files.read_object(path, 'convert the data again')
-  for name in ('counts', 'published_counts'):
-    if not isinstance(found.get(name, {}), dict):
+  for name in ('counts', 'published_counts', 'skipped', 'options'):
+    if found.get(name) is None:
+      found.pop(name, None)
+    elif not isinstance(found[name], (dict, list) if name == 'skipped' else dict):
       raise UserError(f'{path}: {name} must be a JSON object; convert the data again')
   return found
 

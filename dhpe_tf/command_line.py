@@ -8,7 +8,7 @@ from typing import Optional
 
 from absl import flags
 
-from dhpe_tf.errors import UserError, brief
+from dhpe_tf.errors import UserError, brief, one_line
 
 # TensorFlow's own errors that the user can repair: class name -> the text to print.
 _TENSORFLOW_ERRORS = {
@@ -18,7 +18,10 @@ _TENSORFLOW_ERRORS = {
     'PermissionDeniedError': 'a file may not be read or written; check its permissions',
 }
 # Those that a damaged record may cause.
-_ERRORS_OF_RECORDS = ('DataLossError', 'InvalidArgumentError', 'UnknownError')
+# The last one is raised in their place where the message of TensorFlow quotes bytes of the record.
+_ERRORS_OF_RECORDS = ('DataLossError', 'InvalidArgumentError', 'UnknownError', 'UnicodeDecodeError')
+# Modules that remember what a command reads; not imported here, because they import TensorFlow.
+_REMEMBER = ('dhpe_tf.data.shard_checks', 'dhpe_tf.data.damaged_pictures')
 
 
 def define_configuration_flags(values: flags.FlagValues) -> None:
@@ -84,9 +87,19 @@ def run(main: Callable[[list[str]], None], flag_values: flags.FlagValues = flags
 
 def call(main: Callable[[list[str]], None], argv: list[str], flag_values: flags.FlagValues = flags.FLAGS) -> int:
   """Parses `argv`, calls `main` and returns the exit status: 0, 1 or 130; see `run`."""
-  opened = sys.modules.get('dhpe_tf.data.shard_checks')  # not imported here, because it imports TensorFlow
-  if opened:
-    opened.forget()
+  for module in map(sys.modules.get, _REMEMBER):
+    if module:
+      module.forget()
+  try:
+    return _call(main, argv, flag_values)
+  finally:
+    damaged = sys.modules.get('dhpe_tf.data.damaged_pictures')
+    if damaged and damaged.summary():
+      print(damaged.summary(), file=sys.stderr)
+
+
+def _call(main: Callable[[list[str]], None], argv: list[str], flag_values: flags.FlagValues) -> int:
+  """Does the work of `call`."""
   try:
     if any(argument in ('--help', '-help', '-h') for argument in argv[1:]):
       print(_help(main, flag_values))
@@ -107,7 +120,7 @@ def call(main: Callable[[list[str]], None], argv: list[str], flag_values: flags.
     return 130
   except Exception as error:
     advice = _TENSORFLOW_ERRORS.get(type(error).__name__)
-    if not type(error).__module__.startswith('tensorflow'):
+    if not type(error).__module__.startswith('tensorflow') and not isinstance(error, UnicodeDecodeError):
       raise
     place = _fault_in_records(error)
     if place is None and advice is None:
@@ -174,5 +187,5 @@ def _import_modules(flag_values: flags.FlagValues) -> None:
 
 def _fail(message: str) -> int:
   """Prints an error as one line on stderr; returns the exit status 1."""
-  print('error:', ' '.join(message.split()), file=sys.stderr)
+  print('error:', ' '.join(one_line(message).split()), file=sys.stderr)
   return 1

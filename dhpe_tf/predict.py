@@ -48,6 +48,8 @@ flags.DEFINE_string('output', 'hands', 'Folder for the results; not that of the 
 flags.DEFINE_integer('refine_steps', None, 'Steps of test-time refinement, 0 for none; without it as many as the model '
                      'card says, or fewer for a video. The paper takes 50.', lower_bound=0, upper_bound=1000,
                      flag_values=_FLAGS)
+flags.DEFINE_boolean('lite', True, 'Run networks by TensorFlow Lite where the export has them so and there is no GPU; '
+                     '--nolite runs the graph that is served.', flag_values=_FLAGS)
 flags.DEFINE_float('seconds', None, 'Stop a video or a camera after this time.', lower_bound=1e-3, flag_values=_FLAGS)
 flags.mark_flag_as_required('input', _FLAGS)
 
@@ -171,7 +173,7 @@ def _load():
   from dhpe_tf import configuration
   from dhpe_tf.inference import predictor as predictors
   # The evidence comes first, because loading a training replaces the gin configuration.
-  evidence = predictors.load(_FLAGS.evidence, trace=True) if _FLAGS.evidence else None
+  evidence = predictors.load(_FLAGS.evidence, trace=True, lite=_FLAGS.lite) if _FLAGS.evidence else None
   if _FLAGS.gin_file:
     configuration.load(_FLAGS.gin_file, _FLAGS.gin_param)
     chosen = predictors.from_configuration()
@@ -179,7 +181,7 @@ def _load():
     from dhpe_tf.inference import remote
     chosen = remote.connect(_FLAGS.server, _FLAGS.model or predictors.shipped_model(), _FLAGS.gin_param)
   else:
-    chosen = predictors.load(_FLAGS.model or predictors.shipped_model(), _FLAGS.gin_param)
+    chosen = predictors.load(_FLAGS.model or predictors.shipped_model(), _FLAGS.gin_param, lite=_FLAGS.lite)
   if _FLAGS.refine_steps and (evidence or chosen.refined is None):
     raise UserError('this method has no refinement; leave out --refine_steps, or export the model again.')
   return predictors.behind(evidence, chosen) if evidence else chosen

@@ -11,7 +11,8 @@ from dhpe_tf.tasks import task
 from dhpe_tf.tasks.measured import Column, Measure, Measured
 from dhpe_tf.visualization import pictures
 
-SCHEMA = RecordSchema({'picture': Field('bytes', (), None, 'PNG file'), 'name': Field('bytes', (), None, 'its name'),
+SCHEMA = RecordSchema({'picture': Field('bytes', (), None, 'PNG file', is_picture=True),
+                       'name': Field('bytes', (), None, 'its name'),
                        'tilt_rad': Field('float', (), None, 'turn of the bar from upright')}, 'name')
 
 

@@ -4,7 +4,7 @@ import dataclasses
 import io
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent import futures
 from typing import Any, ClassVar, Optional
 
@@ -26,7 +26,7 @@ _FORMATS = {'.png': 'png', '.jpg': 'jpeg', '.jpeg': 'jpeg'}
 
 @dataclasses.dataclass(frozen=True)
 class Picture:
-  """An encoded picture whose header and ending have been checked.
+  """An encoded picture whose header, checksums (of a PNG) and ending have been checked.
 
   Attributes:
     data: the bytes of the file, unchanged.
@@ -123,7 +123,8 @@ def first_line(error: UserError) -> str:
 
 
 def examples(reader: Reader, split: str, skipped: Skipped, threads: int = 2, ahead: int = 64,
-             keys: Optional[Sequence[Any]] = None) -> Iterator[Example]:
+             keys: Optional[Sequence[Any]] = None,
+             check: Callable[[Example], None] = lambda example: None) -> Iterator[Example]:
   """Yields the examples of a split in the order of its keys; errors go to `skipped`.
 
   Args:
@@ -133,13 +134,17 @@ def examples(reader: Reader, split: str, skipped: Skipped, threads: int = 2, ahe
     threads: number of threads that read files and encode masks.
     ahead: number of keys that they work on at a time, which bounds the memory.
     keys: the keys to read; None for all of the split.
+    check: called with every example, in the threads; raises a UserError about one that cannot be used.
 
   Yields:
     The examples.
   """
   def read(key):
     try:
-      return reader.read(split, key)
+      found = reader.read(split, key)
+      for example in found:
+        check(example)
+      return found
     except UserError as error:
       return error
 
@@ -157,7 +162,7 @@ def make_example(picture: Picture, image_id: str, side: str, source: str, joints
                  joints_2d_px: np.ndarray, intrinsics: np.ndarray, valid: Optional[np.ndarray] = None,
                  visibility: Optional[np.ndarray] = None, mask: Optional[np.ndarray] = None, group: str = '',
                  parameters: Optional[tuple[np.ndarray, np.ndarray]] = None,
-                 box_px: Optional[np.ndarray] = None) -> Example:
+                 box_px: Optional[np.ndarray] = None, place: str = '') -> Example:
   """Makes an example with the fields of `dhpe_tf.tasks.hand.record`; fields without a label are zero.
 
   Args:
@@ -174,26 +179,35 @@ def make_example(picture: Picture, image_id: str, side: str, source: str, joints
     group: a person or sequence; a group must lie in one split.
     parameters: MANO pose `[45]` about the flat hand and shape `[10]`, or None.
     box_px: the hand's left, top, width, height, for hands without labelled joints, or None.
+    place: label file and entry, for the error.
 
   Returns:
     The example.
+
+  Raises:
+    UserError: a number, such as a projection to pixels, is too large for a record.
   """
   valid = np.ones(21, np.float32) if valid is None else np.asarray(valid, np.float32)
   visibility = valid if visibility is None else np.asarray(visibility, np.float32) * valid
   labelled = valid[:, None] > 0
   pose, shape = parameters if parameters is not None else (np.zeros(45), np.zeros(10))
-  return {
-      'image/encoded': picture.data, 'image/height': picture.height, 'image/width': picture.width,
-      'image/id': image_id, 'hand/side': side,
-      'hand/joints_2d_px': np.where(labelled, joints_2d_px, 0.).astype(np.float32),
-      'hand/visibility': visibility, 'hand/joints_2d_valid': valid,
-      'hand/joints_3d_m': np.where(labelled, joints_3d_m, 0.).astype(np.float32), 'hand/joints_3d_valid': valid,
-      'mask/encoded': b'' if mask is None else encode_mask(mask),
-      'camera/intrinsics': np.asarray(intrinsics, np.float32),
-      'hand/pose': np.asarray(pose, np.float32), 'hand/shape': np.asarray(shape, np.float32),
-      'hand/has_parameters': float(parameters is not None), 'source': source, 'group': group,
-      'hand/box_px': np.zeros(4, np.float32) if box_px is None else np.asarray(box_px, np.float32),
-  }
+  with np.errstate(over='ignore'):  # found below
+    example = {
+        'image/encoded': picture.data, 'image/height': picture.height, 'image/width': picture.width,
+        'image/id': image_id, 'hand/side': side,
+        'hand/joints_2d_px': np.where(labelled, joints_2d_px, 0.).astype(np.float32),
+        'hand/visibility': visibility, 'hand/joints_2d_valid': valid,
+        'hand/joints_3d_m': np.where(labelled, joints_3d_m, 0.).astype(np.float32), 'hand/joints_3d_valid': valid,
+        'mask/encoded': b'' if mask is None else encode_mask(mask),
+        'camera/intrinsics': np.asarray(intrinsics, np.float32),
+        'hand/pose': np.asarray(pose, np.float32), 'hand/shape': np.asarray(shape, np.float32),
+        'hand/has_parameters': float(parameters is not None), 'source': source, 'group': group,
+        'hand/box_px': np.zeros(4, np.float32) if box_px is None else np.asarray(box_px, np.float32),
+    }
+  for name, value in example.items():
+    if isinstance(value, np.ndarray) and not np.isfinite(value).all():
+      raise UserError(f'{place or image_id}: its labels make {name} too large for a record; download it again')
+  return example
 
 
 def project(points_m: np.ndarray, intrinsics: np.ndarray) -> np.ndarray:
@@ -215,14 +229,14 @@ def palm_from_wrist(joints: np.ndarray) -> np.ndarray:
 
 
 def read_picture(path: str, upright: bool = False) -> Picture:
-  """Reads a PNG or JPEG file and checks header and ending, without decoding it unless `upright`.
+  """Reads a PNG or JPEG file and checks header, checksums and ending, without decoding it unless `upright`.
 
   Args:
     path: the file.
     upright: whether to decode the picture, to accept other formats and to apply the EXIF orientation.
 
   Raises:
-    UserError: the file is missing, no such picture, or cut off.
+    UserError: the file is missing, no such picture, damaged, or cut off.
   """
   if upright:
     return Picture(*image_files.read_upright(path))
@@ -233,6 +247,7 @@ def read_picture(path: str, upright: bool = False) -> Picture:
   height, width = image_files.read_image_size(data, path)
   if _ENDINGS[image_format] not in data[-64:]:
     raise UserError(f'{path}: the picture is cut off; get a whole copy.')
+  image_files.check_sums(data, path)
   return Picture(data, height, width)
 
 

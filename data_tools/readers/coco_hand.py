@@ -109,7 +109,10 @@ class CocoHandReader(base.Reader):
       return []
     if hand.side is None:
       raise UserError(f'{place}: neither a right nor a left hand by its labels; say which by --side')
-    picture = base.read_picture(os.path.join(self._images[split], hand.image['file_name']), upright=True)
+    try:
+      picture = base.read_picture(os.path.join(self._images[split], hand.image['file_name']), upright=True)
+    except UserError as error:
+      raise UserError(f'{place}: {error}') from error
     announced = hand.image.get('height', picture.height), hand.image.get('width', picture.width)
     if announced != (picture.height, picture.width):
       raise UserError(f'{place}: {hand.image["file_name"]} is {picture.width} x {picture.height} pixels, its label '
@@ -121,7 +124,7 @@ class CocoHandReader(base.Reader):
     example = base.make_example(
         picture, f'{split}/{hand.image["file_name"]}/{hand.number}', hand.side, self._name, np.zeros([21, 3]),
         keypoints[:, :2] + .5, np.zeros([3, 3]), valid=labelled, visibility=seen, box_px=hand.box,
-        group=f'{split}/{hand.image["file_name"]}')
+        group=f'{split}/{hand.image["file_name"]}', place=place)
     return [{**example, 'hand/joints_3d_valid': np.zeros(21, np.float32)}]
 
   def _load(self, split: str) -> _File:

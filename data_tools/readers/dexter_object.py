@@ -92,7 +92,8 @@ class DexterObjectReader(base.Reader):
     intrinsics = base.corner_origin(_INTRINSICS)
     picture = base.Picture(base.encode_png(image), *image.shape[:2])
     return [base.make_example(picture, f'{key.sequence}/{os.path.splitext(key.file)[0]}', 'left', self.source, joints_m,
-                              base.project(joints_m, intrinsics), intrinsics, valid=valid, group=key.sequence)]
+                              base.project(joints_m, intrinsics), intrinsics, valid=valid, group=key.sequence,
+                              place=f'{self._path(key.sequence)}, line {key.line + 1}')]
 
   def _path(self, sequence: str) -> str:
     """Path of a sequence's label file."""

@@ -100,7 +100,9 @@ class FreihandReader(base.Reader):
     # One group for each sample, because its versions show the same hand.
     return [base.make_example(picture, f'{_FOLDERS[split]}/{name[:-4]}', 'right', self.source, joints_m,
                               base.project(joints_m, intrinsics), intrinsics, np.full(21, float(labelled)), mask=mask,
-                              group=f'{_FOLDERS[split]}/{key.sample:08d}', parameters=self._parameters(split, key))]
+                              group=f'{_FOLDERS[split]}/{key.sample:08d}', parameters=self._parameters(split, key),
+                              place=f'{self._label_file(split, "xyz")} and {self._label_file(split, "K")}, sample '
+                                    f'{key.sample}')]
 
   def _labelled(self, split: str) -> bool:
     """Whether pictures of a split get labels."""
@@ -116,11 +118,15 @@ class FreihandReader(base.Reader):
   def _numbers(self, split: str, field: str, sample: int, shape: tuple[int, ...]) -> np.ndarray:
     """Returns a label of one sample; raises a UserError unless it is finite and of this shape."""
     return annotations.numbers(self._lists(split, field)[sample], shape,
-                               f'{self._root}/{_FOLDERS[split]}_{field}.json, sample {sample}')
+                               f'{self._label_file(split, field)}, sample {sample}')
+
+  def _label_file(self, split: str, field: str) -> str:
+    """Path of a label file."""
+    return os.path.join(self._root, f'{_FOLDERS[split]}_{field}.json')
 
   def _read_list(self, split: str, field: str) -> list:
     """Reads a label file as a list by sample."""
-    path = os.path.join(self._root, f'{_FOLDERS[split]}_{field}.json')
+    path = self._label_file(split, field)
     found = annotations.read_json(path, list, 'download it again' if split == 'train' else 'evaluation labels are a '
                                   'download of their own; do without by --noevaluation_labels or --splits=train')
     if not found:

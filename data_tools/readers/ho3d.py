@@ -100,7 +100,7 @@ class Ho3dReader(base.Reader):
     picture = base.read_picture(os.path.join(folder, 'rgb', key.frame + self._extension))
     return [base.make_example(picture, f'{_FOLDERS[split]}/{key.sequence}/{key.frame}', 'right', self.source, joints_m,
                               base.project(joints_m, intrinsics), intrinsics, valid=valid, group=key.sequence,
-                              parameters=self._parameters(split, meta, path), box_px=_box(meta, path))]
+                              parameters=self._parameters(split, meta, path), box_px=_box(meta, path), place=path)]
 
   def _joints(self, split: str, key: Key, meta: dict, path: str) -> tuple[np.ndarray, np.ndarray]:
     """Returns keypoints `[21, 3]` as published, metres, and which of them are labelled `[21]`."""

@@ -113,7 +113,7 @@ class InterhandReader(base.Reader):
       examples.append(base.make_example(
           picture, f'{SPLITS[split]}/{shot.file}/{side}', side, self.source, joints_m[chosen],
           base.project(joints_m[chosen], intrinsics), intrinsics, valid=valid[chosen],
-          group=f'{SPLITS[split]}/subject{shot.subject}'))
+          group=f'{SPLITS[split]}/subject{shot.subject}', place=self._place(split, 'joint_3d', shot)))
     return examples
 
   def _load(self, split: str) -> _Split:
@@ -132,16 +132,20 @@ class InterhandReader(base.Reader):
     folder = SPLITS[split]
     return os.path.join(self._root, 'annotations', folder, f'InterHand2.6M_{folder}_{name}.json')
 
+  def _place(self, split: str, name: str, shot: Shot) -> str:
+    """Label file and entry of a picture, for errors."""
+    return f'{self._path(split, name)}, capture {shot.capture}, frame {shot.frame}, camera {shot.camera}'
+
   def _lookup(self, labels: _Split, shot: Shot, split: str) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Returns world coordinates `[42, 3]` in mm and the camera of a picture; raises a UserError if one is unusable."""
-    place = f'{self._root}, {split}, capture {shot.capture}, frame {shot.frame}, camera {shot.camera}'
-    joints = annotations.entry(annotations.entry(labels.joints, shot.capture, dict, f'{place}, joint_3d'), shot.frame,
-                               dict, f'{place}, joint_3d')
+    place = self._place(split, 'joint_3d', shot)
+    joints = annotations.entry(annotations.entry(labels.joints, shot.capture, dict, place), shot.frame, dict, place)
     world_mm = annotations.numbers(joints.get('world_coord'), (42, 3), f'{place}: world_coord')
-    cameras = annotations.entry(labels.cameras, shot.capture, dict, f'{place}, camera')
+    place = self._place(split, 'camera', shot)
+    cameras = annotations.entry(labels.cameras, shot.capture, dict, place)
     camera = {}
     for name, shape in {'campos': (3,), 'camrot': (3, 3), 'focal': (2,), 'princpt': (2,)}.items():
-      by_camera = annotations.entry(cameras, name, dict, f'{place}, camera')
+      by_camera = annotations.entry(cameras, name, dict, place)
       camera[name] = annotations.numbers(by_camera.get(shot.camera), shape, f'{place}: {name}')
     return world_mm, camera
 

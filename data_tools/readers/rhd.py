@@ -72,9 +72,9 @@ class RhdReader(base.Reader):
 
   def _load(self, split: str) -> dict[int, dict]:
     """Returns the annotations of a split, which are read once."""
-    folder = base.split_folder(_FOLDERS, split)
+    base.split_folder(_FOLDERS, split)
     if split not in self._annotations:
-      path = os.path.join(self._root, folder, f'anno_{folder}.pickle')
+      path = self._path(split)
       loaded = restricted_pickle.load(path)
       if not isinstance(loaded, dict) or not loaded or not all(
           type(key) is int and key >= 0 and isinstance(sample, dict) for key, sample in loaded.items()):
@@ -82,11 +82,15 @@ class RhdReader(base.Reader):
       self._annotations[split] = loaded
     return self._annotations[split]
 
+  def _path(self, split: str) -> str:
+    """Path of a split's annotations."""
+    return os.path.join(self._root, _FOLDERS[split], f'anno_{_FOLDERS[split]}.pickle')
+
   def _labels(self, split: str, key: int) -> dict[str, np.ndarray]:
     """Returns the arrays of a sample; raises a UserError unless they are finite and of the expected shapes."""
     labels = {}
     for field, shape in _SHAPES.items():
-      place = f'{self._root}, {split} sample {key}: {field}'
+      place = f'{self._path(split)}, sample {key}: {field}'
       labels[field] = annotations.pickled_numbers(self._load(split)[key].get(field), shape, place)
     return labels
 
@@ -111,4 +115,4 @@ class RhdReader(base.Reader):
       pixels = np.concatenate([base.project(joints_m[:1], labels['K']), pixels[1:]])
       visible[0] |= visible[skeletons.ROOT]
     return [base.make_example(picture, f'{_FOLDERS[split]}/{key:05d}/{side}', side, self.source, joints_m, pixels,
-                              labels['K'], visibility=visible, mask=mask)]
+                              labels['K'], visibility=visible, mask=mask, place=f'{self._path(split)}, sample {key}')]

@@ -96,11 +96,16 @@ class StbReader(base.Reader):
     name = f'{_FILES[key.picture]}_{key.frame}.png'
     picture = base.read_picture(os.path.join(self._root, 'images', key.sequence, name))
     joints_m = self._load(key.sequence, key.picture)[key.frame]
+    place = f'{self._path(key.sequence, key.picture)}, frame {key.frame}'
     if not np.isfinite(joints_m).all():
-      raise UserError(f'{self._root}/labels, {key.sequence} frame {key.frame}: a label is not a finite number')
+      raise UserError(f'{place}: a label is not a finite number; download it again')
     intrinsics = base.corner_origin(_SK_INTRINSICS if key.picture == 'sk_color' else _BB_INTRINSICS)
     return [base.make_example(picture, f'{key.sequence}/{name[:-4]}', 'left', self.source, joints_m,
-                              base.project(joints_m, intrinsics), intrinsics, group=key.sequence)]
+                              base.project(joints_m, intrinsics), intrinsics, group=key.sequence, place=place)]
+
+  def _path(self, sequence: str, picture: str) -> str:
+    """Path of a sequence's label file for a kind of picture."""
+    return os.path.join(self._root, 'labels', f'{sequence}_{_FILES[picture][:2]}.mat')
 
   def _load(self, sequence: str, picture: str) -> np.ndarray:
     """Returns the joints of a sequence in this package's order and the axes of a picture's camera.
@@ -114,7 +119,7 @@ class StbReader(base.Reader):
     """
     with self._lock:
       if (sequence, picture) not in self._labels:
-        raw_mm = _read_mat(os.path.join(self._root, 'labels', f'{sequence}_{_FILES[picture][:2]}.mat'))
+        raw_mm = _read_mat(self._path(sequence, picture))
         joints_mm = to_camera(raw_mm.transpose(2, 1, 0), picture)
         self._labels[sequence, picture] = to_keypoints(joints_mm, self._first) / 1000
       return self._labels[sequence, picture]

@@ -4,6 +4,8 @@ from typing import Any
 
 import numpy as np
 
+from dhpe_tf.data.record_schema import Field, RecordSchema
+
 _NAMED = 3
 
 
@@ -45,6 +47,60 @@ class Flagged:
     if self._bad <= self._allowed * self._checked:
       return []
     return [f'{text}: {self._bad} of {self._checked} records, such as {", ".join(self._examples)}']
+
+
+class SchemaValues:
+  """Checks the values of records against the ranges in their schema.
+
+  Args:
+    schema: of the records.
+
+  Attributes:
+    title: the aspect in a few words.
+  """
+
+  title = 'values in the ranges of the schema'
+
+  def __init__(self, schema: RecordSchema):
+    self._schema = schema
+    self._bad = {name: Flagged() for name, field in schema.fields.items() if field.is_limited}
+
+  def sound_part(self, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Tests each record of a batch, fields `[N, ...]` by name; returns those without a fault."""
+    faulty = self._schema.faulty(batch)
+    for name, bad in faulty.items():
+      self._bad[name].add(batch[self._schema.name_field], bad)
+    sound = ~np.any(list(faulty.values()), axis=0) if faulty else slice(None)
+    return {name: values[sound] for name, values in batch.items()}
+
+  def findings(self) -> list[str]:
+    """Reports fields with NaN, infinity, numbers beyond their range, or texts that are not among the choices."""
+    return [line for name, bad in self._bad.items()
+            for line in bad.findings(f'{name} {_allowed(self._schema.fields[name])}')]
+
+
+def _allowed(field: Field) -> str:
+  """Text about values that are none of those that a field may hold."""
+  if field.choices:
+    return f'is neither {" nor ".join(map(repr, field.choices))}'
+  return f'holds something else than numbers from {field.range[0]:g} to {field.range[1]:g}'
+
+
+class SetCheck(abc.ABC):
+  """Tests splits against each other: `add` is called with every batch of every split, then `findings`."""
+
+  @abc.abstractmethod
+  def add(self, split: str, batch: dict[str, np.ndarray]) -> None:
+    """Collects from a batch of records.
+
+    Args:
+      split: name of its split.
+      batch: fields by name, each `[N, ...]`.
+    """
+
+  @abc.abstractmethod
+  def findings(self) -> list[str]:
+    """Returns the problems found, one line each; empty if there are none."""
 
 
 class Check(abc.ABC):

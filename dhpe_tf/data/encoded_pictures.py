@@ -8,6 +8,9 @@ from collections.abc import Callable
 import gin
 import tensorflow as tf
 
+from dhpe_tf.data import image_files
+from dhpe_tf.errors import UserError
+
 FORMATS = 'JPEG, PNG or BMP'
 OK, NO_PICTURE, TOO_LARGE, DAMAGED = range(4)  # of `decode_if_sound`
 # PNG's IHDR and BMP's BITMAPINFOHEADER: the size stands at fixed places.
@@ -64,6 +67,35 @@ def decode_if_sound(encoded: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
   status = tf.where(~short | (pixels > max_pixels), TOO_LARGE, NO_PICTURE)
   status = tf.where(fits, tf.where(tf.size(picture) > 0, OK, DAMAGED), status)
   return tf.cond(tf.equal(status, OK), lambda: picture, lambda: black), status
+
+
+def check(data: bytes, name: str) -> None:
+  """Decodes a picture as training does, after a look at the size in its header.
+
+  A PNG holds checksums, so any damage is found. A JPEG holds none: damage is found only where it leaves data that
+  cannot be decoded; otherwise the decoder gives wrong colours and reports nothing.
+
+  Args:
+    data: the file.
+    name: names the picture in errors.
+
+  Raises:
+    UserError: no picture, too large, or damaged.
+  """
+  image_files.read_image_size(data, name)
+  try:
+    _decode(tf.constant(data))
+  except tf.errors.InvalidArgumentError as error:
+    raise UserError(f'{name}: the picture is damaged or cut off; get a whole copy.') from error
+
+
+def is_sound(data: bytes) -> bool:
+  """Whether a picture can be decoded; see `check`."""
+  try:
+    check(data, 'picture')
+  except UserError:
+    return False
+  return True
 
 
 def _decode(encoded: tf.Tensor) -> tf.Tensor:

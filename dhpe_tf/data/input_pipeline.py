@@ -7,7 +7,7 @@ from typing import Any
 import gin
 import tensorflow as tf
 
-from dhpe_tf.data import contract, tfrecords
+from dhpe_tf.data import contract, damaged_pictures, tfrecords
 from dhpe_tf.errors import UserError
 
 Source = tuple[str, str, float]  # root, split, weight in the mixture
@@ -16,7 +16,8 @@ Source = tuple[str, str, float]  # root, split, weight in the mixture
 @gin.configurable(module='data', denylist=['task'])
 def build_dataset(task: Any, sources: Sequence[Source] = (), batch_size: int = 32, image_size: int = 224,
                   training: bool = True, seed: int = 0, epoch: int = 0, shuffle_buffer: int = 2048,
-                  augment: bool = True, skip_batches: int = 0, how_to_make: str = '') -> tf.data.Dataset:
+                  augment: bool = True, skip_batches: int = 0, how_to_make: str = '',
+                  skip_damaged: bool = False) -> tf.data.Dataset:
   """Builds the batches of one epoch; equal arguments give equal batches.
 
   Args:
@@ -31,6 +32,8 @@ def build_dataset(task: Any, sources: Sequence[Source] = (), batch_size: int = 3
     shuffle_buffer: size of the shuffle buffer of each source, in records.
     augment: whether training changes views and colours.
     skip_batches: number of batches to leave out at the start, without decoding them, to resume within an epoch.
+    skip_damaged: whether to leave out records with a damaged picture, name each once on stderr and count them, at the
+      price of decoding each picture twice; otherwise such a record ends the training with an error that names it.
     how_to_make: the remedy named in the error if a record set is missing; a general one by default.
 
   Returns:
@@ -48,13 +51,14 @@ def build_dataset(task: Any, sources: Sequence[Source] = (), batch_size: int = 3
     if how_to_make and not os.path.isdir(root):
       raise UserError(f'no record set {root}: {how_to_make}')
   if training:
-    parts = [_endless(task, root, split, _mix(seed, epoch, number), shuffle_buffer)
+    parts = [_endless(task, root, split, _mix(seed, epoch, number), shuffle_buffer, skip_damaged)
              for number, (root, split, _) in enumerate(sources)]
     weights = [float(weight) for _, _, weight in sources]
     records = tf.data.Dataset.sample_from_datasets(
         parts, [weight / sum(weights) for weight in weights], seed=_mix(seed, epoch, -1))
   else:
-    parts = [_parsed(task, root, tfrecords.read_serialized(root, split)) for root, split, _ in sources]
+    parts = [_parsed(task, root, split, tfrecords.read_serialized(root, split, places=skip_damaged), skip_damaged)
+             for root, split, _ in sources]
     records = functools.reduce(tf.data.Dataset.concatenate, parts)
   changed = training and augment
 
@@ -77,23 +81,27 @@ def by_batch(dataset: tf.data.Dataset) -> tf.data.Dataset:
   return dataset.with_options(options)
 
 
-def _endless(task: Any, root: str, split: str, seed: int, shuffle_buffer: int) -> tf.data.Dataset:
+def _endless(task: Any, root: str, split: str, seed: int, shuffle_buffer: int, skip_damaged: bool) -> tf.data.Dataset:
   """Returns the parsed records of a split in random order, repeated without end."""
-  records = tfrecords.read_serialized(root, split, seed)
-  return _parsed(task, root, records.shuffle(shuffle_buffer, seed=seed).repeat())
+  records = tfrecords.read_serialized(root, split, seed, places=skip_damaged)
+  return _parsed(task, root, split, records.shuffle(shuffle_buffer, seed=seed).repeat(), skip_damaged)
 
 
-def _parsed(task: Any, root: str, serialized: tf.data.Dataset) -> tf.data.Dataset:
-  """Parses serialized records of a record set and applies the task's `after_parsing`."""
+def _parsed(task: Any, root: str, split: str, serialized: tf.data.Dataset, skip_damaged: bool) -> tf.data.Dataset:
+  """Parses serialized records, which come with their places if `skip_damaged`; applies the task's `after_parsing`."""
   spec = tfrecords.parse_spec(root, task.record.schema)
   change: Callable = task.after_parsing(root)
 
   @tf.autograph.experimental.do_not_convert
-  def parse(text: tf.Tensor) -> dict:
-    record = tf.io.parse_single_example(text, spec)
-    return change(record) if change else record
+  def parse(text: tf.Tensor, *place: tf.Tensor) -> Any:
+    record = task.record.schema.check_parsed(tf.io.parse_single_example(text, spec))
+    record = change(record) if change else record
+    return (record, *place) if place else record
 
-  return serialized.map(parse, tf.data.AUTOTUNE, deterministic=True)
+  parsed = serialized.map(parse, tf.data.AUTOTUNE, deterministic=True)
+  if not skip_damaged:
+    return parsed
+  return damaged_pictures.leave_out(parsed, task.record.schema, tfrecords.count(root, split))
 
 
 def _mix(seed: int, epoch: int, source: int) -> int:

@@ -6,14 +6,18 @@ TensorFlow takes as much memory as a length says, and its errors name no file.
 import gzip
 import os
 import struct
+import sys
 import zlib
-from collections.abc import Iterator, Sequence
-from typing import Optional
+from collections.abc import Iterator, Mapping, Sequence
 
+import numpy as np
 import tensorflow as tf
 from google.protobuf import message
+from tqdm import tqdm
 
 from dhpe_tf import files
+from dhpe_tf.data import encoded_pictures, record_schema
+from dhpe_tf.data.record_schema import RecordSchema
 from dhpe_tf.errors import UserError, naming
 
 MOST_SHARD_BYTES = 64 << 30
@@ -21,27 +25,37 @@ MOST_RECORD_BYTES = 1 << 27  # the largest picture that the converters take has 
 _UNPACKED_ANYWAY, _MOST_RATIO = 1 << 28, 20  # pictures are compressed already
 _REMEDY = 'convert the data again'
 _CHUNK = 1 << 20
+_VALUES = {'bytes': 'bytes_list', 'float': 'float_list', 'int': 'int64_list'}
 _LISTS = {tf.string: 'bytes_list', tf.float32: 'float_list', tf.int64: 'int64_list'}
 
 _checked: set[tuple] = set()
 _opened: dict[str, None] = {}
-_specs: dict[str, dict[str, tf.io.FixedLenFeature]] = {}
+_kinds: dict[str, tuple[dict[str, tf.io.FixedLenFeature], RecordSchema]] = {}
 
 
-def open_shards(shards: Sequence[str]) -> tf.data.Dataset:
-  """Returns the serialized records of shards, one shard after another; each is checked when its turn comes."""
+def open_shards(shards: Sequence[str], places: bool = False) -> tf.data.Dataset:
+  """Returns the serialized records of shards, one shard after another; each is checked when its turn comes.
+
+  Args:
+    shards: their paths.
+    places: whether each record comes with its place, a text of shard and number.
+  """
   _opened.update(dict.fromkeys(shards))
 
   def records(path: tf.Tensor) -> tf.data.Dataset:
     checked = tf.py_function(_checked_path, [path], tf.string)
-    return tf.data.TFRecordDataset(tf.ensure_shape(checked, []), compression_type='GZIP')
+    found = tf.data.TFRecordDataset(tf.ensure_shape(checked, []), compression_type='GZIP')
+    return found.enumerate().map(lambda number, record: (record, _place(path, number))) if places else found
+
+  def _place(path: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
+    return tf.strings.join([path, tf.strings.as_string(number)], ': record ')
 
   return tf.data.Dataset.from_tensor_slices(tf.constant(list(shards), tf.string)).flat_map(records)
 
 
-def remember_spec(root: str, spec: dict[str, tf.io.FixedLenFeature]) -> None:
-  """Keeps the parse specification of a record set for `explain`."""
-  _specs[os.path.abspath(root)] = spec
+def remember(root: str, spec: dict[str, tf.io.FixedLenFeature], schema: RecordSchema) -> None:
+  """Keeps parse specification and schema of a record set for `explain`."""
+  _kinds[os.path.abspath(root)] = spec, schema
 
 
 def forget() -> None:
@@ -60,8 +74,7 @@ def check(path: str) -> None:
   found = os.stat(path)
   key = path, found.st_size, found.st_mtime_ns
   if key not in _checked:
-    for _ in _frames(path, whole=False):
-      pass
+    _read_through(path)
     _checked.add(key)
 
 
@@ -69,19 +82,30 @@ def explain() -> None:
   """Looks for the fault in the shards that this process has opened, after TensorFlow reported one without its place.
 
   Raises:
-    UserError: the first record that cannot be read, with shard, number and field.
+    UserError: the first record that cannot be read or has a damaged picture, with shard, number and field.
   """
   for path in _opened:
     if os.path.lexists(path):
-      spec = _specs.get(os.path.abspath(os.path.dirname(os.path.dirname(path))), {})
-      for number, record in enumerate(read_records(path)):
-        _check_record(record, spec, f'{path}: record {number}')
+      spec, schema = _kinds.get(os.path.abspath(os.path.dirname(os.path.dirname(path))), ({}, None))
+      shown = tqdm(read_records(path), f'looking for the fault in {os.path.basename(path)}', file=sys.stderr,
+                   unit=' records', leave=False, delay=1)
+      for number, record in enumerate(shown):
+        features = _check_record(record, spec, f'{path}: record {number}')
+        if schema is not None:
+          _check_values(features, schema, f'{path}: record {number}')
 
 
 def read_records(path: str) -> Iterator[bytes]:
-  """Yields the serialized records of a shard; a UserError as of `check`."""
-  files.check_input(path, MOST_SHARD_BYTES, _REMEDY)
-  yield from _frames(path, whole=True)
+  """Yields the serialized records of a shard; a UserError as of `check`, or where a checksum does not fit."""
+  check(path)
+  number, records = 0, iter(tf.data.TFRecordDataset(path, compression_type='GZIP'))
+  while True:
+    with naming(f'{path}: record {number} is damaged', _REMEDY, tf.errors.OpError):
+      record = next(records, None)
+    if record is None:
+      return
+    yield record.numpy()
+    number += 1
 
 
 def _checked_path(path: tf.Tensor) -> tf.Tensor:
@@ -90,8 +114,8 @@ def _checked_path(path: tf.Tensor) -> tf.Tensor:
   return path
 
 
-def _frames(path: str, whole: bool) -> Iterator[bytes]:
-  """Yields the records, empty unless `whole`; a UserError if the shard is damaged or unpacks to too much."""
+def _read_through(path: str) -> None:
+  """Reads a shard without keeping a record; a UserError if it is damaged or unpacks to too much."""
   unpacked, most = 0, _UNPACKED_ANYWAY + _MOST_RATIO * os.path.getsize(path)
   with naming(f'{path} is damaged or cut off', _REMEDY, OSError, EOFError, zlib.error, struct.error), \
       gzip.open(path, 'rb') as file:
@@ -105,34 +129,29 @@ def _frames(path: str, whole: bool) -> Iterator[bytes]:
       if unpacked > most:
         raise UserError(f'{path}: unpacks to more than {_MOST_RATIO} times its size, which pictures never do; '
                         f'{_REMEDY}')
-      record = _read(file, length, whole)
-      if record is None or len(file.read(4)) < 4:
+      if not _read_over(file, length) or len(file.read(4)) < 4:
         raise UserError(f'{path}: record {number} is cut off; {_REMEDY}')
-      yield record
       number += 1
 
 
-def _read(file: gzip.GzipFile, length: int, whole: bool) -> Optional[bytes]:
-  """Reads a record, or reads over it and returns nothing; None if it is cut off."""
-  if whole:
-    record = file.read(length)
-    return record if len(record) == length else None
+def _read_over(file: gzip.GzipFile, length: int) -> bool:
+  """Reads over a record in pieces; returns whether it is whole."""
   while length:
     piece = len(file.read(min(length, _CHUNK)))
     if not piece:
-      return None
+      return False
     length -= piece
-  return b''
+  return True
 
 
-def _check_record(record: bytes, spec: dict[str, tf.io.FixedLenFeature], place: str) -> None:
-  """Raises a UserError unless a record is an Example with the fields of the specification."""
+def _check_record(record: bytes, spec: dict[str, tf.io.FixedLenFeature], place: str) -> Mapping[str, tf.train.Feature]:
+  """Returns the features of a record; a UserError unless it is an Example with the fields of the specification."""
   with naming(f'{place} is no tf.train.Example', _REMEDY, message.DecodeError):
     features = tf.train.Example.FromString(record).features.feature
   for name, field in spec.items():
     kind = features[name].WhichOneof('kind') if name in features else None
     values = getattr(features[name], kind).value if kind else ()
-    if not len(values) and field.default_value is not None:
+    if not kind and field.default_value is not None:
       continue
     if not kind:
       raise UserError(f'{place}: {name} is missing; {_REMEDY}')
@@ -141,3 +160,20 @@ def _check_record(record: bytes, spec: dict[str, tf.io.FixedLenFeature], place: 
     count = int(tf.TensorShape(field.shape).num_elements())
     if len(values) != count:
       raise UserError(f'{place}: {name} holds {len(values)} values, not {count}; {_REMEDY}')
+  # TensorFlow's own parser takes less than that of protocol buffers.
+  with naming(f'{place} cannot be parsed', _REMEDY, tf.errors.OpError, UnicodeDecodeError):
+    tf.io.parse_single_example(record, spec)
+  return features
+
+
+def _check_values(features: Mapping[str, tf.train.Feature], schema: RecordSchema, place: str) -> None:
+  """Raises a UserError if a value of a record is beyond its range or a picture cannot be decoded."""
+  name = b''.join(features[schema.name_field].bytes_list.value).decode(errors='replace')
+  for field_name, field in schema.fields.items():
+    values = list(getattr(features[field_name], _VALUES[field.kind]).value) if field_name in features else []
+    wrong = record_schema.fault(values[0] if field.kind == 'bytes' else np.array(values), field) if values else ''
+    if wrong:
+      raise UserError(f'{place} ({name}): {field_name} {wrong}, and {_REMEDY}')
+    if field.is_picture and values and values[0] and not encoded_pictures.is_sound(values[0]):
+      raise UserError(f'{place} ({name}): {field_name} is damaged; {_REMEDY} from a whole copy, or set '
+                      'build_dataset.skip_damaged = True to leave such records out')

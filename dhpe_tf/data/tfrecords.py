@@ -8,6 +8,7 @@
 A split is written to a temporary folder and renamed when it is complete.
 """
 import contextlib
+import functools
 import glob
 import json
 import os
@@ -247,11 +248,11 @@ def parse_spec(root: str, schema: RecordSchema) -> dict[str, tf.io.FixedLenFeatu
   """Returns the parse specification of a record set; raises a UserError if its schema is missing or does not fit."""
   path = os.path.join(root, SCHEMA_FILE)
   spec = schema.parse_spec(files.read_text(path, remedy='convert the data again'), path)
-  shard_checks.remember_spec(root, spec)
+  shard_checks.remember(root, spec, schema)
   return spec
 
 
-def read_serialized(root: str, split: str, seed: Optional[int] = None) -> tf.data.Dataset:
+def read_serialized(root: str, split: str, seed: Optional[int] = None, places: bool = False) -> tf.data.Dataset:
   """Returns all records of a split, serialized.
 
   Args:
@@ -260,17 +261,18 @@ def read_serialized(root: str, split: str, seed: Optional[int] = None) -> tf.dat
     seed: None for a fixed order from the first record. With a seed the shards come in random order. The first shard
       starts at a random record, and the records before it come last: a training of short epochs, each started anew,
       then sees all records in time.
+    places: whether each record comes with its place, a text of shard and number.
 
   Raises:
     UserError: see `list_shards`.
   """
   shards = list_shards(root, split)
   if seed is None:
-    return shard_checks.open_shards(shards)
+    return shard_checks.open_shards(shards, places)
   random = np.random.default_rng(seed)
   first, *others = (str(path) for path in random.permutation(shards))
   start = int(random.integers(-(-_read_statistics(root, split)['count'] // len(shards))))
-  opened = shard_checks.open_shards
+  opened = functools.partial(shard_checks.open_shards, places=places)
   return opened([first]).skip(start).concatenate(opened(others)).concatenate(opened([first]).take(start))
 
 

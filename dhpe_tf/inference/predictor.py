@@ -12,6 +12,7 @@ import tensorflow as tf
 import dhpe_tf
 from dhpe_tf import configuration, experiment, json_files
 from dhpe_tf.errors import UserError, naming
+from dhpe_tf.inference import lite_networks
 from dhpe_tf.methods.method import Method
 from dhpe_tf.serving import exporter, versions
 from dhpe_tf.serving.model_card import USAGE
@@ -21,6 +22,7 @@ from dhpe_tf.training.trained import load_trained
 
 _STEPS = 'steps'
 _SHIPPED = 'dhpe_hand'
+_OBJECTS_OF_CARDS = (USAGE, 'hand_model')  # entries that a model card may lack
 _MOST_CARD_BYTES = 1 << 26  # it holds the faces of the mesh
 
 
@@ -56,7 +58,7 @@ def shipped_model() -> str:
   raise UserError(f'no exported/{_SHIPPED} beside {package} nor inside it; install the package again, or give --model.')
 
 
-def load(path: str, gin_params: Sequence[str] = (), trace: bool = False) -> Predictor:
+def load(path: str, gin_params: Sequence[str] = (), trace: bool = False, lite: bool = False) -> Predictor:
   """Loads a predictor from an export, one of its versions, or the folder of a training.
 
   Args:
@@ -65,6 +67,7 @@ def load(path: str, gin_params: Sequence[str] = (), trace: bool = False) -> Pred
       the tracking of hands.
     trace: whether to build the graph now, while the configuration of the training is loaded; needed if another
       configuration is loaded before the first answer.
+    lite: whether to run networks by TensorFlow Lite where an export has them so and there is no GPU.
 
   Returns:
     The predictor.
@@ -78,7 +81,7 @@ def load(path: str, gin_params: Sequence[str] = (), trace: bool = False) -> Pred
   if export:
     if gin_params:
       configuration.load(gin_params=gin_params)
-    return from_export(export)
+    return from_export(export, lite)
   loaded = from_method(load_trained(path, gin_params)[1])
   if trace:
     loaded.answer.get_concrete_function()
@@ -161,11 +164,12 @@ def find_export(path: str) -> str:
   return found[-1] if found else ''
 
 
-def from_export(folder: str) -> Predictor:
+def from_export(folder: str, lite: bool = False) -> Predictor:
   """Loads a version of an exported model.
 
   Args:
     folder: of the version.
+    lite: whether to run networks by TensorFlow Lite where the export has them so and there is no GPU.
 
   Returns:
     The predictor.
@@ -180,22 +184,24 @@ def from_export(folder: str) -> Predictor:
     specs = {name: signature.structured_input_signature[1] for name, signature in loaded.signatures.items()}
     # The functions refer to `loaded`: loaded signatures hold no reference to the owner of their variables.
     functions = {name: functools.partial(_call, loaded, name) for name in specs}
-    return from_signatures(functions, specs, card)
+  plain = from_signatures(functions, specs, card, folder)
+  return _by_lite(plain, functions, specs, folder) if lite else plain
 
 
 def from_signatures(functions: Mapping[str, Callable[..., Tensors]], specs: Mapping[str, Mapping[str, tf.TensorSpec]],
-                    card: Mapping[str, Any]) -> Predictor:
+                    card: Mapping[str, Any], name: str) -> Predictor:
   """Makes a predictor of the signatures of an exported model.
 
   Args:
     functions: the signatures, by name; they take tensors by name.
     specs: specifications of their inputs, by name of the signature and of the input.
     card: the model card.
+    name: of the model, for messages.
 
   Raises:
     UserError: the task is unknown.
   """
-  task = registry.find(card.get('task_class', registry.DEFAULT))()
+  task = _task_of(card, name)()
   task.adopt(functions)
 
   def answer(inputs: Tensors) -> Tensors:
@@ -206,6 +212,33 @@ def from_signatures(functions: Mapping[str, Callable[..., Tensors]], specs: Mapp
 
   input_specs = {exporter.batch_name(name): spec for name, spec in specs['serving_default'].items()}
   return Predictor(task, input_specs, answer, card, refined if 'refine' in functions else None)
+
+
+def _by_lite(plain: Predictor, functions: Mapping[str, Callable[..., Tensors]],
+             specs: Mapping[str, Mapping[str, tf.TensorSpec]], folder: str) -> Predictor:
+  """The predictor with the networks of TensorFlow Lite of an export, or `plain` if it has none that do."""
+  found = lite_networks.read(folder, plain.card)
+  quicker = plain.task.quicker(functions, specs, found.networks, found.settings) if found else None
+  if quicker is None:
+    return plain
+
+  def answer(inputs: Tensors) -> Tensors:
+    return quicker(inputs, 0)
+
+  def refined(inputs: Tensors, steps: Sequence[int]) -> list[Tensors]:
+    return [quicker(inputs, number) for number in steps]
+  return plain._replace(answer=answer, refined=refined)
+
+
+def _task_of(card: Mapping[str, Any], folder: str) -> type[Task]:
+  """The class of the task that a model card names; a UserError that names the model if there is none."""
+  name = card.get('task_class', registry.DEFAULT)
+  if not isinstance(name, str):
+    raise UserError(f'{folder}: task_class in {exporter.CARD} must be a text; export the model again.')
+  try:
+    return registry.find(name)
+  except UserError as error:
+    raise UserError(f'{folder}: {error}') from error
 
 
 def read_card(folder: str) -> dict[str, Any]:
@@ -220,6 +253,8 @@ def read_card(folder: str) -> dict[str, Any]:
   with naming(f'{folder}: not a complete export, its model card {exporter.CARD} is damaged', remedy, KeyError,
               TypeError, AttributeError):
     card['signatures']['serving_default']['inputs'].items()
+    for name in _OBJECTS_OF_CARDS:
+      card.get(name, {}).items()
   return card
 
 

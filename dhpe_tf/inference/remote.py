@@ -37,7 +37,8 @@ def connect(server: str, path: str, gin_params: Sequence[str] = ()) -> predictor
   told = client.signatures()
   _check(told, card, server, folder)
   functions = {signature: functools.partial(_call, client, signature) for signature in told}
-  return predictor.from_signatures(functions, {signature: spec.inputs for signature, spec in told.items()}, card)
+  specs = {signature: spec.inputs for signature, spec in told.items()}
+  return predictor.from_signatures(functions, specs, card, server)
 
 
 def _model_name(folder: str) -> str:

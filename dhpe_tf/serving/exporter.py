@@ -1,4 +1,5 @@
 """Writes a SavedModel that runs without this package: stock TensorFlow operations, named signatures, a model card."""
+import hashlib
 import json
 import os
 import time
@@ -11,6 +12,7 @@ import tensorflow as tf
 from dhpe_tf.errors import UserError
 from dhpe_tf.files import atomic_path
 from dhpe_tf.methods.method import Method
+from dhpe_tf.networks import lite
 from dhpe_tf.serving import limits, warm_up
 from dhpe_tf.serving.model_card import USAGE
 from dhpe_tf.serving.versions import next_version
@@ -18,6 +20,7 @@ from dhpe_tf.tasks.task import Signature, Tensors
 
 CARD = os.path.join('assets.extra', 'model_card.json')
 PARITY_TOLERANCE = 1e-4
+LITE_TOLERANCE = 1e-3  # of networks of TensorFlow Lite, relative to the largest number of an output or to 1
 # Name of an input in a signature, where it differs from the name in the batch.
 _SERVED_NAMES = {'image': 'images'}
 _UNKNOWN_SIZE = 8  # size of random inputs along axes of unknown size
@@ -101,7 +104,8 @@ def _concrete(signature: Signature) -> Any:
   specs = {name: tf.TensorSpec(spec.shape, spec.dtype, name) for name, spec in signature.specs.items()}
 
   def run(**inputs: tf.Tensor) -> Tensors:
-    checked = limits.checked_inputs(inputs, specs, signature.rows, signature.least_rows)
+    checked = limits.checked_inputs(inputs, specs, signature.rows, signature.least_rows,
+                                    may_be_infinite=signature.may_be_infinite)
     return limits.checked_outputs(signature.function(**checked))
 
   # AutoGraph has nothing to convert, and trying would take most of the time of an export.
@@ -127,6 +131,7 @@ def export(method: Method, export_dir: str, card: dict[str, Any], version: Optio
   folder = os.path.join(export_dir, str(version))
   if os.path.exists(folder):
     raise UserError(f'{folder} is there already; remove it or choose another version.')
+  method.before_export()
   served = ServedModel(method)
   signatures = served.signatures()
   with atomic_path(folder) as temporary:
@@ -143,6 +148,7 @@ def export(method: Method, export_dir: str, card: dict[str, Any], version: Optio
             'parity': {'max_abs_difference': difference, 'inputs': 'random, 2'}}
     os.makedirs(os.path.dirname(os.path.join(temporary, CARD)), exist_ok=True)
     _write_warm_up(os.path.join(temporary, warm_up.FILE), card.get('name', ''), signatures, served.requests.held)
+    card.update(_write_lite(method, temporary))
     with open(os.path.join(temporary, CARD), 'w', encoding='utf-8') as file:
       json.dump(card, file, indent=1)
   return folder
@@ -153,6 +159,39 @@ def _write_warm_up(path: str, model: str, functions: Mapping[str, Any], requests
   for signature, given in requests:
     functions[signature](**{name: tf.constant(value) for name, value in given.items()})
   warm_up.write(path, model, requests)
+
+
+def _write_lite(method: Method, folder: str) -> dict[str, Any]:
+  """Writes a method's networks for TensorFlow Lite beside the model card; returns the card's entry `lite`, if any.
+
+  Raises:
+    UserError: a converted network answers otherwise than the network itself.
+  """
+  parts = method.lite_parts()
+  if parts is None:
+    return {}
+  described = {}
+  for name, model in parts.networks.items():
+    content = lite.convert(model)
+    difference = _lite_difference(model, lite.LiteNetwork(content, name))
+    if not difference <= LITE_TOLERANCE:
+      raise UserError(f'{folder} is not written: {name} by TensorFlow Lite differs from the network by '
+                      f'{difference:.2g}.')
+    file_name = os.path.join(os.path.dirname(CARD), f'{name}.tflite')
+    with open(os.path.join(folder, file_name), 'wb') as file:
+      file.write(content)
+    described[name] = {'file': file_name, 'sha256': hashlib.sha256(content).hexdigest(),
+                       'max_relative_difference': difference}
+  return {'lite': {'networks': described, 'settings': dict(parts.settings)}}
+
+
+def _lite_difference(model: tf.keras.Model, converted: lite.LiteNetwork) -> float:
+  """The largest difference over all outputs for a random picture, relative to the largest number of the output or 1."""
+  images = tf.constant(np.random.RandomState(0).uniform(size=[1, *model.input.shape[1:]]), tf.float32)
+  expected, found = model(images), converted(images)
+  # Unlike max, np.max keeps a NaN.
+  return float(np.max([np.abs(found[name] - value).max() / max(1., np.abs(value).max())
+                       for name, value in expected.items()]))
 
 
 def measure_parity(function: Any, folder: str) -> float:

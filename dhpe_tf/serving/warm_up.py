@@ -60,10 +60,17 @@ def write(path: str, model: str, requests: Requests) -> None:
 def _prediction_log(model: str, signature: str, given: Mapping[str, Any]) -> bytes:
   """A PredictionLog with one request."""
   spec = _field(1, model.encode()) + _field(3, signature.encode())
-  entries = [_field(2, _field(1, name.encode()) + _field(2, tf.make_tensor_proto(value).SerializeToString()))
+  entries = [_field(2, _field(1, name.encode()) + _field(2, _tensor(np.asarray(value)).SerializeToString()))
              for name, value in given.items()]
   request = _field(1, spec) + b''.join(entries)
   return _field(6, _field(1, request))
+
+
+def _tensor(value: np.ndarray) -> Any:
+  """A TensorProto; of numbers that are all the same it holds one, which by its definition stands for all."""
+  if value.size > 1 and value.dtype != object and np.all(value == value.flat[0]):
+    return tf.make_tensor_proto(value.flat[0], value.dtype, value.shape)
+  return tf.make_tensor_proto(value)
 
 
 def _field(number: int, content: bytes) -> bytes:

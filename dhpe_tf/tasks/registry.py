@@ -22,7 +22,7 @@ def find(name: str) -> Any:
   import gin
   try:
     return gin.get_configurable(name)
-  except ValueError as error:
+  except (ValueError, SyntaxError) as error:
     raise UserError(f'the task {name} is not known here; name the module that defines it by --import=...') from error
 
 

@@ -25,7 +25,7 @@ import tensorflow as tf
 from absl import flags
 
 from dhpe_tf.data import image_files
-from dhpe_tf.data.checks import Check
+from dhpe_tf.data.checks import Check, SetCheck
 from dhpe_tf.data.contract import Contract
 from dhpe_tf.data.tfrecords import RecordType
 from dhpe_tf.errors import UserError
@@ -51,6 +51,7 @@ class Signature(NamedTuple):
     about_outputs: the same of the results.
     examples: values of arguments for one instance, without the axis of rows, where zeros would be refused; for requests
       that warm up a server.
+    may_be_infinite: the arguments whose numbers may be NaN or infinite, because the function judges them row by row.
   """
 
   function: Callable[..., Tensors]
@@ -60,6 +61,7 @@ class Signature(NamedTuple):
   about_inputs: Mapping[str, str] = types.MappingProxyType({})
   about_outputs: Mapping[str, str] = types.MappingProxyType({})
   examples: Mapping[str, Any] = types.MappingProxyType({})
+  may_be_infinite: Sequence[str] = ()
 
 
 class Surface(NamedTuple):
@@ -82,6 +84,7 @@ class Task(abc.ABC):
     columns: the measures of the default protocol that appear in short tables.
     curve_axes: axes of the curves of all protocols; None if there are no curves.
     about_served: meaning of what `served` adds to the outputs, by name, for the model card.
+    lines_over: label of the x axis of `Measured.lines`.
   """
 
   name: ClassVar[str]
@@ -93,6 +96,7 @@ class Task(abc.ABC):
   columns: Sequence[Column] = ()
   curve_axes: Optional[curves.Axes] = None
   about_served: Mapping[str, str] = types.MappingProxyType({})
+  lines_over: ClassVar[str] = ''
 
   # Records and instances.
 
@@ -121,12 +125,27 @@ class Task(abc.ABC):
     del about, options
     return []
 
+  def set_checks(self, about: Optional[dict], place: str) -> list[SetCheck]:
+    """Returns checks of splits against each other for `data_tools.validate`.
+
+    Args:
+      about: content of dataset.json, or None if there is none.
+      place: its path, for errors.
+    """
+    del about, place
+    return []
+
   # Measures.
 
   def predictions(self, outputs: Tensors, batch: Tensors) -> Arrays:
     """Converts the outputs for a batch to the arrays `[B, ...]` that `measure` compares."""
     del batch
     return {name: np.asarray(value) for name, value in outputs.items()}
+
+  def ensemble(self, predictions: Sequence[Arrays]) -> Arrays:
+    """Returns the mean of several methods' predictions for the same instances, for the names that all of them give."""
+    names = [name for name in predictions[0] if all(name in found for found in predictions)]
+    return {name: np.mean([found[name] for found in predictions], axis=0) for name in names}
 
   @abc.abstractmethod
   def measure(self, protocol: str, predictions: Arrays, labels: Arrays, options: Any = None) -> Measured:
@@ -305,6 +324,23 @@ class Task(abc.ABC):
   def adopt(self, functions: Mapping[str, Callable[..., Tensors]]) -> None:
     """Takes functions that an exported model brings for this task, by the names of its signatures; here none."""
     del functions
+
+  def quicker(self, functions: Mapping[str, Callable[..., Tensors]], specs: Mapping[str, Mapping[str, tf.TensorSpec]],
+              networks: Mapping[str, Callable[..., Tensors]],
+              settings: Mapping[str, Any]) -> Optional[Callable[[Tensors, int], Tensors]]:
+    """Puts the networks of TensorFlow Lite of an exported model in the place of those in its graph; here it cannot.
+
+    Args:
+      functions: of the exported model, by the names of its signatures.
+      specs: of their inputs, by the names of signature and input.
+      networks: pictures -> tensors by name, by the names that the method gave them.
+      settings: that the method gave.
+
+    Returns:
+      (inputs, steps of refinement) -> outputs as `served` leaves them, or None if these networks cannot give that.
+    """
+    del functions, specs, networks, settings
+    return None
 
   # Serving.
 

@@ -23,6 +23,7 @@ from tests.data_tools.readers import rhd_files
 _FLAGS = flags.FlagValues()
 flags.DEFINE_integer('pictures', 1000, 'how many pictures', lower_bound=10, flag_values=_FLAGS)
 flags.DEFINE_integer('workers', 2, 'processes', lower_bound=1, flag_values=_FLAGS)
+flags.DEFINE_boolean('decode_pictures', False, 'as the flag of the converters', flag_values=_FLAGS)
 _DRAWN = 10
 
 
@@ -36,7 +37,8 @@ def main(argv: list[str]) -> None:
     print(f'{_FLAGS.pictures} pictures of {size / 1024:.0f} KiB, {os.cpu_count()} cores')
     for workers in sorted({1, _FLAGS.workers}):
       output = os.path.join(root, f'records{workers}')
-      jobs = shard_jobs.SplitJobs(reader, 'train', 4 * workers, os.path.join(output, '.Split-train.partial'), True)
+      jobs = shard_jobs.SplitJobs(reader, 'train', 4 * workers, os.path.join(output, '.Split-train.partial'), True,
+                                  _FLAGS.decode_pictures)
       jobs.prepare({}, resume=False)
       start, cpu = time.perf_counter(), time.process_time()
       shard_jobs.run_here(jobs, workers)

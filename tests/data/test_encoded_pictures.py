@@ -8,7 +8,8 @@ import tensorflow as tf
 from PIL import Image
 
 from dhpe_tf.data import encoded_pictures
-from tests.data import headers
+from dhpe_tf.errors import UserError
+from tests.data import damage, headers
 
 HEADERS = {'PNG': headers.png_header, 'BMP': headers.bmp_header, 'JPEG': headers.jpeg_header}
 decode = tf.function(encoded_pictures.decode, [tf.TensorSpec([], tf.string)], autograph=False)
@@ -78,3 +79,14 @@ def test_limits_are_settings():
           encoded_pictures.decode(tf.constant(data))
   finally:
     gin.clear_config()
+
+
+@pytest.mark.parametrize('kind', ['PNG', 'JPEG'])
+def test_damage_behind_the_header_is_found(kind):
+  whole = damage.encode(kind)
+  encoded_pictures.check(whole, 'whole')
+  damaged = [whole[:len(whole) // 2], damage.with_marker(whole) if kind == 'JPEG' else damage.flipped(whole)]
+  for data in damaged:
+    with pytest.raises(UserError, match='a.png: the picture is damaged or cut off; get a whole copy'):
+      encoded_pictures.check(data, 'a.png')
+    assert not encoded_pictures.is_sound(data)

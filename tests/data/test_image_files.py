@@ -8,6 +8,7 @@ from PIL import Image
 
 from dhpe_tf.data import image_files
 from dhpe_tf.errors import UserError
+from tests.data import damage
 
 
 def encode(pixels, kind='PNG', **options):
@@ -98,3 +99,12 @@ def test_bytes_for_records_are_upright_pngs_or_jpegs(tmp_path):
   (tmp_path / 'cut.png').write_bytes((tmp_path / 'a.png').read_bytes()[:-40])
   with pytest.raises(UserError, match='cut.png'):
     image_files.read_upright(tmp_path / 'cut.png')
+
+
+def test_the_checksums_of_a_png_find_every_flipped_bit():
+  whole = damage.encode('PNG', side=40)
+  image_files.check_sums(whole)
+  image_files.check_sums(damage.flipped(damage.encode('JPEG'), count=20))  # holds no checksums
+  for seed in range(20):
+    with pytest.raises(UserError, match='a.png: the picture is damaged or cut off .*; get a whole copy'):
+      image_files.check_sums(damage.flipped(whole, seed), 'a.png')

@@ -4,14 +4,17 @@ import json
 import os
 import struct
 import tracemalloc
+import types
 
 import pytest
 import tensorflow as tf
+from absl import flags
 
 from data_tools import validate
-from dhpe_tf.data import shard_checks, tfrecords
+from dhpe_tf import command_line
+from dhpe_tf.data import input_pipeline, shard_checks, tfrecords
 from dhpe_tf.errors import UserError
-from dhpe_tf.tasks.hand.record import SCHEMA
+from dhpe_tf.tasks.hand.record import HAND_RECORD, SCHEMA
 from tests import commands
 from tests.data import records
 
@@ -32,6 +35,10 @@ def _changed(change):
   example = tf.train.Example.FromString(SCHEMA.encode(records.record(3)))
   change(example.features.feature)
   return example.SerializeToString()
+
+
+# The name of a field is no UTF-8, so that TensorFlow's message about it is no text.
+_NOT_UTF8 = SCHEMA.encode(records.record(3)).replace(b'hand/side', b'hand/s\xffde')
 
 
 @pytest.fixture(name='root')
@@ -60,7 +67,9 @@ def _put(root, content, packed=True):
      'record 1: hand/joints_2d_px holds 41 values, not 42'),
     (_changed(lambda fields: fields['image/height'].float_list.value.append(3.)),
      'record 1: image/height is a float_list, not a int64_list'),
-    (_changed(lambda fields: fields['hand/pose'].float_list.value.append(3.)), 'record 1: hand/pose holds 46 values')])
+    (_changed(lambda fields: fields['hand/pose'].float_list.value.append(3.)), 'record 1: hand/pose holds 46 values'),
+    (_changed(lambda fields: fields['group'].bytes_list.ClearField('value')), 'record 1: group holds 0 values, not 1'),
+    (_NOT_UTF8, 'record 1 is no tf.train.Example')])
 def test_the_record_is_named(root, record, fault, capsys):
   _put(root, _frame(SCHEMA.encode(records.record(0))) + _frame(record))
   assert commands.call(validate, f'--records={root}') == 1
@@ -86,7 +95,7 @@ def test_a_flipped_byte_within_a_record_is_named(root, capsys):
   content[200] ^= 1
   _put(root, bytes(content))
   assert commands.call(validate, f'--records={root}') == 1
-  assert 'record file is damaged' in capsys.readouterr().err
+  assert 'train-00001-of-00002.tfrecord.gz: record 0 is damaged' in capsys.readouterr().err
 
 
 def test_a_bomb_takes_no_memory(root, monkeypatch):
@@ -117,5 +126,43 @@ def test_a_folder_in_the_place_of_a_shard(root):
 
 def test_a_shard_is_read_through_once(root, monkeypatch):
   list(tfrecords.read(root, 'train', SCHEMA))
-  monkeypatch.setattr(shard_checks, '_frames', None)
+  monkeypatch.setattr(shard_checks, '_read_through', None)
   assert len(list(tfrecords.read(root, 'train', SCHEMA))) == 4
+
+
+def _set(name, value):
+  """A change of the first number of a field, or of its text."""
+  def change(fields):
+    values = fields[name].bytes_list if isinstance(value, bytes) else fields[name].float_list
+    values.value[0] = value
+  return change
+
+
+@pytest.mark.parametrize('change, fault', [
+    (_set('hand/side', b'up'), "hand/side is 'up', not 'right' or 'left'; correct it"),
+    (_set('hand/joints_2d_valid', -1.), 'hand/joints_2d_valid holds -1, not a number from 0 to 1; correct the labels'),
+    (_set('hand/joints_2d_px', float('nan')), 'hand/joints_2d_px holds NaN or infinity; leave such labels out by their '
+     'valid entry'),
+    (_set('hand/joints_3d_m', float('inf')), 'hand/joints_3d_m holds NaN or infinity; leave such labels out by their '
+     'valid entry')])
+def test_values_beyond_their_range_are_not_read(root, change, fault, capsys):
+  _put(root, _frame(SCHEMA.encode(records.record(0))) + _frame(_changed(change)))
+
+  task = types.SimpleNamespace(name='ids', record=HAND_RECORD, batch={}, after_parsing=lambda root: None,
+                               instance=lambda record, size, seed: {'id': record['image/id']})
+
+  def main(_):
+    list(input_pipeline.build_dataset(task, [(root, 'train', 1.)], 2, 16, training=False))
+  assert command_line.call(main, ['read'], flags.FlagValues()) == 1
+  error = capsys.readouterr().err.splitlines()[-1]
+  assert error == (f'error: {root}/Split-train/train-00001-of-00002.tfrecord.gz: record 1 (0003.png): {fault}, and '
+                   'convert the data again')
+
+
+def test_validate_counts_values_beyond_their_range(root, capsys):
+  _put(root, b''.join(_frame(_changed(change)) for change in (
+      _set('hand/side', b'up'), _set('hand/joints_2d_px', float('nan')), _set('hand/joints_2d_px', float('nan')))))
+  assert commands.call(validate, f'--records={root}') == 1
+  found = capsys.readouterr().out
+  assert "hand/side is neither 'right' nor 'left': 1 of 5 records, such as 0003.png" in found
+  assert 'hand/joints_2d_px holds something else than numbers from -3.40282e+38 to 3.40282e+38: 2 of 5 records' in found

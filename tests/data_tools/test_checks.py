@@ -364,7 +364,6 @@ def test_ho3d_order(roots, monkeypatch):
 @pytest.mark.parametrize('change, text', [
     (lambda example: example.update({'image/height': 7}), 'another size than the record says'),
     (lambda example: example.update({'image/encoded': b'no picture'}), 'does not open'),
-    (lambda example: example.update({'hand/visibility': np.full(21, 2.)}), 'flag is not from 0 to 1'),
     (lambda example: example.update({'image/id': 'same', 'hand/joints_2d_px': np.full([21, 2], 9.)}),
      'twice'),
     (lambda example: example.update({'mask/encoded': b'no mask'}), 'the mask does not open'),

@@ -1,4 +1,5 @@
 """What holds for all converters, shown on the quickest of them."""
+import functools
 import json
 import os
 
@@ -13,6 +14,7 @@ from data_tools.readers import base, photographs
 from dhpe_tf import command_line
 from dhpe_tf.data import tfrecords
 from dhpe_tf.errors import UserError
+from tests.data import damage
 
 
 @pytest.fixture(name='folder')
@@ -25,13 +27,21 @@ def _folder(tmp_path):
   return folder
 
 
-def _convert(folder, output, *arguments, side='right'):
+class _Unread(photographs.PhotographsReader):
+  """Photographs that are not decoded, as the pictures of most datasets."""
+
+  def read(self, split, key):
+    picture = base.read_picture(os.path.join(self._root, key))
+    return [{**super().read(split, '00.png')[0], 'image/encoded': picture.data, 'image/id': key}]
+
+
+def _convert(folder, output, *arguments, side='right', kind=photographs.PhotographsReader):
   """Exit status of a converter of photographs into two splits."""
   values = flags.FlagValues()
   conversion.define_flags(values)
 
   def main(_):
-    conversion.convert(photographs.PhotographsReader(os.fspath(folder), side, .4), values)
+    conversion.convert(kind(os.fspath(folder), side, .4), values)
 
   return command_line.call(main, ['convert', f'--input={folder}', f'--output={output}', *arguments], values)
 
@@ -182,6 +192,9 @@ def test_base_reader_errors(folder):
     list(base.examples(photographs.PhotographsReader(folder), 'nope', base.Skipped(True)))
   assert np.isfinite(base.make_example(base.Picture(b'', 1, 1), 'a', 'left', 's', np.zeros([21, 3]), np.zeros([21, 2]),
                                        np.eye(3))['hand/box_px']).all()
+  with pytest.raises(UserError, match='labels.json, entry 3: its labels make hand/joints_3d_m too large for a record'):
+    base.make_example(base.Picture(b'', 1, 1), 'a', 'left', 's', np.full([21, 3], 1e39), np.zeros([21, 2]), np.eye(3),
+                      place='labels.json, entry 3')
 
 
 def test_a_disk_too_full_for_a_note_about_it(folder, tmp_path, monkeypatch, capsys):
@@ -192,3 +205,21 @@ def test_a_disk_too_full_for_a_note_about_it(folder, tmp_path, monkeypatch, caps
   monkeypatch.setattr(tfrecords, 'write_shard', write_shard)
   assert _convert(folder, tmp_path / 'out') == 1
   assert 'error: cannot write: no space left' in capsys.readouterr().err
+
+
+def test_a_picture_damaged_in_its_middle(folder, tmp_path, capsys):
+  """A PNG tells by its checksums; a JPEG must be decoded, which a flag asks for."""
+  names = photographs.PhotographsReader(folder, eval_fraction=.4).keys('train')
+  (folder / names[1]).write_bytes(damage.flipped(damage.encode('PNG')))
+  convert = functools.partial(_convert, folder, kind=_Unread)
+  assert convert(tmp_path / 'out', '--splits=train') == 1
+  assert f'{folder}/{names[1]}: the picture is damaged or cut off' in capsys.readouterr().err
+  (folder / names[1]).unlink()
+  (folder / '1.jpg').write_bytes(damage.with_marker(damage.encode('JPEG')))
+  split = 'train' if '1.jpg' in photographs.PhotographsReader(folder, eval_fraction=.4).keys('train') else 'eval'
+  assert convert(tmp_path / 'out', f'--splits={split}') == 0
+  capsys.readouterr()
+  assert convert(tmp_path / 'out', f'--splits={split}', '--decode_pictures') == 1
+  assert 'photographs, picture 1.jpg: the picture is damaged or cut off' in capsys.readouterr().err
+  assert convert(tmp_path / 'out', f'--splits={split}', '--decode_pictures', '--on_error=skip') == 0
+  assert '1.jpg' not in sum(_records(tmp_path / 'out', split), [])

@@ -126,6 +126,12 @@ NAN = [[float('nan'), 1.]] * 21
 @pytest.mark.parametrize('bad, message', [
     (label(1, joints_2d_px=NAN), 'joints_2d_px holds NaN'),
     (label(1, joints_3d_m=[[0, 0, float('inf')]] * 21), 'joints_3d_m holds NaN or infinity'),
+    (label(1, joints_3d_m=[[0, 1e300, 1]] * 21), 'joints_3d_m holds 1e+300, which is beyond float32'),
+    (label(1, joints_2d_px=[[-1e300, 0]] * 21), 'joints_2d_px holds -1e+300, which is beyond float32'),
+    (label(1, valid=[1] * 20 + [-1]), 'valid holds -1, not a number from 0 to 1'),
+    (label(1, valid=[1] * 20 + [1e300]), 'valid holds 1e+300, which is beyond float32'),
+    (label(1, valid=[2] + [1] * 20), 'valid holds 2, not a number from 0 to 1'),
+    (label(1, hand='up'), "hand is 'up', not 'right' or 'left'"),
     (label(1, joints_2d_px=[[1, 2]] * 20), r'joints_2d_px has shape (20, 2), not (21, 2)'),
     (label(1, joints_2d_px='many'), 'joints_2d_px holds something that is not a number'),
     (label(1, hand='both'), "hand is 'both', not 'right' or 'left'"),

@@ -51,7 +51,7 @@ def small():
 def test_weights_come_back_in_the_layout_of_keras(small):
   original, content = small
   source = _source(['conv', 'deep', 'slope', 'bare', 'dense'])
-  model, arrays = landmarker.convert(content, source)
+  model, arrays = landmarker.convert(content, source, 'a.whl')
   assert {array.dtype for array in arrays.values()} == {np.dtype('float16')} and 'bare/bias' not in arrays
   for layer in original.layers:
     for variable in layer.weights:
@@ -62,7 +62,7 @@ def test_weights_come_back_in_the_layout_of_keras(small):
 def test_the_difference_is_seen(small):
   _, content = small
   source = _source(['conv', 'deep', 'slope', 'bare', 'dense'])
-  model, _ = landmarker.convert(content, source)
+  model, _ = landmarker.convert(content, source, 'a.whl')
   model.get_layer('deep').bias.assign_add(tf.ones(40))
   assert landmarker.difference(model, content, source) > 1e-2
 
@@ -70,7 +70,7 @@ def test_the_difference_is_seen(small):
 def test_no_number_is_a_difference(small):
   _, content = small
   source = _source(['conv', 'deep', 'slope', 'bare', 'dense'])
-  model, _ = landmarker.convert(content, source)
+  model, _ = landmarker.convert(content, source, 'a.whl')
   # The second output is not a number, the first one agrees.
   twice = source._replace(outputs=lambda answers: [answers, answers * np.nan])
   wanted = landmarker.interpret
@@ -80,13 +80,12 @@ def test_no_number_is_a_difference(small):
 
 
 def test_other_networks_are_refused(small):
-  with pytest.raises(landmarker.UserError, match='5 layers, not 2'):
-    landmarker.convert(small[1], _source(['conv', 'deep']))
-  with pytest.raises(landmarker.UserError, match='no TensorFlow Lite file'):
-    landmarker.layers_with_weights(b'something else')
-  with pytest.raises(landmarker.UserError, match='damaged'):
-    landmarker.layers_with_weights(small[1][:200])
-  with pytest.raises(landmarker.UserError, match='SOFTMAX'):
+  for content, fault in ((small[1], '5 layers, not 2'), (b'something else', 'no TensorFlow Lite file'),
+                         (small[1][:200], '.*'), (small[1].replace(b'\x04\0\0\0', b'\xff\xff\xff\xff'), '.*')):
+    message = f'a.whl: small.tflite is not that of mediapipe 0.10.21: {fault}; down'
+    with pytest.raises(landmarker.UserError, match=message):
+      landmarker.convert(content, _source(['conv', 'deep']), 'a.whl')
+  with pytest.raises(ValueError, match='SOFTMAX'):
     landmarker.keras_arrays(landmarker.Layer('SOFTMAX', [np.zeros(1)]), 'a')
 
 
@@ -102,12 +101,28 @@ def test_a_wrong_wheel_is_one_line_and_leaves_no_file(small, tmp_path, capsys):
       for path, data in content.items():
         wheel.writestr(path, data)
   (tmp_path / 'broken.whl').write_text('no zip')
+  content = bytearray((tmp_path / 'other.whl').read_bytes())
+  content[len(content) // 2] ^= 1
+  (tmp_path / 'flipped.whl').write_bytes(content)
   for name, message in (('empty', 'holds no mediapipe'), ('other', 'layers'), ('text', 'no TensorFlow Lite'),
-                        ('broken', 'not a zip'), ('missing', 'pip download')):
+                        ('broken', 'not a zip'), ('flipped', 'Bad CRC'), ('missing', 'pip download')):
     assert _convert(tmp_path / f'{name}.whl', tmp_path / 'out') == 1
     error = capsys.readouterr().err
     assert error.startswith('error: ') and message in error and error.count('\n') == 1, error
   assert not (tmp_path / 'out').exists()
+
+
+def test_a_network_that_unpacks_to_more_than_the_limit(tmp_path, monkeypatch):
+  monkeypatch.setattr(landmarker, '_MOST_BYTES', 1 << 20)
+  with zipfile.ZipFile(tmp_path / 'bomb.whl', 'w', zipfile.ZIP_DEFLATED) as wheel:
+    wheel.writestr(PATH, bytes(2 << 20))
+  # What the header says about the size does not count.
+  content = (tmp_path / 'bomb.whl').read_bytes().replace((2 << 20).to_bytes(4, 'little'), (9).to_bytes(4, 'little'))
+  (tmp_path / 'liar.whl').write_bytes(content)
+  with pytest.raises(landmarker.UserError, match='bomb.whl: more than 1 MiB when unpacked; get it by'):
+    landmarker.read_file(str(tmp_path / 'bomb.whl'), PATH)
+  with pytest.raises(landmarker.UserError, match='liar.whl: .*; get it by'):
+    landmarker.read_file(str(tmp_path / 'liar.whl'), PATH)
 
 
 @pytest.mark.skipif(not os.path.isfile(WHEEL), reason='MEDIAPIPE_WHEEL names no wheel of mediapipe 0.10.21')

@@ -1,13 +1,16 @@
 import json
 
+import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
 
 from data_tools import convert_rhd, validate
 from dhpe_tf import command_line
-from dhpe_tf.data import tfrecords
+from dhpe_tf.data import image_files, tfrecords
 from dhpe_tf.tasks.hand.record import HAND_RECORD
+from tests.data import damage
+from tests.data import records as made
 from tests.data_tools.readers import rhd_files
 
 
@@ -98,7 +101,6 @@ def test_shard_that_was_cut_off(records, capsys):
 
 def test_records_of_nowhere(tmp_path, capsys):
   """Records without dataset.json are checked all the same."""
-  from tests.data import records as made
   tfrecords.write_split(str(tmp_path / 'r'), 'train', (made.record(i) for i in range(3)), HAND_RECORD, 1)
   assert _run(f'--records={tmp_path}/r') == 1
   assert 'there is no dataset.json' in capsys.readouterr().out
@@ -109,3 +111,28 @@ def test_a_folder_in_the_place_of_a_result_stays(tmp_path, capsys, flag):
   (tmp_path / 'kept' / 'inside').mkdir(parents=True)
   assert _run(f'--records={tmp_path}/none', f'--{flag}={tmp_path}/kept') == 1
   assert 'kept: it is a folder' in capsys.readouterr().err and (tmp_path / 'kept' / 'inside').is_dir()
+
+
+def test_pictures_damaged_in_their_middle(tmp_path, capsys):
+  def damaged(number, change):
+    record = made.record(number)
+    return {**record, 'image/encoded': change(record['image/encoded'])}
+  jpeg = image_files.encode(np.random.default_rng(0).integers(0, 256, [*made.SIZE, 3], np.uint8), 'JPEG')
+  tfrecords.write_split(str(tmp_path / 'r'), 'train', [
+      made.record(0), damaged(1, damage.flipped), damaged(2, lambda unused: damage.with_marker(jpeg)),
+      damaged(3, lambda unused: jpeg)], HAND_RECORD, 1)
+  assert _run(f'--records={tmp_path}/r') == 1
+  assert 'the picture is damaged or cut off: 2 of 4 records, such as 0001.png, 0002.png' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize('changes, fault', [
+    ({'options': None, 'skipped': None, 'source': None, 'counts': None}, None), ({'options': [1]}, 'options must be'),
+    ({'options': {'tip_vertices': 5}}, 'tip_vertices must be a text'),
+    ({'options': {'tip_vertices': None, 'parameters': None, 'first_keypoint': None}}, None),
+    ({'skipped': 3}, 'skipped must be')])
+def test_options_that_are_null_or_of_another_kind(tmp_path, changes, fault, capsys):
+  tfrecords.write_split(str(tmp_path), 'train', (made.record(i) for i in range(3)), HAND_RECORD, 1)
+  tfrecords.write_json(str(tmp_path / 'dataset.json'), {'source': 'made', 'counts': {'train': 3}, **changes})
+  assert _run(f'--records={tmp_path}') == 1
+  out, error = capsys.readouterr()
+  assert 'hands differ and lie in their pictures' in out if fault is None else fault in error

@@ -36,6 +36,13 @@ def test_long_texts_and_many_numbers_survive(tmp_path):
     np.testing.assert_array_equal(tf.make_ndarray(first.inputs[name]), value)
 
 
+def test_a_picture_of_zeros_takes_no_space(tmp_path):
+  given = {'images': np.full([1, 500, 500, 3], 0.5, np.float32)}
+  warm_up.write(str(tmp_path / 'requests'), 'm', [('a', given)])
+  np.testing.assert_array_equal(tf.make_ndarray(read(str(tmp_path / 'requests'))[0].inputs['images']), given['images'])
+  assert os.path.getsize(tmp_path / 'requests') < 200
+
+
 def test_a_model_that_refuses_its_warm_up_is_not_written(tmp_path, monkeypatch):
   monkeypatch.setattr(toy.TASK, 'signatures', lambda specs: {})
   model = toy.build_toy_model()

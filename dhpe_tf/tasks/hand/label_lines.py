@@ -62,9 +62,16 @@ def check(label: Label) -> Label:
 
 
 def joints_2d_px(label: Label) -> tuple[np.ndarray, np.ndarray]:
-  """Returns a label's 2D joints `[21, 2]` in pixels and their validity `[21]`; see `numbers`."""
+  """Returns a label's 2D joints `[21, 2]` in pixels and their validity `[21]`.
+
+  Raises:
+    UserError: as of `numbers`, or a validity that is not from 0 to 1.
+  """
   count = skeletons.NUM_KEYPOINTS
   valid = numbers(label, 'valid', (count,)) if 'valid' in label else np.ones(count)
+  if valid.min() < 0 or valid.max() > 1:
+    raise UserError(f"{label['place']}: valid holds {valid.min() if valid.min() < 0 else valid.max():g}, not a number "
+                    'from 0 to 1; write 0 for a joint without a label')
   return numbers(label, 'joints_2d_px', (count, 2), valid), valid
 
 
@@ -76,7 +83,7 @@ def side(label: Label) -> str:
 
 
 def numbers(label: Label, name: str, shape: tuple, valid: Optional[np.ndarray] = None) -> np.ndarray:
-  """Returns a field as a float64 array of finite numbers.
+  """Returns a field as a float64 array of numbers that are finite as float32.
 
   Args:
     label: from `read_labels`.
@@ -85,7 +92,7 @@ def numbers(label: Label, name: str, shape: tuple, valid: Optional[np.ndarray] =
     valid: `[N]`; rows where it is 0 become zeros and may hold anything. None if all rows count.
 
   Raises:
-    UserError: not numbers, another shape, or not finite; the message names file, line and field.
+    UserError: not numbers, another shape, not finite, or beyond float32; the message names file, line and field.
   """
   value = label[name]
   if valid is not None and isinstance(value, list) and len(value) == len(valid):
@@ -100,4 +107,7 @@ def numbers(label: Label, name: str, shape: tuple, valid: Optional[np.ndarray] =
     array = np.where(valid[:, None] > 0, array, 0.)
   if not np.all(np.isfinite(array)):
     raise UserError(f"{label['place']}: {name} holds NaN or infinity; mark such joints by 0 in `valid`")
+  largest = array.flat[np.argmax(np.abs(array))]
+  if abs(largest) > np.finfo(np.float32).max:
+    raise UserError(f"{label['place']}: {name} holds {largest:g}, which is beyond float32; correct it")
   return array

@@ -32,10 +32,21 @@ ABOUT = {
 }
 
 
-def signatures(hand_model: HandModel, image_size: Optional[int]) -> dict[str, Signature]:
+def posed_hand(hand_model: HandModel) -> Callable[[tf.Tensor], Tensors]:
+  """A function of parameters `[B, 63]` as `hand_layers.PosedHand`, with one graph of its own.
+
+  An export then holds the hand's constants once for all functions that call it.
+  """
+  return tf.function(hand_layers.PosedHand(hand_model), [tf.TensorSpec([None, parameters.NUM_PARAMETERS])],
+                     autograph=False)
+
+
+def signatures(posed: Callable[[tf.Tensor], Tensors], hand_model: HandModel,
+               image_size: Optional[int]) -> dict[str, Signature]:
   """Builds `mesh` and `render`, of parameters `[B, 63]` and sides `[B]`; `ABOUT` says what goes in and comes out.
 
   Args:
+    posed: `posed_hand` of the hand model.
     hand_model: a right hand.
     image_size: side of the pictures of `render`, px; None for the default of `drawing`.
 
@@ -43,9 +54,6 @@ def signatures(hand_model: HandModel, image_size: Optional[int]) -> dict[str, Si
     The signatures by name.
   """
   size = {} if image_size is None else {'size': image_size}
-  # One graph of its own, so that an export holds the hand's constants once for both.
-  posed = tf.function(hand_layers.PosedHand(hand_model), [tf.TensorSpec([None, parameters.NUM_PARAMETERS])],
-                      autograph=False)
   examples = {'parameters': parameters.mean_parameters(hand_model)}
   return {'mesh': _mesh(posed, examples), 'render': drawing(posed, hand_model, examples, **size)}
 

@@ -72,17 +72,19 @@ def test_people_make_groups(dataset):
 @pytest.mark.parametrize('name, change, message', [
     ('data', lambda content: content['annotations'][0].pop('hand_type'), 'hand_type'),
     ('data', lambda content: content['annotations'][0].update(joint_valid=[1]), 'annotation 0: joint_valid must be'),
-    ('camera', lambda content: content['0']['focal'].clear(), 'focal must be'),
+    ('camera', lambda content: content['0']['focal'].clear(), 'train_camera.json, .*: focal must be'),
     ('camera', lambda content: content['0']['camrot'].update({interhand_files.CAMERA: [1]}), 'camrot must be'),
     ('joint_3d', lambda content: content['0'].pop('100'), 'one release'),
-    ('joint_3d', lambda content: content.update({'0': [1]}), 'joint_3d: 0 must be an object'),
-    ('camera', lambda content: content['0'].update(campos=3), 'camera: campos must be an object'),
+    ('joint_3d', lambda content: content.update({'0': [1]}), 'train_joint_3d.json, .*: 0 must be an object'),
+    ('camera', lambda content: content['0'].update(campos=3), 'train_camera.json, .*: campos must be an object'),
     ('data', lambda content: content['images'][0].update(id=[1]), 'id of an image must be'),
     ('data', lambda content: content['images'][0].update(file_name=None), 'file_name must be a text'),
     ('data', lambda content: content['images'].insert(0, 3), 'images must be a list of objects'),
     ('data', lambda content: content['annotations'][0].update(hand_type={}), 'hand_type must be a text'),
     ('joint_3d', lambda content: content['0']['100'].update(world_coord=[[10 ** 400, 0, 0]] * 42), 'world_coord'),
-    ('joint_3d', lambda content: content['0']['100'].update(world_coord=[[0, 0, None]] * 42), 'world_coord')])
+    ('joint_3d', lambda content: content['0']['100'].update(world_coord=[[0, 0, None]] * 42), 'world_coord'),
+    ('joint_3d', lambda content: content['0']['100'].update(world_coord=[[1e300, 0, 1]] * 42),
+     'joint_3d.json, capture 0, frame 100, .* make hand/joints_3d_m too large')])
 def test_bad_labels(tmp_path, name, change, message):
   interhand_files.write(tmp_path, ['train'])
   path = tmp_path / 'annotations' / 'train' / f'InterHand2.6M_train_{name}.json'

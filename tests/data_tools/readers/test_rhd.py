@@ -139,7 +139,7 @@ def test_damaged_labels(tmp_path, field, value):
   annotations = pickle.loads(path.read_bytes())
   annotations[0][field] = value
   path.write_bytes(pickle.dumps(annotations, protocol=2))
-  with pytest.raises(UserError, match=f'sample 0: {field}'):
+  with pytest.raises(UserError, match=f'anno_training.pickle, sample 0: {field}'):
     rhd.RhdReader(tmp_path).read('train', 0)
 
 

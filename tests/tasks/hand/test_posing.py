@@ -14,7 +14,7 @@ SIZE = 96
 @pytest.fixture(scope='module')
 def signatures():
   """The functions by name, as graphs."""
-  built = posing.signatures(TASK.hand_model, SIZE)
+  built = posing.signatures(TASK.posed_hand, TASK.hand_model, SIZE)
   return {name: tf.function(signature.function, autograph=False) for name, signature in built.items()}
 
 

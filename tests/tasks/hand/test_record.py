@@ -36,13 +36,28 @@ def test_fields_left_out_have_their_defaults():
 @pytest.mark.parametrize('change, message', [
     ({'hand/joints_2d_px': np.full((21, 2), np.nan)}, '0001.png: hand/joints_2d_px holds NaN'),
     ({'hand/joints_2d_px': np.zeros((20, 2))}, r'hand/joints_2d_px has shape \(20, 2\), not \(21, 2\)'),
-    ({'hand/side': 'both'}, "hand/side is 'both'"),
+    ({'hand/side': 'both'}, "hand/side is 'both', not 'right' or 'left'; correct it"),
+    ({'hand/joints_3d_m': np.full((21, 3), 1e300)}, '0001.png: hand/joints_3d_m holds 1e.300, not a number that '
+     'float32 can hold; correct the labels'),
+    ({'hand/joints_2d_valid': np.full(21, -1)}, 'hand/joints_2d_valid holds -1, not a number from 0 to 1; correct'),
+    ({'hand/joints_3d_valid': np.full(21, 1e300)}, 'hand/joints_3d_valid holds 1e.300, not a number from 0 to 1'),
+    ({'hand/visibility': np.linspace(0, 1.1, 21)}, 'hand/visibility holds 1.1, not a number from 0 to 1'),
+    ({'hand/pose': np.full(45, -np.inf)}, 'hand/pose holds NaN or infinity'),
+    ({'image/height': 0}, 'image/height holds 0, not a number from 1 to'),
+    ({'image/width': 119.5}, 'image/width holds 119.5, not a whole number'),
+    ({'image/width': np.nan}, 'image/width holds NaN'),
     ({'hand/colour': 1}, 'hand/colour is not a field'),
     ({'hand/shape': ['a'] * 10}, 'hand/shape holds something that is not a number'),
 ])
 def test_bad_values_are_named(change, message):
   with pytest.raises(UserError, match=message):
     SCHEMA.encode({**records.record(1), **change})
+
+
+def test_the_ends_of_the_ranges_are_taken():
+  largest = np.full((21, 3), np.finfo(np.float32).max)
+  changed = {'hand/joints_3d_valid': np.linspace(0, 1, 21), 'hand/joints_3d_m': largest, 'image/height': 1}
+  SCHEMA.encode({**records.record(1), **changed})
 
 
 def test_missing_field_is_named():

@@ -1,4 +1,4 @@
-"""Checks of labels against each other: ranges, 3D against 2D, depth."""
+"""Checks of labels against each other and the picture: repetition, 3D against 2D, depth."""
 from typing import Any
 
 import numpy as np
@@ -11,22 +11,18 @@ _LARGEST_HAND_M = .35
 _HOPELESSLY_OUTSIDE = .5
 
 
-class Values(checks.Check):
-  """Checks sides, flags and names, and that most joints lie in the picture."""
+class Hands(checks.Check):
+  """Checks that no hand is there twice, and that most joints lie in the picture."""
 
-  title = 'values in their ranges'
+  title = 'hands differ and lie in their pictures'
 
   def __init__(self):
     self._names: set[int] = set()
-    self._side, self._flags, self._twice = checks.Flagged(), checks.Flagged(), checks.Flagged()
-    self._outside = checks.Flagged(.05)
+    self._twice, self._outside = checks.Flagged(), checks.Flagged(.05)
 
   def add(self, batch: dict[str, np.ndarray]) -> None:
-    """Tests each record of a batch: side, flags in 0..1, repetition, and the share of joints outside the picture."""
+    """Tests each record of a batch: repetition, and the share of joints outside the picture."""
     names = batch['image/id']
-    self._side.add(names, ~np.isin(batch['hand/side'], [b'right', b'left']))
-    flags = np.concatenate([batch['hand/joints_2d_valid'], batch['hand/joints_3d_valid'], batch['hand/visibility']], 1)
-    self._flags.add(names, ((flags < 0) | (flags > 1)).any(1))
     keys = [hash((name, side, joints.tobytes()))
             for name, side, joints in zip(names, batch['hand/side'], batch['hand/joints_2d_px'])]
     self._twice.add(names, np.array([self._seen(key) for key in keys], bool))
@@ -43,10 +39,8 @@ class Values(checks.Check):
     return known
 
   def findings(self) -> list[str]:
-    """Reports wrong sides, flags out of range, repeated hands, and hands mostly outside their picture."""
-    return [*self._side.findings("hand/side is neither 'right' nor 'left'"),
-            *self._flags.findings('a valid or visibility flag is not from 0 to 1'),
-            *self._twice.findings('the same hand of the same image/id twice'),
+    """Reports repeated hands and hands mostly outside their picture."""
+    return [*self._twice.findings('the same hand of the same image/id twice'),
             *self._outside.findings('most joints lie outside of the picture (another camera, swapped x and y, or '
                                     'pixels of another resolution?)')]
 

@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-from dhpe_tf.data import checks, image_files
+from dhpe_tf.data import checks, encoded_pictures, image_files
 from dhpe_tf.errors import UserError
 
 # Edges of masks may be smooth: grey pixels count only at more than this distance from the edge.
@@ -17,21 +17,25 @@ _EXIF_ORIENTATION = 0x0112
 
 
 class Pictures(checks.Check):
-  """Checks that pictures open, are upright and have the size that the record states."""
+  """Checks that pictures can be decoded, are upright and have the size that the record states."""
 
-  title = 'pictures open and have their sizes'
+  title = 'pictures can be decoded and have their sizes'
 
   def __init__(self):
-    self._bad = checks.Flagged()
+    self._bad, self._damaged = checks.Flagged(), checks.Flagged()
 
   def add(self, batch: dict[str, np.ndarray]) -> None:
     """Tests each picture of a batch."""
     bad = [not _fits(*picture) for picture in zip(batch['image/encoded'], batch['image/height'], batch['image/width'])]
     self._bad.add(batch['image/id'], np.array(bad, bool))
+    damaged = [not encoded_pictures.is_sound(picture) for picture in batch['image/encoded']]
+    self._damaged.add(batch['image/id'], np.array(damaged, bool) & ~np.array(bad, bool))
 
   def findings(self) -> list[str]:
-    """Reports pictures that do not open, are not upright or have another size."""
-    return self._bad.findings('the picture does not open, lies on its side, or has another size than the record says')
+    """Reports pictures that do not open, are not upright, have another size, or cannot be decoded."""
+    return [
+        *self._bad.findings('the picture does not open, lies on its side, or has another size than the record says'),
+        *self._damaged.findings('the picture is damaged or cut off')]
 
 
 def _fits(data: bytes, height: int, width: int) -> bool:
