@@ -142,7 +142,9 @@ def main() -> None:
   ended = threading.Event()
   signal.signal(signal.SIGTERM, lambda *_: ended.set())
   signal.signal(signal.SIGINT, lambda *_: ended.set())
-  ended.wait()
+  # Handlers run in this thread, which a signal to another one does not wake.
+  while not ended.wait(timeout=0.2):
+    pass
   running.stop(grace_s=10.)
 
 
