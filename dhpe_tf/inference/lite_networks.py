@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from dhpe_tf import files
 from dhpe_tf.errors import UserError, naming
-from dhpe_tf.networks import lite
+from dhpe_tf.serving import lite
 
 _REMEDY = 'export the model again.'
 

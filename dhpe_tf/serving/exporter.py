@@ -12,8 +12,7 @@ import tensorflow as tf
 from dhpe_tf.errors import UserError
 from dhpe_tf.files import atomic_path
 from dhpe_tf.methods.method import Method
-from dhpe_tf.networks import lite
-from dhpe_tf.serving import limits, warm_up
+from dhpe_tf.serving import limits, lite, warm_up
 from dhpe_tf.serving.model_card import USAGE
 from dhpe_tf.serving.versions import next_version
 from dhpe_tf.tasks.task import Signature, Tensors

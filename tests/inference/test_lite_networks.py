@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from dhpe_tf.errors import UserError
 from dhpe_tf.inference import lite_networks
-from dhpe_tf.networks import lite
+from dhpe_tf.serving import lite
 
 
 @pytest.fixture(scope='module')

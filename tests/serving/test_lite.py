@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from dhpe_tf.errors import UserError
-from dhpe_tf.networks import lite
+from dhpe_tf.serving import lite
 
 
 @pytest.fixture(scope='module')
