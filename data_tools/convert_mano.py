@@ -5,6 +5,8 @@
 MANO is licensed by its authors (https://mano.is.tue.mpg.de, non-commercial, no redistribution): get it from them, and
 do not pass the output on. The npz has MANO's array names and an additional keypoint regressor.
 """
+from __future__ import annotations
+
 import os
 from typing import TYPE_CHECKING
 
@@ -30,7 +32,7 @@ flags.mark_flags_as_required(['input', 'output'], _FLAGS)
 LICENCE = 'MANO licence, https://mano.is.tue.mpg.de/license.html: non-commercial, no redistribution'
 
 
-def stored_arrays(model: 'HandModel') -> dict[str, np.ndarray]:
+def stored_arrays(model: HandModel) -> dict[str, np.ndarray]:
   """Returns a hand model's arrays by MANO's names, which `load_hand_model` reads."""
   return {
       'v_template': model.v_template, 'f': model.faces, 'shapedirs': model.shapedirs, 'posedirs': model.posedirs,
@@ -46,8 +48,7 @@ def main(argv: list[str]) -> None:
     UserError: the input is no MANO file, or the output does not end in .npz.
   """
   del argv
-  from dhpe_tf.hand.hand_model import load_hand_model  # Imports TensorFlow; command_line.run has silenced it.
-
+  from dhpe_tf.hand.hand_model import load_hand_model
   if not _FLAGS.output.endswith('.npz'):
     raise UserError(f'--output={_FLAGS.output} must end in .npz')
   check_output(_FLAGS.output, [_FLAGS.input])

@@ -4,7 +4,6 @@
 
 The same seed gives the same records. Backgrounds are generated; --backgrounds=FOLDER takes photographs instead.
 """
-import concurrent.futures
 import os
 from collections.abc import Iterator
 
@@ -12,6 +11,7 @@ import numpy as np
 from absl import flags
 from tqdm import tqdm
 
+from data_tools import synthetic_records
 from dhpe_tf import command_line
 from dhpe_tf.errors import UserError
 
@@ -31,6 +31,7 @@ flags.DEFINE_multi_string('gin_param', [], 'settings such as synthesis.HandRende
 flags.mark_flag_as_required('output', _FLAGS)
 _SPLITS = ('train', 'eval')
 _SKINS = 256
+_LEFT_SHARE = 0.5
 
 
 def main(argv: list[str]) -> None:
@@ -69,7 +70,7 @@ def _seed(split: str, *numbers: int) -> int:
 
 
 def _records(split: str, count: int, hand_model, renderer) -> Iterator[dict]:
-  """Yields the records of a split; rendering and encoding overlap.
+  """The records of a split; rendering and encoding overlap.
 
   Args:
     split: 'train' or 'eval'.
@@ -82,55 +83,13 @@ def _records(split: str, count: int, hand_model, renderer) -> Iterator[dict]:
 
   skins = texture.sample_skin(hand_model, _SKINS, _seed(split, 1))
   backgrounds = Backgrounds(_seed(split, 2), _FLAGS.backgrounds)
-  with concurrent.futures.ThreadPoolExecutor(_FLAGS.workers) as pool:
-    waiting = []
-    for start in range(0, count, _FLAGS.batch):
-      number = _seed(split, 3, start // _FLAGS.batch)
-      scenes, pictures = renderer.sample(number, skins)
-      scenes = type(scenes)(*(part.numpy() for part in scenes))
-      waiting.append([
-          pool.submit(_record, scenes, pictures, i, backgrounds, (number, i), f'{split}-{start + i:07d}')
-          for i in range(min(_FLAGS.batch, count - start))])
-      # Threads encode one batch while the next is rendered.
-      if len(waiting) > 1:
-        yield from (future.result() for future in waiting.pop(0))
-    for batch in waiting:
-      yield from (future.result() for future in batch)
 
+  def record(scenes, pictures, i: int, number: int) -> dict:
+    seed = (_seed(split, 3, number // _FLAGS.batch), i)
+    return synthetic_records.make(scenes, pictures, i, backgrounds, seed, f'{split}-{number:07d}', _LEFT_SHARE)
 
-def _record(scenes, pictures, i: int, backgrounds, seed: tuple, name: str) -> dict:
-  """Makes one record of a batch; half of the hands, chosen at random, become left hands by mirroring.
-
-  Args:
-    scenes: `Scenes` as NumPy arrays.
-    pictures: `Pictures` of the same batch.
-    i: number of the hand in the batch.
-    backgrounds: `Backgrounds` to draw from.
-    seed: of background, composition and side.
-    name: of the record.
-  """
-  from dhpe_tf.data import image_files
-  from dhpe_tf.synthesis import compositing
-  random = np.random.default_rng(seed)
-  picture, mask, seen = compositing.compose(pictures.rgb[i], pictures.alpha[i], pictures.joints_px[i],
-                                            pictures.seen[i], backgrounds, random)
-  joints_px, joints_3d_m, intrinsics = pictures.joints_px[i], scenes.keypoints_m[i], scenes.intrinsics[i].copy()
-  left = random.uniform() < 0.5
-  side_px = picture.shape[0]
-  if left:
-    picture, mask = picture[:, ::-1], mask[:, ::-1]
-    joints_px = np.concatenate([side_px - joints_px[:, :1], joints_px[:, 1:]], axis=1)
-    joints_3d_m = joints_3d_m * [-1, 1, 1]
-    intrinsics[0, 2] = side_px - intrinsics[0, 2]
-  return {
-      'image/encoded': image_files.encode(picture, 'JPEG', quality=int(random.integers(70, 96))),
-      'image/height': side_px, 'image/width': side_px, 'image/id': name, 'hand/side': 'left' if left else 'right',
-      'hand/joints_2d_px': joints_px, 'hand/joints_2d_valid': np.ones(21), 'hand/visibility': seen.astype(float),
-      'hand/joints_3d_m': joints_3d_m, 'hand/joints_3d_valid': np.ones(21),
-      'hand/pose': scenes.pose[i], 'hand/shape': scenes.shape[i], 'hand/has_parameters': 1.,
-      'mask/encoded': image_files.encode(mask, 'PNG', compress_level=1), 'camera/intrinsics': intrinsics,
-      'source': 'synthetic', 'group': name,
-  }
+  return synthetic_records.overlapped(count, _FLAGS.batch, _FLAGS.workers,
+                                      lambda number: renderer.sample(_seed(split, 3, number), skins), record)
 
 
 if __name__ == '__main__':

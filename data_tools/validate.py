@@ -86,7 +86,9 @@ def validate(task, root: str, splits: Optional[list[str]] = None, options: Any =
   if splits is None:
     there = os.listdir(root) if os.path.isdir(root) else []
     splits = sorted(name[len('Split-'):] for name in there if name.startswith('Split-')) or ['train']
-  about = _about(os.path.join(root, tfrecords.DATASET_FILE))
+  place = os.path.join(root, tfrecords.DATASET_FILE)
+  about = _about(place)
+  set_checks = task.set_checks(about, place)
   groups: dict[str, set[bytes]] = {}
   report: dict[str, Any] = {'records': root, 'about': about, 'splits': {}}
   options = command_line.task_flags(task.define_flags, TASK_COMMAND, ['validate']) if options is None else options
@@ -99,6 +101,8 @@ def validate(task, root: str, splits: Optional[list[str]] = None, options: Any =
         sound = values.sound_part(batch)
         for check in checks if len(next(iter(sound.values()))) else ():
           check.add(sound)
+        for check in set_checks:
+          check.add(split, batch)
         groups[split].update(batch[_GROUP].tolist() if _GROUP in batch else ())
         size = len(next(iter(batch.values())))
         count += size
@@ -107,7 +111,7 @@ def validate(task, root: str, splits: Optional[list[str]] = None, options: Any =
     results[values.title] = {'findings': values.findings(), 'numbers': {}}
     results.update({check.title: {'findings': check.findings(), 'numbers': check.numbers()} for check in checks})
     report['splits'][split] = {'count': count, 'checks': results}
-  report['findings'] = counts.shared_groups(groups)
+  report['findings'] = counts.shared_groups(groups) + [line for check in set_checks for line in check.findings()]
   report['problems'] = len(report['findings']) + sum(
       len(result['findings']) for found in report['splits'].values() for result in found['checks'].values())
   return report

@@ -7,12 +7,13 @@ The method is a trained one (--model_dir), an exported one (--model), or one tha
 Methods that take 2D joints and masks get the labelled ones or, with --evidence, those that another model finds.
 
 Writes the report as JSON, a table beside it (.md) and plots of the curves (.png). The report measures by the task's
-default protocol and by each of --protocols. For comparison it also measures constant answers, such as the mean hand of
---baseline_split, and with --refine_steps=10,50 the method after 10 and after 50 steps of test-time refinement. Further
-tables measure each kind of image separately, among them those similar to --baseline_split and those unlike it. The
-plots also show the runs of --compare.
+default protocol and by each of --protocols. With --ensemble the mean of several trainings' answers is measured too. For
+comparison it also measures constant answers, such as the mean hand of --baseline_split, and with --refine_steps=10,50
+the method after 10 and after 50 steps of test-time refinement. Further tables measure each kind of image separately,
+among them those similar to --baseline_split and those unlike it. The plots also show the runs of --compare.
 """
 import functools
+import itertools
 from collections.abc import Callable
 
 from absl import flags
@@ -24,10 +25,12 @@ _FLAGS = flags.FlagValues()
 flags.DEFINE_string('model_dir', None, 'Folder of a training.', flag_values=_FLAGS)
 flags.DEFINE_string('model', None, 'Folder of an export or of one of its versions.', flag_values=_FLAGS)
 command_line.define_configuration_flags(_FLAGS)
+flags.DEFINE_list('ensemble', [], 'Further trainings; their mean answer with that of --model_dir is measured as well.',
+                  flag_values=_FLAGS)
 flags.DEFINE_string('evidence', None, 'Export or folder of a training that finds the inputs of the method.',
                     flag_values=_FLAGS)
 flags.DEFINE_string('data', None, 'Folder of the records, with Split-<name> in it.', flag_values=_FLAGS)
-flags.DEFINE_string('split', 'eval', 'Split to measure on.', flag_values=_FLAGS)
+flags.DEFINE_list('split', ['eval'], 'Split to measure on; of several, one after another.', flag_values=_FLAGS)
 flags.DEFINE_string('report', None, 'JSON file to write; table and plots get its name.', flag_values=_FLAGS)
 flags.DEFINE_string('baseline_split', 'train', 'Split whose mean is the comparison; empty for none.',
                     flag_values=_FLAGS)
@@ -60,15 +63,16 @@ def main(argv: list[str]) -> None:
   steps = _refine_steps()
   reports.check_path(_FLAGS.report, _FLAGS.compare)
   others = reports.read_curves(_FLAGS.compare)
-  experiment, predictor, evidence = _load()
+  experiment, predictor, evidence, others_of_ensemble = _load()
   task = experiment.task
   task.prepare((evidence or predictor).card)
   options = command_line.task_flags(task.define_flags, 'evaluate', argv)
   wanted = _protocols(task)
   records = functools.partial(experiment.records, _FLAGS.data, **_changes(evidence or predictor))
-  found = collection.collect(task, _answers(predictor, evidence, steps), records(_FLAGS.split),
-                             f'{_FLAGS.data} {_FLAGS.split}', _FLAGS.limit)
-  answers, labels, training = dict(found.predictions), found.labels, {}
+  batches = itertools.chain.from_iterable(records(split) for split in _FLAGS.split)
+  found = collection.collect(task, _answers(predictor, evidence, steps, others_of_ensemble), batches,
+                             f'{_FLAGS.data} {",".join(_FLAGS.split)}', _FLAGS.limit)
+  answers, labels, training = _with_ensemble(task, found.predictions), found.labels, {}
   count = len(next(iter(labels.values())))
   if _FLAGS.baseline_split:
     training = collection.collect_labels(task, records(_FLAGS.baseline_split),
@@ -85,7 +89,7 @@ def main(argv: list[str]) -> None:
 
 
 def _load():
-  """Returns the experiment, the predictor to measure, and the predictor of --evidence or None."""
+  """Returns the experiment, the predictor to measure, that of --evidence or None, and those of --ensemble."""
   from dhpe_tf import configuration
   from dhpe_tf.experiment import Experiment
   from dhpe_tf.inference import predictor as predictors
@@ -95,16 +99,19 @@ def _load():
   if len(given) > 1 or not (given or _FLAGS.gin_file):
     raise UserError('give one of --model_dir, a training, --model, an export, and --gin_file, a method that needs no '
                     'training.')
-  # The evidence comes first, because loading a training replaces the gin configuration.
+  if _FLAGS.ensemble and not _FLAGS.model_dir:
+    raise UserError('--ensemble: give its first training as --model_dir.')
+  # These come first, because loading a training replaces the gin configuration.
   evidence = predictors.load(_FLAGS.evidence, trace=True) if _FLAGS.evidence else None
+  others = [predictors.from_method(load_trained(folder, _FLAGS.gin_param)[1]) for folder in _FLAGS.ensemble]
   if _FLAGS.model_dir:
     experiment, method = load_trained(_FLAGS.model_dir, _FLAGS.gin_param)
-    return experiment, predictors.from_method(method), evidence
+    return experiment, predictors.from_method(method), evidence, others
   configuration.load(_FLAGS.gin_file, _FLAGS.gin_param)
   if _FLAGS.model:
     chosen = predictors.load(_FLAGS.model)
-    return Experiment(task=lambda: chosen.task, method=None), chosen, evidence
-  return Experiment(), predictors.from_configuration(), evidence
+    return Experiment(task=lambda: chosen.task, method=None), chosen, evidence, others
+  return Experiment(), predictors.from_configuration(), evidence, others
 
 
 def _protocols(task) -> list[str]:
@@ -134,13 +141,29 @@ def _refine_steps() -> list[int]:
   return steps
 
 
-def _answers(predictor, evidence, steps: list[int]) -> Callable:
-  """Returns a function from a batch to outputs by name: of the evidence, of the method, and of the method refined.
+def _with_ensemble(task, predictions: dict) -> dict:
+  """The predictions by name, and with --ensemble the mean of the method's and the other trainings'."""
+  names = [METHOD, *(_member(number) for number in range(len(_FLAGS.ensemble)))]
+  if len(names) == 1:
+    return dict(predictions)
+  return {**predictions, f'ensemble of {len(names)}': task.ensemble([predictions[name] for name in names])}
+
+
+def _member(number: int) -> str:
+  """Name of the answer of a training of --ensemble, which are counted from 0."""
+  return f'{METHOD} {number + 2}'
+
+
+def _answers(predictor, evidence, steps: list[int], others: list) -> Callable:
+  """Returns a function from a batch to outputs by name.
+
+  They are those of the evidence, of the method, of the method refined, and of the other trainings of an ensemble.
 
   Args:
     predictor: the method to measure.
     evidence: the predictor that finds its inputs, or None.
     steps: numbers of steps of refinement.
+    others: predictors of the other trainings; they take what the method takes.
 
   Raises:
     UserError: `steps` is not empty and the method has no refinement.
@@ -155,11 +178,13 @@ def _answers(predictor, evidence, steps: list[int]) -> Callable:
 
   def answers(batch: dict) -> dict[str, dict]:
     found = {}
+    members = {_member(number): other for number, other in enumerate(others)}
     if evidence:
       found[EVIDENCE] = evidence.answer(inputs_of(batch, evidence.input_specs))
       inputs = predictor.task.evidence(found[EVIDENCE], list(predictor.input_specs))
     else:
       inputs = inputs_of(batch, predictor.input_specs)
+    found.update({name: other.answer(inputs_of(inputs, other.input_specs)) for name, other in members.items()})
     if not steps:
       return {METHOD: predictor.answer(inputs), **found}
     names = [METHOD, *(f'{number} steps of refinement' for number in steps)]
@@ -169,9 +194,10 @@ def _answers(predictor, evidence, steps: list[int]) -> Callable:
 
 def _header(count: int, processor_ms) -> dict:
   """First lines of the report: the method, the data, the number of images and the processor time of one."""
-  given = {flag: _FLAGS[flag].value for flag in ('model_dir', 'model', 'gin_file', 'evidence') if _FLAGS[flag].value}
+  given = {flag: _FLAGS[flag].value for flag in ('model_dir', 'model', 'gin_file', 'evidence', 'ensemble')
+           if _FLAGS[flag].value}
   cost = {} if processor_ms is None else {'processor_ms_per_image': round(processor_ms, 2)}
-  return {**given, 'data': _FLAGS.data, 'split': _FLAGS.split, 'images': count, **cost}
+  return {**given, 'data': _FLAGS.data, 'split': ','.join(_FLAGS.split), 'images': count, **cost}
 
 
 if __name__ == '__main__':

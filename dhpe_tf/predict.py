@@ -36,6 +36,9 @@ from dhpe_tf.errors import UserError
 _FLAGS = flags.FlagValues()
 flags.DEFINE_string('model', None, 'Folder of an export, of one of its versions, or of a training; without it and '
                     'without --gin_file the shipped model.', flag_values=_FLAGS)
+flags.DEFINE_string('server', None, 'host:port of the gRPC interface of a server that answers in the place of --model; '
+                    'with /name where it has the model under another name than that of the folder. The folder still '
+                    'gives the model card.', flag_values=_FLAGS)
 command_line.define_configuration_flags(_FLAGS)
 flags.DEFINE_string('evidence', None, 'Export or folder of a training that finds the inputs of the method.',
                     flag_values=_FLAGS)
@@ -45,6 +48,8 @@ flags.DEFINE_string('output', 'hands', 'Folder for the results; not that of the 
 flags.DEFINE_integer('refine_steps', None, 'Steps of test-time refinement, 0 for none; without it as many as the model '
                      'card says, or fewer for a video. The paper takes 50.', lower_bound=0, upper_bound=1000,
                      flag_values=_FLAGS)
+flags.DEFINE_boolean('lite', True, 'Run networks by TensorFlow Lite where the export has them so and there is no GPU; '
+                     '--nolite runs the graph that is served.', flag_values=_FLAGS)
 flags.DEFINE_float('seconds', None, 'Stop a video or a camera after this time.', lower_bound=1e-3, flag_values=_FLAGS)
 flags.mark_flag_as_required('input', _FLAGS)
 
@@ -62,6 +67,8 @@ def main(argv: list[str]) -> None:
   """
   if _FLAGS.model and _FLAGS.gin_file:
     raise UserError('give --model, an export or a training, or --gin_file, a method that needs no training; not both.')
+  if _FLAGS.server and _FLAGS.gin_file:
+    raise UserError('--server answers in the place of an export; leave out --gin_file.')
   from dhpe_tf.inference import files
   if files.is_clip(_FLAGS.input):
     _predict_clip(argv)
@@ -166,12 +173,15 @@ def _load():
   from dhpe_tf import configuration
   from dhpe_tf.inference import predictor as predictors
   # The evidence comes first, because loading a training replaces the gin configuration.
-  evidence = predictors.load(_FLAGS.evidence, trace=True) if _FLAGS.evidence else None
+  evidence = predictors.load(_FLAGS.evidence, trace=True, lite=_FLAGS.lite) if _FLAGS.evidence else None
   if _FLAGS.gin_file:
     configuration.load(_FLAGS.gin_file, _FLAGS.gin_param)
     chosen = predictors.from_configuration()
+  elif _FLAGS.server:
+    from dhpe_tf.inference import remote
+    chosen = remote.connect(_FLAGS.server, _FLAGS.model or predictors.shipped_model(), _FLAGS.gin_param)
   else:
-    chosen = predictors.load(_FLAGS.model or predictors.shipped_model(), _FLAGS.gin_param)
+    chosen = predictors.load(_FLAGS.model or predictors.shipped_model(), _FLAGS.gin_param, lite=_FLAGS.lite)
   if _FLAGS.refine_steps and (evidence or chosen.refined is None):
     raise UserError('this method has no refinement; leave out --refine_steps, or export the model again.')
   return predictors.behind(evidence, chosen) if evidence else chosen

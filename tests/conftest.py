@@ -1,4 +1,4 @@
-"""Releases what a test module leaves behind; `--memory` prints how much the process holds after each."""
+"""What tests share; releases what a test module leaves behind; `--memory` prints what the process holds after each."""
 import contextlib
 import ctypes
 import gc
@@ -35,3 +35,12 @@ def _resident_mb() -> int:
   """Resident size of this process."""
   with open('/proc/self/statm', encoding='utf-8') as file:
     return int(file.read().split()[1]) * resource.getpagesize() >> 20
+
+
+@pytest.fixture(scope='session')
+def toy_export(tmp_path_factory):
+  """The folder of an export of `tests.serving.toy`, version 3; not to be changed."""
+  from dhpe_tf.serving import exporter, model_card
+  from tests.serving import toy
+  folder = tmp_path_factory.mktemp('exported') / 'toy'
+  return exporter.export(toy.build_toy_model(), str(folder), model_card.describe(toy.TASK, 'toy', 'a.b = 1'), version=3)

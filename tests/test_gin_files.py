@@ -22,7 +22,10 @@ _OTHERS = ('methods/lifting.gin', 'methods/particle_swarm.gin', 'methods/levenbe
 _FITS = _OTHERS[1:]
 # Files of trainings from cached evidence.
 _FROM_EVIDENCE = ('quickstart.gin', 'landmarks.gin')
-_ON_LANDMARKS = (*_FROM_EVIDENCE, 'methods/dhpe_landmarks.gin', 'upright_crops.gin')
+_ON_LANDMARKS = (*_FROM_EVIDENCE, 'methods/dhpe_landmarks.gin', 'upright_crops.gin', 'bench/landmarks.gin')
+# Files of direct regression, whose networks are small; those of the generalisation bench name its splits.
+_DIRECT = ('methods/direct.gin', 'bench/direct.gin', 'bench/direct_recombined.gin', 'bench/direct_all_regions.gin')
+_BENCH_SPLITS = ('interp', 'train_recombined', 'train_all_regions')
 
 # Files that differ from others by values of the same settings, or that longer tests train too.
 _RARER = ('rhd.gin', 'stb.gin', 'rhd_stb.gin', 'dexter_object.gin',
@@ -50,6 +53,8 @@ def record_set(tmp_path_factory):
   root = records.write(tmp_path_factory.mktemp('records'), 4)
   landmark_hands.write_cached(root, 8)
   landmark_hands.write_cached(root, 8, 'eval')
+  for split in _BENCH_SPLITS:
+    records.write(root, 4, split)
   return records.write(root, 4, 'eval')
 
 
@@ -61,6 +66,10 @@ def _settings(name, record_set):
   configuration.load(_files(name))
   if name in _OTHERS:
     yield from (f'RECORDS = {record_set!r}', *_SMALL[-4:])
+    return
+  if name in _DIRECT:
+    yield from _SMALL[-4:]
+    yield from _sources(name, record_set)
     return
   if name in _ON_LANDMARKS:
     yield from _landmark_settings(name, record_set)
@@ -84,6 +93,14 @@ def _settings(name, record_set):
     yield 'build_dataset.image_size = %IMAGE_SIZE'
 
 
+def _sources(name, record_set):
+  """The record set of a file that may be of the bench."""
+  if name.startswith('bench/'):
+    yield f'RECORDS = {record_set!r}'
+  else:
+    yield from (f"{split}/build_dataset.sources = [({record_set!r}, '{split}', 1.0)]" for split in ('train', 'eval'))
+
+
 def _landmark_settings(name, record_set):
   yield from (setting for setting in _SMALL[-4:] if 'batch_size' not in setting)
   if name in _FROM_EVIDENCE:
@@ -92,7 +109,7 @@ def _landmark_settings(name, record_set):
     yield from ('evidence_dataset.batch_size = 4', 'RandomHands.poses = 50')
     return
   yield from ('train.callbacks = []', 'build_dataset.batch_size = 2', 'build_dataset.image_size = 224')
-  yield from (f"{split}/build_dataset.sources = [({record_set!r}, '{split}', 1.0)]" for split in ('train', 'eval'))
+  yield from _sources(name, record_set)
 
 
 @pytest.mark.parametrize('name', [pytest.param(name, marks=pytest.mark.slow) if name in _RARER else name

@@ -23,7 +23,7 @@ LAYERS = (
     {'synthesis', 'finding', 'tasks'},
     {'tasks.hand', 'command_line'},
     {'methods'},
-    {'methods.dhpe', 'methods.lifting', 'methods.model_fitting', 'experiment'},
+    {'methods.dhpe', 'methods.lifting', 'methods.direct', 'methods.model_fitting', 'experiment'},
     {'training', 'evaluation', 'serving'},
     {'inference', 'experiments'},
     {'train', 'evaluate', 'export', 'predict', 'quickstart', 'ablate'},

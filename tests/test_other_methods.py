@@ -58,6 +58,21 @@ def test_lifting_is_measured_by_what_it_answers(folder, lifting):
   assert '| model | ' in (folder / 'lifting.md').read_text()
 
 
+def test_several_splits_and_an_ensemble_are_measured_in_one_report(folder, lifting):
+  assert call(evaluate, f'--model_dir={lifting}', f'--ensemble={lifting},{lifting}', f'--data={folder}/records',
+              '--split=eval,train', f'--report={folder}/three.json') == 0
+  one, three = results_of(folder / 'lifting.json'), results_of(folder / 'three.json')
+  assert {'model', 'model 2', 'model 3', 'ensemble of 3'} <= set(three)
+  assert three['ensemble of 3']['epe_mean/root'] == pytest.approx(three['model']['epe_mean/root'], rel=1e-4)
+  assert three['model']['images/root'] > one['model']['images/root']
+
+
+def test_an_ensemble_needs_its_first_training(folder, lifting, capsys):
+  assert call(evaluate, '--gin_file=methods/levenberg_marquardt.gin', f'--ensemble={lifting}',
+              f'--data={folder}/records', f'--report={folder}/none.json') == 1
+  assert 'give its first training as --model_dir' in capsys.readouterr().err
+
+
 def test_lifting_is_exported_and_the_export_is_measured_alike(folder, lifting):
   assert call(export, f'--model_dir={lifting}', f'--export_dir={folder}/exported') == 0
   assert set(predictor.load(str(folder / 'exported')).input_specs) == {'joints_2d', 'joints_2d_weight'}

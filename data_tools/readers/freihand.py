@@ -134,7 +134,7 @@ class FreihandReader(base.Reader):
     return found
 
 
-def _hands_mean(path: str) -> np.ndarray:
-  """The mean pose `[45]` of a MANO file."""
-  from dhpe_tf.hand import hand_model  # Imports TensorFlow; command_line.run has silenced it.
-  return hand_model.load_hand_model(path).hands_mean
+def _hands_mean(mano_model: str) -> np.ndarray:
+  """Returns MANO's mean pose `[45]`."""
+  from dhpe_tf.hand import hand_model  # only here, because it imports TensorFlow, for which --help would wait
+  return hand_model.load_hand_model(mano_model).hands_mean

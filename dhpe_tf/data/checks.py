@@ -86,6 +86,23 @@ def _allowed(field: Field) -> str:
   return f'holds something else than numbers from {field.range[0]:g} to {field.range[1]:g}'
 
 
+class SetCheck(abc.ABC):
+  """Tests splits against each other: `add` is called with every batch of every split, then `findings`."""
+
+  @abc.abstractmethod
+  def add(self, split: str, batch: dict[str, np.ndarray]) -> None:
+    """Collects from a batch of records.
+
+    Args:
+      split: name of its split.
+      batch: fields by name, each `[N, ...]`.
+    """
+
+  @abc.abstractmethod
+  def findings(self) -> list[str]:
+    """Returns the problems found, one line each; empty if there are none."""
+
+
 class Check(abc.ABC):
   """Tests one aspect of a split: `add` is called with every batch, then `findings` and `numbers`.
 

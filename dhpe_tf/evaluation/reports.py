@@ -51,7 +51,7 @@ def check_path(path: str, compared: Sequence[str] = ()) -> None:
 
 
 def write(path: str, task: Task, report: Report, others: Optional[Curves] = None) -> None:
-  """Writes `path` (JSON), a table beside it (.md) and one plot of curves for each protocol (.png).
+  """Writes `path` (JSON), a table beside it (.md), and plots of curves and of lines for each protocol (.png).
 
   Args:
     path: of the JSON file.
@@ -75,6 +75,7 @@ def write(path: str, task: Task, report: Report, others: Optional[Curves] = None
   for number, (name, answers) in enumerate(report.measured.items()):
     lines = {**_named_curves(answers), **(others or {}).get(name, {})}
     _plot(f'{stem}_{name}.png' if number else f'{stem}.png', task, name, lines)
+    _plot_panels(f'{stem}_{name}_lines.png', task, answers)
 
 
 def read(path: str) -> dict[str, Any]:
@@ -165,6 +166,8 @@ def _entry(task: Task, name: str, answers: Mapping[str, Measured]) -> dict[str, 
                       for who, found in answers.items()},
           'curves': {who: {key: np.asarray(curve).tolist() for key, curve in found.curves.items()}
                      for who, found in answers.items()},
+          'lines': {who: {title: {name: np.asarray(part).tolist() for name, part in line._asdict().items()}
+                          for title, line in found.lines.items()} for who, found in answers.items()},
           'published': [entry._asdict() for entry in task.published(name)[0]]}
 
 
@@ -181,6 +184,16 @@ def _plot(path: str, task: Task, protocol: str, lines: dict[str, np.ndarray]) ->
   title = f'{protocol}; dotted: published areas under the curve, {span[0]} to {span[1]}' if published else protocol
   levels = {f'{entry.method} {entry.auc:.3f}': entry.auc for entry in published}
   plots.plot_curves(path, task.curve_axes, lines, title, levels, span if published else None)
+
+
+def _plot_panels(path: str, task: Task, answers: Mapping[str, Measured]) -> None:
+  """Plots the lines of all answers, panel by panel; does nothing without lines."""
+  panels: dict[str, dict[str, plots.Line]] = {}
+  for who, found in answers.items():
+    for title, line in found.lines.items():
+      panels.setdefault(title, {})[who] = line
+  if panels:
+    plots.plot_lines(path, panels, task.lines_over)
 
 
 def _measure_text(measure: Optional[Measure]) -> str:

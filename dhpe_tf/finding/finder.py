@@ -4,7 +4,8 @@ The way is that of Zhang et al., MediaPipe Hands: On-device Real-time Hand Track
 second one finds the landmarks in a turned square around each palm, and the landmarks give the square for the next look.
 Thresholds are those of MediaPipe's published graphs of 0.10.21.
 """
-from typing import NamedTuple, Optional
+from collections.abc import Callable
+from typing import Any, NamedTuple, Optional
 
 import gin
 import tensorflow as tf
@@ -67,17 +68,19 @@ HANDS = Hands(
     tf.TensorSpec([None, landmark_net.JOINTS, 2], tf.float32, 'joints_px'))
 
 
-@gin.configurable(module='finding', denylist=['landmarks'])
+@gin.configurable(module='finding', denylist=['landmarks', 'palms'])
 class HandFinder(tf.Module):
   """Finds the hands of one picture; each method is one graph without Python state."""
 
-  def __init__(self, landmarks: Optional[tf.keras.Model] = None, palm_threshold: float = 0.5,
-               further_palm_threshold: float = 0.3, presence_threshold: float = 0.5, sure_presence: float = 0.9,
-               max_hands: int = 8, same_hand: float = 0.33, box_scales: tuple = (1.5, 2.5), box_margin: float = 1.5):
+  def __init__(self, landmarks: Optional[Callable] = None, palms: Optional[Callable] = None,
+               palm_threshold: float = 0.5, further_palm_threshold: float = 0.3, presence_threshold: float = 0.5,
+               sure_presence: float = 0.9, max_hands: int = 8, same_hand: float = 0.33,
+               box_scales: tuple = (1.5, 2.5), box_margin: float = 1.5):
     """Builds the two networks.
 
     Args:
-      landmarks: a `landmark_net` that is there already; None builds one.
+      landmarks: a `landmark_net` that is there already, or a function like it; None builds one.
+      palms: a `palm_net` that is there already, or a function like it; None builds one.
       palm_threshold: palms of a lower score do not count.
       further_palm_threshold: the same for the squares that are searched if no hand is sure.
       presence_threshold: hands of a lower presence do not count.
@@ -88,11 +91,18 @@ class HandFinder(tf.Module):
       box_margin: side of the square in which `at` looks for landmarks otherwise, in the same units.
     """
     super().__init__(name='hand_finder')
-    self.palm_net, self.landmark_net = palm_net.palm_net(), landmarks or landmark_net.landmark_net()
+    self.palm_net, self.landmark_net = palms or palm_net.palm_net(), landmarks or landmark_net.landmark_net()
     self._palm_threshold, self._further_palm_threshold = palm_threshold, further_palm_threshold
     self._presence_threshold, self._sure_presence = presence_threshold, sure_presence
     self._max_hands, self._same_hand = max_hands, same_hand
     self._box_scales, self._box_margin = box_scales, box_margin
+
+  def settings(self) -> dict[str, Any]:
+    """The numbers with which it was built, by name."""
+    return {'palm_threshold': self._palm_threshold, 'further_palm_threshold': self._further_palm_threshold,
+            'presence_threshold': self._presence_threshold, 'sure_presence': self._sure_presence,
+            'max_hands': self._max_hands, 'same_hand': self._same_hand, 'box_scales': list(self._box_scales),
+            'box_margin': self._box_margin}
 
   @tf.function(input_signature=[PICTURE], autograph=False)
   def find(self, picture: tf.Tensor) -> tuple[Hands, tf.Tensor]:

@@ -9,6 +9,17 @@ from dhpe_tf.geometry import crops
 
 FIND, AT, FOLLOW = 'find_hands', 'hand_at', 'follow_hands'
 _REJECTED = 'best_rejected'
+# Meaning, unit and axes of what goes in and comes out, for the model card.
+ABOUT = {
+    'picture': 'RGB, the whole photograph', 'box_xywh': 'left, top, width, height of the box to look in, pixels',
+    'center_px': '(x, y) of the middle of the square around each hand, pixels', 'side_px': 'of the square, pixels',
+    'rotation': 'radians by which the content of the square is turned, after left hands are mirrored, so that the hand '
+                'points up',
+    'is_left': 'whether it is a left hand', 'presence': 'probability that the square shows a hand',
+    'is_left_probability': 'probability that it is a left hand',
+    'joints_px': '(x, y) of the 21 keypoints in pixels of the picture',
+    _REJECTED: 'highest score of a palm, or presence of a hand, that was not enough; 0..1',
+}
 
 
 class Function(NamedTuple):

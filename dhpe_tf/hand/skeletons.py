@@ -49,6 +49,8 @@ ORDERS = {
     'mediapipe': KEYPOINT_NAMES,
     'openpose': KEYPOINT_NAMES,
     'tips': _fingers(FINGERS, (4,)),
+    # BigHand2.2M, F-PHAB, and the HANDS challenges on depth: wrist, bases, then each finger from its second joint.
+    'bighand': ('wrist',) + _fingers(FINGERS, (1,)) + _fingers(FINGERS, (2, 3, 4)),
 }
 ORDERS['ho3d'] = ORDERS['mano21']
 ORDERS['dexter_object'] = ORDERS['tips']

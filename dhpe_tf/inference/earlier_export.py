@@ -47,7 +47,7 @@ def _assign(model: TrainableMethod, folder: str) -> None:
     if len(values) != 1:
       raise UserError(f'{folder}: has {len(values)} weights named {weight.name} of shape {weight.shape.as_list()} and '
                       'not one; export the training again by --model_dir.')
-    weight.assign(values[0])
+    weight.assign(tf.cast(values[0], weight.dtype))
 
 
 def _key(variable: tf.Variable) -> tuple[str, tuple[int, ...]]:

@@ -1,5 +1,6 @@
 """One interface to everything that answers a task: a method in training, an exported model, a fit, or two in a row."""
 import contextlib
+import functools
 import os
 import pathlib
 import threading
@@ -11,6 +12,7 @@ import tensorflow as tf
 import dhpe_tf
 from dhpe_tf import configuration, experiment, json_files
 from dhpe_tf.errors import UserError, naming
+from dhpe_tf.inference import lite_networks
 from dhpe_tf.methods.method import Method
 from dhpe_tf.serving import exporter, versions
 from dhpe_tf.serving.model_card import USAGE
@@ -56,7 +58,7 @@ def shipped_model() -> str:
   raise UserError(f'no exported/{_SHIPPED} beside {package} nor inside it; install the package again, or give --model.')
 
 
-def load(path: str, gin_params: Sequence[str] = (), trace: bool = False) -> Predictor:
+def load(path: str, gin_params: Sequence[str] = (), trace: bool = False, lite: bool = False) -> Predictor:
   """Loads a predictor from an export, one of its versions, or the folder of a training.
 
   Args:
@@ -65,6 +67,7 @@ def load(path: str, gin_params: Sequence[str] = (), trace: bool = False) -> Pred
       the tracking of hands.
     trace: whether to build the graph now, while the configuration of the training is loaded; needed if another
       configuration is loaded before the first answer.
+    lite: whether to run networks by TensorFlow Lite where an export has them so and there is no GPU.
 
   Returns:
     The predictor.
@@ -78,7 +81,7 @@ def load(path: str, gin_params: Sequence[str] = (), trace: bool = False) -> Pred
   if export:
     if gin_params:
       configuration.load(gin_params=gin_params)
-    return from_export(export)
+    return from_export(export, lite)
   loaded = from_method(load_trained(path, gin_params)[1])
   if trace:
     loaded.answer.get_concrete_function()
@@ -161,11 +164,12 @@ def find_export(path: str) -> str:
   return found[-1] if found else ''
 
 
-def from_export(folder: str) -> Predictor:
+def from_export(folder: str, lite: bool = False) -> Predictor:
   """Loads a version of an exported model.
 
   Args:
     folder: of the version.
+    lite: whether to run networks by TensorFlow Lite where the export has them so and there is no GPU.
 
   Returns:
     The predictor.
@@ -174,27 +178,60 @@ def from_export(folder: str) -> Predictor:
     UserError: its files are damaged or incomplete, or its task is unknown.
   """
   card = read_card(folder)
-  task_class = _task_of(card, folder)
   # Files of any content, which TensorFlow checks only in part, raise exceptions of any kind.
   with naming(f'{folder}: not a complete export', 'export the model again.', Exception):
     loaded = tf.saved_model.load(folder)
-    taken = loaded.signatures['serving_default'].structured_input_signature[1]
-    specs = {exporter.batch_name(name): spec for name, spec in taken.items()}
-    task = task_class()
-    task.adopt(loaded.signatures)
+    specs = {name: signature.structured_input_signature[1] for name, signature in loaded.signatures.items()}
+    # The functions refer to `loaded`: loaded signatures hold no reference to the owner of their variables.
+    functions = {name: functools.partial(_call, loaded, name) for name in specs}
+  plain = from_signatures(functions, specs, card, folder)
+  return _by_lite(plain, functions, specs, folder) if lite else plain
 
-  # The functions below refer to `loaded`: loaded signatures hold no reference to the owner of their variables.
+
+def from_signatures(functions: Mapping[str, Callable[..., Tensors]], specs: Mapping[str, Mapping[str, tf.TensorSpec]],
+                    card: Mapping[str, Any], name: str) -> Predictor:
+  """Makes a predictor of the signatures of an exported model.
+
+  Args:
+    functions: the signatures, by name; they take tensors by name.
+    specs: specifications of their inputs, by name of the signature and of the input.
+    card: the model card.
+    name: of the model, for messages.
+
+  Raises:
+    UserError: the task is unknown.
+  """
+  task = _task_of(card, name)()
+  task.adopt(functions)
+
   def answer(inputs: Tensors) -> Tensors:
-    return loaded.signatures['serving_default'](**_by_served_name(inputs))
+    return functions['serving_default'](**_by_served_name(inputs))
 
   def refined(inputs: Tensors, steps: Sequence[int]) -> list[Tensors]:
-    return [task.served(_refine_once(loaded.signatures['refine'], inputs, number)) for number in steps]
+    return [task.served(_refine_once(functions['refine'], specs['refine'], inputs, number)) for number in steps]
 
-  return Predictor(task, specs, answer, card, refined if 'refine' in loaded.signatures else None)
+  input_specs = {exporter.batch_name(name): spec for name, spec in specs['serving_default'].items()}
+  return Predictor(task, input_specs, answer, card, refined if 'refine' in functions else None)
+
+
+def _by_lite(plain: Predictor, functions: Mapping[str, Callable[..., Tensors]],
+             specs: Mapping[str, Mapping[str, tf.TensorSpec]], folder: str) -> Predictor:
+  """The predictor with the networks of TensorFlow Lite of an export, or `plain` if it has none that do."""
+  found = lite_networks.read(folder, plain.card)
+  quicker = plain.task.quicker(functions, specs, found.networks, found.settings) if found else None
+  if quicker is None:
+    return plain
+
+  def answer(inputs: Tensors) -> Tensors:
+    return quicker(inputs, 0)
+
+  def refined(inputs: Tensors, steps: Sequence[int]) -> list[Tensors]:
+    return [quicker(inputs, number) for number in steps]
+  return plain._replace(answer=answer, refined=refined)
 
 
 def _task_of(card: Mapping[str, Any], folder: str) -> type[Task]:
-  """The class of the task that a model card names; a UserError that names the export if there is none."""
+  """The class of the task that a model card names; a UserError that names the model if there is none."""
   name = card.get('task_class', registry.DEFAULT)
   if not isinstance(name, str):
     raise UserError(f'{folder}: task_class in {exporter.CARD} must be a text; export the model again.')
@@ -226,16 +263,21 @@ def _by_served_name(inputs: Tensors) -> Tensors:
   return {exporter.served_name(name): value for name, value in inputs.items()}
 
 
-def _refine_once(refine: Callable[..., Tensors], inputs: Tensors, steps: int) -> Tensors:
+def _call(loaded: Any, name: str, **inputs: tf.Tensor) -> Tensors:
+  """Calls a signature of a loaded SavedModel."""
+  return loaded.signatures[name](**inputs)
+
+
+def _refine_once(refine: Callable[..., Tensors], specs: Mapping[str, tf.TensorSpec], inputs: Tensors,
+                 steps: int) -> Tensors:
   """Calls the signature 'refine' with the inputs and the number of steps, and zeros for its other arguments."""
-  specs = refine.structured_input_signature[1]
   given = _by_served_name(inputs)
   count = tf.shape(tf.nest.flatten(inputs)[0])[0]
   for name, spec in specs.items():
     if name == _STEPS:
       given[name] = tf.constant(steps, spec.dtype)
     elif name not in given:
-      given[name] = tf.zeros([count, *spec.shape[1:]], spec.dtype)
+      given[name] = tf.zeros([count if size is None else size for size in spec.shape], spec.dtype)
   return refine(**given)
 
 

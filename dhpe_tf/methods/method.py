@@ -5,13 +5,25 @@ these functions. Its inputs have the names of the task's batch contract, its ans
 """
 import types
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple, Optional
 
 import tensorflow as tf
 
 from dhpe_tf.data import contract
 from dhpe_tf.errors import UserError
 from dhpe_tf.tasks.task import Signature, Task, Tensors
+
+
+class LiteParts(NamedTuple):
+  """What a method gives to TensorFlow Lite, so that predictions on a processor take less time.
+
+  Attributes:
+    networks: Keras models from pictures to named tensors, by name; each becomes a file of the export.
+    settings: further numbers, for the model card, with which `Task.quicker` puts them together again.
+  """
+
+  networks: Mapping[str, tf.keras.Model]
+  settings: Mapping[str, Any]
 
 
 class Method:
@@ -74,6 +86,13 @@ class Method:
     mean that nothing is known.
     """
     return {}
+
+  def before_export(self) -> None:
+    """Gets ready for an export, before any of its functions is traced for it; here nothing to do."""
+
+  def lite_parts(self) -> Optional[LiteParts]:
+    """Returns the networks that an export holds as files of TensorFlow Lite too, or None for none."""
+    return None
 
 
 def check(method: Method) -> None:

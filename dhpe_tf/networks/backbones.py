@@ -83,6 +83,26 @@ def _mobilenet_v3(blocks: tuple) -> Callable[[int, float], tf.keras.Model]:
   return build
 
 
+def _plain(image_size: int, drop_connect_rate: float) -> tf.keras.Model:
+  """Five convolutions of stride 2, each with batch normalisation and ReLU; the rate is ignored."""
+  del drop_connect_rate
+  image = x = tf.keras.Input((image_size, image_size, 3))
+  for number, filters in enumerate(_PLAIN_FILTERS, 1):
+    x = tf.keras.layers.Conv2D(filters, 5 if number == 1 else 3, 2, 'same', use_bias=False,
+                               kernel_initializer='he_normal', name=f'conv{number}')(x)
+    # A short training leaves little time for slow means.
+    x = tf.keras.layers.BatchNormalization(momentum=0.95, name=f'norm{number}')(x)
+    x = tf.keras.layers.ReLU(name=f'active{number}')(x)
+  return tf.keras.Model(image, x)
+
+
+def _plain_ends(base: tf.keras.Model) -> dict[str, tf.keras.layers.Layer]:
+  """The layers of `_plain` whose outputs are the maps `c2` to `c5`."""
+  return {level: base.get_layer(f'active{level[1]}') for level in LEVELS}
+
+
+_PLAIN_FILTERS = (16, 32, 64, 96, 128)
+
 # Tables 1 and 2 of Howard et al., Searching for MobileNetV3, ICCV 2019.
 _MOBILENET_V3_LARGE = (
     (1, 16, 3, 1, None, 'relu'), (4, 24, 3, 2, None, 'relu'), (3, 24, 3, 1, None, 'relu'), (3, 40, 5, 2, .25, 'relu'),
@@ -100,6 +120,7 @@ _MOBILENET_V3_SMALL = (
 ARCHITECTURES = {
     'resnet50': Architecture(_resnet((64, 128, 256, 512), (3, 4, 6, 3), 'block')),
     'resnet18': Architecture(_resnet((64, 128, 256, 512), (2, 2, 2, 2), 'basic_block')),
+    'plain5': Architecture(_plain, 4., -2., _plain_ends),  # for cores without an accelerator: no weights to be had
     'resnet_tiny': Architecture(_resnet((4, 4, 6, 8), (1, 1, 1, 1), 'block')),  # for tests
     'efficientnet_lite0': Architecture(_efficientnet_lite0, 255 / 128, -127 / 128),
     'mobilenet_v3_large': Architecture(_mobilenet_v3(_MOBILENET_V3_LARGE)),

@@ -1,7 +1,9 @@
 """Writes a SavedModel that runs without this package: stock TensorFlow operations, named signatures, a model card."""
+import hashlib
 import json
 import os
 import time
+from collections.abc import Mapping
 from typing import Any, Optional
 
 import numpy as np
@@ -10,13 +12,15 @@ import tensorflow as tf
 from dhpe_tf.errors import UserError
 from dhpe_tf.files import atomic_path
 from dhpe_tf.methods.method import Method
-from dhpe_tf.serving import limits
+from dhpe_tf.networks import lite
+from dhpe_tf.serving import limits, warm_up
 from dhpe_tf.serving.model_card import USAGE
 from dhpe_tf.serving.versions import next_version
 from dhpe_tf.tasks.task import Signature, Tensors
 
 CARD = os.path.join('assets.extra', 'model_card.json')
 PARITY_TOLERANCE = 1e-4
+LITE_TOLERANCE = 1e-3  # of networks of TensorFlow Lite, relative to the largest number of an output or to 1
 # Name of an input in a signature, where it differs from the name in the batch.
 _SERVED_NAMES = {'image': 'images'}
 _UNKNOWN_SIZE = 8  # size of random inputs along axes of unknown size
@@ -62,12 +66,30 @@ class ServedModel(tf.Module):
     def answer(inputs: Tensors) -> Tensors:
       return self._served.held(**{served_name(name): value for name, value in inputs.items()})
 
-    further = {**method.task.encoded_signatures(answer, method.input_specs), **method.signatures()}
+    task = method.task
+    further = {**task.signatures(method.input_specs), **task.encoded_signatures(answer, method.input_specs),
+               **method.signatures()}
     found.update({name: _concrete(signature) for name, signature in further.items()})
+    self._about = {name: (signature.about_inputs, signature.about_outputs) for name, signature in further.items()}
+    self.requests = _Hidden(
+        [('serving_default', warm_up.inputs(self._specs, tuple(self._specs), {})),
+         *((name, warm_up.inputs(signature.specs, signature.rows, signature.examples))
+           for name, signature in further.items())])
     # Only the variables are stored: the functions need them, but not the Keras objects.
     self._variables = list({id(variable): variable for function in found.values()
                             for variable in function.variables}.values())
     return found
+
+  def describe(self, functions: Mapping[str, Any]) -> dict[str, dict]:
+    """Describes the functions of `signatures`, by name: dtype, shape and meaning of inputs and outputs."""
+    task = self._method.held.task
+    batch = {served_name(name): entry.about for name, entry in task.batch.items()}
+    outputs = {**{name: entry.about for name, entry in task.outputs.items()}, **task.about_served}
+    described = {}
+    for name, function in functions.items():
+      about_inputs, about_outputs = self._about.get(name, ({}, {}))
+      described[name] = describe_signature(function, {**batch, **about_inputs}, {**outputs, **about_outputs})
+    return described
 
 
 class _Hidden:
@@ -108,6 +130,7 @@ def export(method: Method, export_dir: str, card: dict[str, Any], version: Optio
   folder = os.path.join(export_dir, str(version))
   if os.path.exists(folder):
     raise UserError(f'{folder} is there already; remove it or choose another version.')
+  method.before_export()
   served = ServedModel(method)
   signatures = served.signatures()
   with atomic_path(folder) as temporary:
@@ -120,12 +143,54 @@ def export(method: Method, export_dir: str, card: dict[str, Any], version: Optio
       raise UserError(f'{folder} is not written: its results differ from those of the model by {difference:.2g}.')
     card = {**card, USAGE: dict(method.usage), 'version': version,
             'created': time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime()),
-            'signatures': {name: describe_signature(function) for name, function in signatures.items()},
+            'signatures': served.describe(signatures),
             'parity': {'max_abs_difference': difference, 'inputs': 'random, 2'}}
     os.makedirs(os.path.dirname(os.path.join(temporary, CARD)), exist_ok=True)
+    _write_warm_up(os.path.join(temporary, warm_up.FILE), card.get('name', ''), signatures, served.requests.held)
+    card.update(_write_lite(method, temporary))
     with open(os.path.join(temporary, CARD), 'w', encoding='utf-8') as file:
       json.dump(card, file, indent=1)
   return folder
+
+
+def _write_warm_up(path: str, model: str, functions: Mapping[str, Any], requests: warm_up.Requests) -> None:
+  """Writes the warm-up requests, after each was answered here: a server would not load a version that refuses one."""
+  for signature, given in requests:
+    functions[signature](**{name: tf.constant(value) for name, value in given.items()})
+  warm_up.write(path, model, requests)
+
+
+def _write_lite(method: Method, folder: str) -> dict[str, Any]:
+  """Writes a method's networks for TensorFlow Lite beside the model card; returns the card's entry `lite`, if any.
+
+  Raises:
+    UserError: a converted network answers otherwise than the network itself.
+  """
+  parts = method.lite_parts()
+  if parts is None:
+    return {}
+  described = {}
+  for name, model in parts.networks.items():
+    content = lite.convert(model)
+    difference = _lite_difference(model, lite.LiteNetwork(content, name))
+    if not difference <= LITE_TOLERANCE:
+      raise UserError(f'{folder} is not written: {name} by TensorFlow Lite differs from the network by '
+                      f'{difference:.2g}.')
+    file_name = os.path.join(os.path.dirname(CARD), f'{name}.tflite')
+    with open(os.path.join(folder, file_name), 'wb') as file:
+      file.write(content)
+    described[name] = {'file': file_name, 'sha256': hashlib.sha256(content).hexdigest(),
+                       'max_relative_difference': difference}
+  return {'lite': {'networks': described, 'settings': dict(parts.settings)}}
+
+
+def _lite_difference(model: tf.keras.Model, converted: lite.LiteNetwork) -> float:
+  """The largest difference over all outputs for a random picture, relative to the largest number of the output or 1."""
+  images = tf.constant(np.random.RandomState(0).uniform(size=[1, *model.input.shape[1:]]), tf.float32)
+  expected, found = model(images), converted(images)
+  # Unlike max, np.max keeps a NaN.
+  return float(np.max([np.abs(found[name] - value).max() / max(1., np.abs(value).max())
+                       for name, value in expected.items()]))
 
 
 def measure_parity(function: Any, folder: str) -> float:
@@ -144,9 +209,17 @@ def measure_parity(function: Any, folder: str) -> float:
   return float(np.max([np.abs(found[name] - expected[name]).max() for name in expected]))
 
 
-def describe_signature(function: Any) -> dict[str, dict]:
-  """Returns dtype and shape of a signature's inputs and outputs, by name."""
-  def describe(specs):
-    return {spec_name: {'dtype': spec.dtype.name, 'shape': spec.shape.as_list()} for spec_name, spec in specs.items()}
+def describe_signature(function: Any, about_inputs: Mapping[str, str],
+                       about_outputs: Mapping[str, str]) -> dict[str, dict]:
+  """Returns dtype, shape and meaning of a signature's inputs and outputs, by name.
+
+  Args:
+    function: the concrete function.
+    about_inputs: meaning, unit and axes of inputs by name; may hold more and less names than the function.
+    about_outputs: the same of its outputs.
+  """
+  def describe(specs, about):
+    return {name: {'dtype': spec.dtype.name, 'shape': spec.shape.as_list(), 'about': about.get(name, '')}
+            for name, spec in specs.items()}
   inputs = {spec.name: spec for spec in tf.nest.flatten(function.structured_input_signature)}
-  return {'inputs': describe(inputs), 'outputs': describe(function.structured_outputs)}
+  return {'inputs': describe(inputs, about_inputs), 'outputs': describe(function.structured_outputs, about_outputs)}

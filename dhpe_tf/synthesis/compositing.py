@@ -3,6 +3,7 @@
 Forearm, hand and object are blended by their cover a, 0..1 for each pixel: picture <- (1 - a) picture + a colour.
 """
 import functools
+from typing import Optional
 
 import gin
 import numpy as np
@@ -13,17 +14,19 @@ from dhpe_tf.synthesis.backgrounds import Backgrounds
 _KNUCKLES = [5, 9, 13, 17]
 
 
-@gin.configurable(module='synthesis', denylist=['rgb', 'alpha', 'joints_px', 'seen', 'backgrounds', 'random'])
+@gin.configurable(module='synthesis', denylist=['rgb', 'alpha', 'joints_px', 'seen', 'backgrounds', 'random',
+                                               'hand_alpha'])
 def compose(rgb: np.ndarray, alpha: np.ndarray, joints_px: np.ndarray, seen: np.ndarray, backgrounds: Backgrounds,
             random: np.random.Generator, forearm: float = 0.75, shadow: float = 0.4, occluder: float = 0.2,
-            blur: float = 0.3, grain: float = 8.) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+            blur: float = 0.3, grain: float = 8.,
+            hand_alpha: Optional[np.ndarray] = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
   """Places a rendered hand on a background, with a forearm behind it and sometimes an object in front of it.
 
   Args:
-    rgb: [S, S, 3] in 0..1, the hand alone.
-    alpha: [S, S] in 0..1, share of each pixel that the hand covers.
+    rgb: [S, S, 3] in 0..1, the hand, and what it holds.
+    alpha: [S, S] in 0..1, share of each pixel that they cover.
     joints_px: [21, 2] pixels.
-    seen: [21] bool, whether each joint is visible, that is, not hidden by the hand itself.
+    seen: [21] bool, whether each joint is visible, that is, hidden neither by the hand itself nor by what it holds.
     backgrounds: source of backgrounds and of the objects' textures.
     random: generator of all draws.
     forearm: probability of a forearm (the hand model ends at the wrist).
@@ -31,6 +34,7 @@ def compose(rgb: np.ndarray, alpha: np.ndarray, joints_px: np.ndarray, seen: np.
     occluder: probability of an object in front of the hand.
     blur: probability of an out-of-focus picture.
     grain: largest standard deviation of the pixel noise, in units of 1/255.
+    hand_alpha: [S, S] in 0..1, share of each pixel in which the hand is seen; `alpha` where the hand is alone.
 
   Returns:
     picture: uint8 [S, S, 3].
@@ -45,6 +49,7 @@ def compose(rgb: np.ndarray, alpha: np.ndarray, joints_px: np.ndarray, seen: np.
     _draw_forearm(picture, rgb, alpha, joints_px, random)
   # picture [S, S, 3] <- (1 - alpha) picture + alpha 255 rgb.
   picture += alpha[..., None] * (255 * rgb - picture)
+  alpha = alpha if hand_alpha is None else hand_alpha
   if random.uniform() < occluder:
     cover = _object_mask(random, side)
     # The object goes over the hand, whose visible part becomes alpha (1 - cover).
@@ -53,7 +58,7 @@ def compose(rgb: np.ndarray, alpha: np.ndarray, joints_px: np.ndarray, seen: np.
     at = np.clip(joints_px.astype(int), 0, side - 1)
     seen = seen & (cover[at[:, 1], at[:, 0]] < 0.5)
   if random.uniform() < blur:
-    picture = _blur(picture, random.uniform(0.4, side / 120))
+    picture = _blur(picture, random.uniform(0.4, max(0.4, side / 120)))
   top, left = random.integers(0, side, 2)
   picture += np.float32(grain * random.uniform() ** 2) * _noise_tile(2 * side)[top:top + side, left:left + side]
   return np.clip(picture, 0, 255).astype(np.uint8), np.round(255 * alpha).astype(np.uint8), seen
@@ -80,7 +85,8 @@ def _shadow(alpha: np.ndarray, random: np.random.Generator) -> np.ndarray:
   small = Image.fromarray(np.round(255 * alpha).astype(np.uint8)).resize((side // 4, side // 4), Image.BILINEAR)
   shift = random.normal(0, side / 48, 2)
   small = small.transform(small.size, Image.AFFINE, (1, 0, shift[0], 0, 1, shift[1]), Image.BILINEAR)
-  soft = small.filter(ImageFilter.GaussianBlur(random.uniform(0.5, side / 32))).resize((side, side), Image.BILINEAR)
+  radius_px = random.uniform(0.5, max(0.5, side / 32))
+  soft = small.filter(ImageFilter.GaussianBlur(radius_px)).resize((side, side), Image.BILINEAR)
   return 1 - np.float32(random.uniform(0.15, 0.6) / 255) * np.asarray(soft, np.float32)
 
 

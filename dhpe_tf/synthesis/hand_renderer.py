@@ -1,4 +1,4 @@
-"""Renders the built-in hand with all labels, in random pose, shape, skin, view, camera and light.
+"""Renders the built-in hand with all labels, in random pose, shape, skin, view, camera and light, also with objects.
 
 `compositing` places the result on backgrounds.
 """
@@ -13,6 +13,11 @@ from dhpe_tf.geometry import cameras, meshes, rotations
 from dhpe_tf.hand import anatomy, mano_layer, parameters, skeletons
 from dhpe_tf.hand.hand_model import HandModel
 from dhpe_tf.rendering import rasterizer, render, shading
+from dhpe_tf.synthesis import objects as things
+
+_PALM_THICKNESS_M = 0.012  # from the knuckles' centres to the skin of the palm
+_MOST_TURN_RAD = np.deg2rad(40)
+_SAMPLES = 2  # points per pixel in each direction
 
 
 class Scenes(NamedTuple):
@@ -35,18 +40,34 @@ class Scenes(NamedTuple):
   intrinsics: tf.Tensor
 
 
+class Hands(NamedTuple):
+  """What the hands of a batch are to look like, as NumPy arrays.
+
+  Attributes:
+    pose: [B, 45] axis-angle about the flat hand, radians.
+    shape: [B, 10] shape coefficients.
+    rotation: [B, 4] unit quaternion (w, x, y, z), hand frame to camera axes.
+  """
+
+  pose: np.ndarray
+  shape: np.ndarray
+  rotation: np.ndarray
+
+
 class Pictures(NamedTuple):
   """Rendered `Scenes` without background, as NumPy arrays.
 
   Attributes:
-    rgb: [B, S, S, 3] in 0..1, the hand alone.
-    alpha: [B, S, S] in 0..1, share of each pixel that the hand covers.
+    rgb: [B, S, S, 3] in 0..1, the hand, and the object if there is one.
+    alpha: [B, S, S] in 0..1, share of each pixel that they cover.
+    hand_alpha: [B, S, S] in 0..1, share of each pixel in which the hand is seen.
     joints_px: [B, 21, 2] pixels.
-    seen: [B, 21] bool, whether the joint is not behind another part of the hand.
+    seen: [B, 21] bool, whether the joint is not behind another part of the hand or the object.
   """
 
   rgb: np.ndarray
   alpha: np.ndarray
+  hand_alpha: np.ndarray
   joints_px: np.ndarray
   seen: np.ndarray
 
@@ -139,15 +160,44 @@ class HandRenderer:
     """
     random = np.random.default_rng(seed)
     poses = anatomy.sample_poses(self._batch, seed)
-    scenes, rgb, alpha, joints_px, seen = self._draw(
-        tf.cast(poses, tf.float32), tf.constant(random.normal(0, 1, (self._batch, 10)), tf.float32),
-        self._sample_views(self._batch, seed),
-        tf.constant(random.uniform(0, 1, (self._batch, 4)), tf.float32),
-        tf.constant(skins[random.integers(len(skins), size=self._batch)]), tf.constant([seed, 1]))
-    return scenes, Pictures(rgb.numpy(), alpha.numpy(), joints_px.numpy(), seen.numpy())
+    shape = random.normal(0, 1, (self._batch, 10))
+    return self._render(Hands(poses, shape, self._sample_views(self._batch, seed)), random, seed, skins, None)
 
-  def _draw_graph(self, pose, shape, rotation, draws, albedo, seed):
-    """Graph of `sample`: places the hands, renders them and projects their joints.
+  def render(self, hands: Hands, objects: things.Objects, seed: int,
+             skins: np.ndarray) -> tuple[Scenes, Pictures]:
+    """Renders given hands with objects; cameras, skins, lights and the objects' places are drawn.
+
+    Half of the objects lie in the palm, across the fingers; fingers may run into them. The others float between the
+    camera and a joint.
+
+    Args:
+      hands: the batch.
+      objects: of the same batch.
+      seed: 0 .. 2^31 - 1.
+      skins: [N, V, 3] float32, linear reflectance, to choose from.
+
+    Returns:
+      The scenes and their pictures.
+    """
+    return self._render(hands, np.random.default_rng([seed, 1]), seed, skins, objects)
+
+  def _render(self, hands: Hands, random: np.random.Generator, seed: int, skins: np.ndarray,
+              objects: Optional[things.Objects]) -> tuple[Scenes, Pictures]:
+    """Renders hands; `random` draws cameras and skins, then the objects' places."""
+    draws = tf.constant(random.uniform(0, 1, (self._batch, 4)), tf.float32)
+    albedo = tf.constant(skins[random.integers(len(skins), size=self._batch)])
+    thing = None
+    if objects is not None:
+      parts = (objects.vertices_m, objects.normals, objects.albedo, objects.half_sizes_m,
+               random.uniform(0, 1, (self._batch, 8)), random.integers(skeletons.NUM_KEYPOINTS, size=self._batch))
+      thing = tuple(tf.constant(part, tf.int32 if part.dtype == int else tf.float32) for part in parts)
+    scenes, *pictures = self._draw(
+        tf.cast(hands.pose, tf.float32), tf.constant(hands.shape, tf.float32), tf.cast(hands.rotation, tf.float32),
+        draws, albedo, tf.constant([seed, 1]), thing)
+    return scenes, Pictures(*(part.numpy() for part in pictures))
+
+  def _draw_graph(self, pose, shape, rotation, draws, albedo, seed, thing):
+    """Graph of `_render`: places the hands, renders them and projects their joints.
 
     Args:
       pose: [B, 45].
@@ -156,18 +206,36 @@ class HandRenderer:
       draws: [B, 4] uniform in 0..1, for focal length, fill and the two coordinates of the shift.
       albedo: [B, V, 3] linear reflectance.
       seed: [2] of the lights.
+      thing: vertices, normals and reflectances [B, O, 3] of objects, their half sizes [B, 3], draws [B, 8] uniform in
+        0..1 for their places, and the joint [B] before which they float; None for hands alone.
 
     Returns:
-      Scenes, rgb [B, S, S, 3], alpha [B, S, S], joints_px [B, 21, 2] and seen [B, 21].
+      Scenes, rgb [B, S, S, 3], alpha and hand_alpha [B, S, S], joints_px [B, 21, 2] and seen [B, 21].
     """
     scenes = self._place(pose, shape, rotation, draws)
-    pixels = cameras.project_pinhole(scenes.vertices_m, scenes.intrinsics)
-    vertices = tf.concat([pixels, scenes.vertices_m[..., 2:]], axis=-1)
+    surface_m, normals = scenes.vertices_m, meshes.vertex_normals(scenes.vertices_m, self._faces)
+    faces = self._faces
+    if thing is not None:
+      place_m, turn = place_objects(scenes.keypoints_m, thing[3], thing[4], thing[5])
+      surface_m = tf.concat([surface_m, tf.matmul(thing[0], turn, transpose_b=True) + place_m[:, None]], axis=1)
+      normals = tf.concat([normals, tf.matmul(thing[1], turn, transpose_b=True)], axis=1)
+      albedo = tf.concat([albedo, thing[2]], axis=1)
+      faces = np.concatenate([faces, things.FACES + self._layer.hand_model.num_vertices])
+    pixels = cameras.project_pinhole(surface_m, scenes.intrinsics)
+    vertices = tf.concat([pixels, surface_m[..., 2:]], axis=-1)
     rgb, alpha, visible = render.render_rgb(
-        vertices, self._faces, albedo, shading.sample_lights(self._batch, seed), (self._size, self._size),
-        normals=meshes.vertex_normals(scenes.vertices_m, self._faces), perspective=True)
+        vertices, faces, albedo, shading.sample_lights(self._batch, seed), (self._size, self._size),
+        normals=normals, samples=_SAMPLES, perspective=True)
     joints_px = cameras.project_pinhole(scenes.keypoints_m, scenes.intrinsics)
-    return scenes, rgb, alpha[..., 0], joints_px, self._seen(visible, joints_px, scenes.keypoints_m[..., 2])
+    hand_alpha = alpha[..., 0] if thing is None else self._share(visible, visible.face < len(self._faces))
+    return (scenes, rgb, alpha[..., 0], hand_alpha, joints_px,
+            self._seen(visible, joints_px, scenes.keypoints_m[..., 2]))
+
+  def _share(self, visible: rasterizer.Visible, counted: tf.Tensor) -> tf.Tensor:
+    """The share [B, S, S] of each pixel's points that show one of the `counted` [N] surface points."""
+    pixel = render.coarse_pixels(visible, _SAMPLES)
+    points = tf.math.unsorted_segment_sum(tf.cast(counted, tf.float32), pixel, self._batch * self._size ** 2)
+    return tf.reshape(points, [-1, self._size, self._size]) / _SAMPLES ** 2
 
   def _place(self, pose, shape, rotation, draws) -> Scenes:
     """Poses hands and places them before cameras so that they fill the drawn share of the picture.
@@ -211,3 +279,39 @@ class HandRenderer:
     surface_m = tf.gather_nd(depth, at[..., ::-1], batch_dims=1)
     # Depth 0 means that no surface is visible there: the joint then lies at the rim of the hand.
     return inside & ((surface_m == 0) | (joint_depth_m - surface_m < self._thickness_m))
+
+
+def place_objects(keypoints_m: tf.Tensor, half_sizes_m: tf.Tensor, draws: tf.Tensor,
+                  joint: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+  """Places objects in or before hands; axes as those of `Scenes`.
+
+  In the hand (draw_0 < 1/2) the object touches the palm, its third axis across the fingers, turned about the palm's
+  normal n by up to 40 degrees:
+
+    centre = (w + 3 m) / 4 + (thickness + a) n,    w the wrist, m the mean of the knuckles.
+
+  Otherwise it lies 1 to 4 cm before a joint p, as the camera sees it, in any turn: centre = p - (a + 0.01 + 0.03
+  draw_1) p / |p|.
+
+  Args:
+    keypoints_m: [B, 21, 3] of right hands.
+    half_sizes_m: [B, 3], of which the first is a.
+    draws: [B, 8] uniform in 0..1.
+    joint: [B] index of the joint before which an object floats.
+
+  Returns:
+    Centres [B, 3] and rotations [B, 3, 3] from the object's axes to the camera's.
+  """
+  knuckles = tf.reduce_mean(tf.gather(keypoints_m, skeletons.KNUCKLES, axis=1), axis=1)
+  wrist, index, little = (keypoints_m[:, k] for k in (skeletons.WRIST, skeletons.KNUCKLES[0], skeletons.KNUCKLES[-1]))
+  palm = tf.math.l2_normalize(tf.linalg.cross(index - wrist, little - wrist), axis=-1)
+  across = tf.math.l2_normalize(index - little - palm * tf.reduce_sum(palm * (index - little), -1, True), axis=-1)
+  own = tf.stack([palm, tf.linalg.cross(across, palm), across], axis=-1)
+  turned = rotations.axis_angle_to_matrix((2 * draws[:, 2:3] - 1) * _MOST_TURN_RAD * palm)
+  held = draws[:, :1] < 0.5
+  in_palm = (wrist + 3 * knuckles) / 4 + (_PALM_THICKNESS_M + half_sizes_m[:, :1]) * palm
+  before = tf.gather(keypoints_m, joint, batch_dims=1)
+  gap_m = half_sizes_m[:, :1] + 0.01 + 0.03 * draws[:, 1:2]
+  in_front = before - gap_m * tf.math.l2_normalize(before, axis=-1)
+  any_turn = rotations.quaternion_to_matrix(tf.math.l2_normalize(draws[:, 3:7] - 0.5, axis=-1))
+  return tf.where(held, in_palm, in_front), tf.where(held[..., None], tf.matmul(turned, own), any_turn)

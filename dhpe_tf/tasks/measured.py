@@ -1,8 +1,11 @@
 """Measures and curves of an evaluation, each measure with unit and definition."""
+import types
 from collections.abc import Mapping
 from typing import NamedTuple, Optional
 
 import numpy as np
+
+from dhpe_tf.visualization.curves import Line
 
 
 class Measure(NamedTuple):
@@ -19,10 +22,12 @@ class Measured(NamedTuple):
   Attributes:
     measures: by name.
     curves: name -> values `[T]` in 0..1 at the positions of the task's curve axis.
+    lines: title of a panel -> line; for a plot of their own, over `Task.lines_over`.
   """
 
   measures: Mapping[str, Measure]
   curves: Mapping[str, np.ndarray]
+  lines: Mapping[str, Line] = types.MappingProxyType({})
 
 
 class Column(NamedTuple):

@@ -16,6 +16,7 @@ The steps of a task and the members that serve them:
 """
 import abc
 import json
+import types
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple, Optional
 
@@ -24,7 +25,7 @@ import tensorflow as tf
 from absl import flags
 
 from dhpe_tf.data import image_files
-from dhpe_tf.data.checks import Check
+from dhpe_tf.data.checks import Check, SetCheck
 from dhpe_tf.data.contract import Contract
 from dhpe_tf.data.tfrecords import RecordType
 from dhpe_tf.errors import UserError
@@ -45,12 +46,20 @@ class Signature(NamedTuple):
     specs: of the arguments.
     rows: the arguments with one row for each instance along axis 0, of which there must be equally many.
     least_rows: of these.
+    about_inputs: meaning, unit and axes of the arguments, by name, for the model card; those that it leaves out mean
+      what the task's contract says.
+    about_outputs: the same of the results.
+    examples: values of arguments for one instance, without the axis of rows, where zeros would be refused; for requests
+      that warm up a server.
   """
 
   function: Callable[..., Tensors]
   specs: dict[str, tf.TensorSpec]
   rows: Sequence[str] = ()
   least_rows: int = 1
+  about_inputs: Mapping[str, str] = types.MappingProxyType({})
+  about_outputs: Mapping[str, str] = types.MappingProxyType({})
+  examples: Mapping[str, Any] = types.MappingProxyType({})
 
 
 class Surface(NamedTuple):
@@ -72,6 +81,8 @@ class Task(abc.ABC):
     protocols: names of the protocols, the default one first.
     columns: the measures of the default protocol that appear in short tables.
     curve_axes: axes of the curves of all protocols; None if there are no curves.
+    about_served: meaning of what `served` adds to the outputs, by name, for the model card.
+    lines_over: label of the x axis of `Measured.lines`.
   """
 
   name: ClassVar[str]
@@ -82,6 +93,8 @@ class Task(abc.ABC):
   protocols: Sequence[str] = ('default',)
   columns: Sequence[Column] = ()
   curve_axes: Optional[curves.Axes] = None
+  about_served: Mapping[str, str] = types.MappingProxyType({})
+  lines_over: ClassVar[str] = ''
 
   # Records and instances.
 
@@ -110,12 +123,27 @@ class Task(abc.ABC):
     del about, options
     return []
 
+  def set_checks(self, about: Optional[dict], place: str) -> list[SetCheck]:
+    """Returns checks of splits against each other for `data_tools.validate`.
+
+    Args:
+      about: content of dataset.json, or None if there is none.
+      place: its path, for errors.
+    """
+    del about, place
+    return []
+
   # Measures.
 
   def predictions(self, outputs: Tensors, batch: Tensors) -> Arrays:
     """Converts the outputs for a batch to the arrays `[B, ...]` that `measure` compares."""
     del batch
     return {name: np.asarray(value) for name, value in outputs.items()}
+
+  def ensemble(self, predictions: Sequence[Arrays]) -> Arrays:
+    """Returns the mean of several methods' predictions for the same instances, for the names that all of them give."""
+    names = [name for name in predictions[0] if all(name in found for found in predictions)]
+    return {name: np.mean([found[name] for found in predictions], axis=0) for name in names}
 
   @abc.abstractmethod
   def measure(self, protocol: str, predictions: Arrays, labels: Arrays, options: Any = None) -> Measured:
@@ -295,6 +323,23 @@ class Task(abc.ABC):
     """Takes functions that an exported model brings for this task, by the names of its signatures; here none."""
     del functions
 
+  def quicker(self, functions: Mapping[str, Callable[..., Tensors]], specs: Mapping[str, Mapping[str, tf.TensorSpec]],
+              networks: Mapping[str, Callable[..., Tensors]],
+              settings: Mapping[str, Any]) -> Optional[Callable[[Tensors, int], Tensors]]:
+    """Puts the networks of TensorFlow Lite of an exported model in the place of those in its graph; here it cannot.
+
+    Args:
+      functions: of the exported model, by the names of its signatures.
+      specs: of their inputs, by the names of signature and input.
+      networks: pictures -> tensors by name, by the names that the method gave them.
+      settings: that the method gave.
+
+    Returns:
+      (inputs, steps of refinement) -> outputs as `served` leaves them, or None if these networks cannot give that.
+    """
+    del functions, specs, networks, settings
+    return None
+
   # Serving.
 
   def describe(self) -> dict[str, Any]:
@@ -314,6 +359,15 @@ class Task(abc.ABC):
       specs: specifications of the inputs that the method takes.
     """
     del answer, specs
+    return {}
+
+  def signatures(self, specs: Mapping[str, tf.TensorSpec]) -> dict[str, Signature]:
+    """Builds the signatures of an exported model that need no method, by name; here none.
+
+    Args:
+      specs: specifications of the inputs that the exported method takes.
+    """
+    del specs
     return {}
 
 

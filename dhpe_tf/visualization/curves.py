@@ -15,7 +15,7 @@ class Line(NamedTuple):
   Attributes:
     x: `[N]`.
     y: `[N]`.
-    spread: `[N]` half the height of a band around the line, or None.
+    spread: `[N]` half the height of a band around the line, `[2, N]` its parts below and above, or None.
   """
 
   x: np.ndarray
@@ -122,7 +122,8 @@ def plot_lines(path: PathLike, panels: Mapping[str, Mapping[str, Line]], x_label
       handles[name], = axes.plot(line.x, line.y, color=color, marker='.' if len(line.x) < 30 else None,
                                  linestyle='-' if names.index(name) < 10 else '--')
       if line.spread is not None:
-        axes.fill_between(line.x, line.y - line.spread, line.y + line.spread, color=color, alpha=0.12, linewidth=0)
+        below, above = np.broadcast_to(line.spread, [2, len(line.x)])
+        axes.fill_between(line.x, line.y - below, line.y + above, color=color, alpha=0.12, linewidth=0)
     axes.set(xlabel=x_label, title=title)
     axes.grid(alpha=0.3)
   figure.legend(handles.values(), handles.keys(), fontsize='small', loc='outside lower center', ncols=columns)

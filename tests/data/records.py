@@ -33,7 +33,9 @@ def record(number: int = 0, side: str = 'right', camera: bool = True, mask: bool
       'hand/joints_3d_m': joints_m if camera else joints_m - joints_m[9], 'hand/joints_3d_valid': np.ones(21),
       'hand/pose': random.normal(0, 1, 45), 'hand/shape': random.normal(0, 1, 10), 'hand/has_parameters': 1.0,
       'hand/visibility': random.integers(0, 2, 21), 'source': 'made for tests', 'group': f'g{number % 3}',
-      'hand/box_px': np.array([3.0, 4, 50, 40]),
+      'hand/box_px': np.array([3.0, 4, 50, 40]), 'hand/rotation': np.array([0.5, -0.5, 0.5, 0.5]),
+      'object/kind': 'box', 'object/half_sizes_m': np.array([0.01, 0.02, 0.03]),
+      'bench/training_distance': np.array([1.0, 2, 3, 4]),
   }
   if camera:
     result['camera/intrinsics'] = intrinsics

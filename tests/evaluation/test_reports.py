@@ -5,7 +5,7 @@ import pytest
 
 from dhpe_tf.errors import UserError
 from dhpe_tf.evaluation import collection, reports
-from dhpe_tf.tasks.measured import Measured
+from dhpe_tf.tasks.measured import Line, Measured
 from tests.tasks.hand.hands import COUNT, TASK, make_labels, make_scene, perfect
 
 NOTHING = Measured({}, {})
@@ -29,6 +29,15 @@ def test_report_files(tmp_path):
   assert '| model | 0.0 | 0.0 | 0.0 | 1.000 | 0.0 | 1.000 |' in text and '| mean training hand | ' in text
   assert '| images/root | 6 | 6 |' in text
   assert (tmp_path / 'r.png').read_bytes().startswith(b'\x89PNG')
+
+
+def test_lines_are_in_the_report_and_in_a_plot_of_their_own(tmp_path):
+  line = Line(np.arange(3.), np.ones(3), np.full([2, 3], 0.5))
+  found = {'own-size': {'model': NOTHING, 'other': Measured({}, {}, {'view, degrees': line})}}
+  reports.write(str(tmp_path / 'r.json'), TASK, reports.Report({}, found))
+  lines = json.loads((tmp_path / 'r.json').read_text())['protocols']['own-size']['lines']
+  assert lines == {'model': {}, 'other': {'view, degrees': {'x': [0, 1, 2], 'y': [1, 1, 1], 'spread': [[.5] * 3] * 2}}}
+  assert (tmp_path / 'r_own-size_lines.png').read_bytes().startswith(b'\x89PNG')
 
 
 def test_nothing_labelled(tmp_path):

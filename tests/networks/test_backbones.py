@@ -10,7 +10,7 @@ pytest.importorskip('keras_cv')
 
 
 @pytest.mark.parametrize('architecture, channels', [
-    ('resnet50', [256, 512, 1024, 2048]), ('resnet_tiny', [16, 16, 24, 32]),
+    ('resnet50', [256, 512, 1024, 2048]), ('resnet_tiny', [16, 16, 24, 32]), ('plain5', [32, 64, 96, 128]),
     ('efficientnet_lite0', [24, 40, 112, 1280]), ('mobilenet_v3_small', None), ('mobilenet_v3_large', None)])
 def test_levels(architecture, channels):
   levels = backbones.backbone(96, architecture).output

@@ -11,10 +11,10 @@ from PIL import Image
 
 from dhpe_tf.errors import UserError
 from dhpe_tf.inference import predictor
-from dhpe_tf.serving import exporter, model_card, versions
+from dhpe_tf.serving import exporter, versions
 from dhpe_tf.tasks.hand.outputs import SERVED
 from tests import foreign_process
-from tests.serving import toy
+from tests.serving import signature_checks, toy
 
 
 def encode(picture, kind='PNG'):
@@ -29,21 +29,22 @@ def model():
 
 
 @pytest.fixture(scope='module')
-def exported(model, tmp_path_factory):
-  folder = tmp_path_factory.mktemp('exported') / 'toy'
-  return exporter.export(model, str(folder), model_card.describe(toy.TASK, 'toy', 'a.b = 1'))
+def exported(toy_export):
+  return toy_export
 
 
 def test_layout_and_card(exported):
-  assert os.path.basename(exported) == '1' and os.path.exists(f'{exported}/saved_model.pb')
+  assert os.path.basename(exported) == '3' and os.path.exists(f'{exported}/saved_model.pb')
   with open(f'{exported}/assets.extra/model_card.json') as file:
     card = json.load(file)
   assert card['joint_order'][0] == 'wrist' and len(card['joint_order']) == 21 and len(card['pose_joint_order']) == 15
-  assert card['hand_model']['licence'] == 'CC0-1.0' and card['config'] == 'a.b = 1' and card['version'] == 1
+  assert card['hand_model']['licence'] == 'CC0-1.0' and card['config'] == 'a.b = 1' and card['version'] == 3
   assert card['parity']['max_abs_difference'] < 1e-5
   signatures = card['signatures']
-  assert signatures['serving_default']['inputs'] == {'images': {'dtype': 'float32', 'shape': [None, 16, 16, 3]}}
-  assert signatures['serving_default']['outputs']['vertices'] == {'dtype': 'float32', 'shape': [None, 4, 3]}
+  assert signatures['serving_default']['inputs'] == {
+      'images': {'dtype': 'float32', 'shape': [None, 16, 16, 3], 'about': 'the crop, RGB in 0..1'}}
+  vertices = signatures['serving_default']['outputs']['vertices']
+  assert vertices == {'dtype': 'float32', 'shape': [None, 4, 3], 'about': 'mesh in crop space'}
   assert set(signatures['predict_encoded']['inputs']) == {'images', 'boxes', 'is_left'}
   # The card explains what some models tell and the toy does not.
   told = set(card['outputs']['predict_encoded']) - {'joint_confidence', 'misfit'}
@@ -51,6 +52,12 @@ def test_layout_and_card(exported):
   assert signatures['predict_encoded_status']['inputs'] == signatures['predict_encoded']['inputs']
   assert set(signatures['predict_encoded_status']['outputs']) == told | {'boxes', 'status'}
   assert card['conventions']['status'].count(';') == 5
+
+
+def test_the_card_tells_the_graph(exported):
+  assert signature_checks.names(exported) == {'serving_default', 'predict_encoded', 'predict_encoded_status', 'mesh',
+                                              'render'}
+  signature_checks.compare(exported)
 
 
 def test_the_file_serves_a_process_without_this_package(model, exported, tmp_path):
@@ -111,6 +118,9 @@ def test_a_version_appears_only_when_it_is_whole(model, tmp_path, monkeypatch):
   assert not list(tmp_path.iterdir())
 
 
+_CARD = '{"signatures": {"serving_default": {"inputs": {}}}, %s}'
+
+
 def test_damaged_exports_are_named(model, exported, tmp_path):
   assert predictor.find_export(os.path.dirname(exported)) == exported == predictor.find_export(exported)
   assert predictor.find_export(str(tmp_path)) == ''
@@ -119,7 +129,7 @@ def test_damaged_exports_are_named(model, exported, tmp_path):
     predictor.from_export(str(tmp_path))
   (tmp_path / 'assets.extra').mkdir()
   for card in ('{}', '[]', 'no', '{"signatures": 3}', '{"signatures": {"serving_default": {"inputs": [1]}}}',
-               '[' * 9999):
+               '[' * 9999, _CARD % '"usage": null', _CARD % '"hand_model": [1]'):
     (tmp_path / 'assets.extra' / 'model_card.json').write_text(card)
     with pytest.raises(UserError, match='model_card.json.*; export the model again'):
       predictor.from_export(str(tmp_path))

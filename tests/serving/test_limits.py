@@ -5,23 +5,18 @@ import pytest
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
-from dhpe_tf.serving import exporter, limits, native_session
+from dhpe_tf.serving import limits, native_session
 from tests.data import headers as pictures_of
 from tests.serving import toy
 from tests.serving.test_exporter import encode
 
 
-@pytest.fixture(scope='module')
-def exported(tmp_path_factory):
-  return exporter.export(toy.build_toy_model(), str(tmp_path_factory.mktemp('exported') / 'toy'), {})
-
-
 @pytest.fixture(scope='module', params=['c', 'python'])
-def ask(request, exported):
+def ask(request, toy_export):
   """(signature, inputs) -> outputs by name."""
   if request.param == 'c':
-    return native_session.NativeSession(exported).run
-  signatures = tf.saved_model.load(exported).signatures
+    return native_session.NativeSession(toy_export).run
+  signatures = tf.saved_model.load(toy_export).signatures
   return lambda name, inputs: signatures[name](**{key: tf.constant(value) for key, value in inputs.items()})
 
 
@@ -72,9 +67,9 @@ def test_good_inputs_pass(ask):
   assert np.asarray(ask('predict_encoded', pictures(2))['vertices_m']).shape == (2, 4, 3)
 
 
-def test_large_pictures_are_decoded_one_after_the_other(exported):
+def test_large_pictures_are_decoded_one_after_the_other(toy_export):
   saved = saved_model_pb2.SavedModel()
-  with open(f'{exported}/saved_model.pb', 'rb') as file:
+  with open(f'{toy_export}/saved_model.pb', 'rb') as file:
     saved.ParseFromString(file.read())
   loops = [node for function in saved.meta_graphs[0].graph_def.library.function for node in function.node_def
            if node.op in ('While', 'StatelessWhile')]

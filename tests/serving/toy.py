@@ -1,18 +1,29 @@
 """A model with the outputs of a hand model and few numbers, and a hand to go with it."""
-import types
-
 import numpy as np
 import tensorflow as tf
 
+from dhpe_tf.hand import hand_model, skeletons
 from dhpe_tf.methods import steps
 from dhpe_tf.tasks.hand import request as requests
 from dhpe_tf.tasks.hand.task import HandTask
 
 SIZE = 16
-HAND = types.SimpleNamespace(
-    name='toy', side='right', description={'licence': 'CC0-1.0'}, fingerprint='0' * 12, v_template=np.zeros([4, 3]),
-    faces=np.array([[0, 2, 1], [0, 1, 3], [0, 3, 2], [1, 2, 3]], np.int32))
 
+
+def build_toy_hand():
+  """A tetrahedron of 10 cm that bends and grows; its keypoints are means of its corners."""
+  random = np.random.RandomState(3)
+  corners = np.array([[0., 0., 0.], [.1, 0., 0.], [0., .1, 0.], [0., 0., .1]])
+  shares = random.dirichlet(np.ones(4), [16 + 21])
+  return hand_model.HandModel(
+      name='toy', side='right', v_template=corners, faces=np.array([[0, 2, 1], [0, 1, 3], [0, 3, 2], [1, 2, 3]]),
+      shapedirs=random.normal(scale=1e-3, size=[4, 3, 10]), posedirs=np.zeros([4, 3, 135]), joint_regressor=shares[:16],
+      weights=random.dirichlet(np.ones(16), [4]), parents=skeletons.PARENTS, hands_mean=np.zeros(45),
+      hands_components=np.eye(45), keypoint_regressor=np.broadcast_to(shares[16:], [3, 21, 4]),
+      description={'licence': 'CC0-1.0'})
+
+
+HAND = build_toy_hand()
 
 TASK = HandTask()
 TASK.hand_model = HAND

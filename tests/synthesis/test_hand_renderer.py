@@ -5,6 +5,7 @@ import tensorflow as tf
 from dhpe_tf.geometry import cameras, rotations
 from dhpe_tf.hand.hand_model import load_hand_model
 from dhpe_tf.synthesis import hand_renderer as synthesis
+from dhpe_tf.synthesis import objects
 
 SIZE, BATCH, THICKNESS_M = 64, 6, 0.02
 
@@ -92,3 +93,32 @@ def test_views():
   assert 0.4 < (matrices[:, 2, 1] > 0).mean() < 0.6  # as many palms as backs
   fingers = np.arctan2(matrices[:, 1, 0], matrices[:, 0, 0])
   assert np.histogram(fingers, 4, (-np.pi, np.pi))[0].min() > 70
+
+
+def test_objects_hide_what_lies_behind_them(renderer, skins):
+  hands = synthesis.Hands(*(np.repeat(part, BATCH, 0) for part in (
+      np.zeros([1, 45], np.float32), np.zeros([1, 10]), synthesis.sample_upright(1, 0).numpy())))
+  kind = np.array(['none', 'sphere', 'box', 'cylinder', 'sphere', 'box'])
+  made = objects.build(kind, objects.sample_sizes(kind, 2), 3)
+  alone = renderer.render(hands, objects.build(np.full(BATCH, 'none'), np.zeros([BATCH, 3]), 3), 4, skins)[1]
+  scenes, pictures = renderer.render(hands, made, 4, skins)
+  np.testing.assert_array_equal(alone.hand_alpha, alone.alpha)
+  np.testing.assert_array_equal(pictures.alpha[0], alone.alpha[0])
+  assert (pictures.hand_alpha <= pictures.alpha).all() and (pictures.hand_alpha <= alone.alpha + 1e-6).all()
+  hidden = (alone.alpha - pictures.hand_alpha).sum((1, 2))
+  assert hidden[0] == 0 and (hidden > 1).sum() >= 3
+  assert not (pictures.seen & ~alone.seen).any() and pictures.seen.sum() < alone.seen.sum()
+  assert np.isfinite(scenes.vertices_m).all()
+
+
+def test_objects_in_the_hand_touch_the_palm():
+  hand = load_hand_model().rest_keypoints[None].astype(np.float32) + [[[0, 0, 0.5]]]
+  draws = np.zeros([1, 8], np.float32)
+  draws[:, 2] = 0.5  # not turned
+  centre, turn = synthesis.place_objects(tf.constant(hand, tf.float32), tf.constant([[0.02, 0.02, 0.05]]),
+                                         tf.constant(draws), tf.constant([8]))
+  # The built-in hand's palm faces -y; the object's third axis runs from the little to the index finger.
+  assert centre[0, 1] < hand[0, [5, 9, 13, 17], 1].mean() - 0.02
+  across = hand[0, 5] - hand[0, 17]
+  assert np.dot(turn[0, :, 2], across) / np.linalg.norm(across) > 0.95
+  np.testing.assert_allclose(np.linalg.det(turn[0]), 1, atol=1e-5)

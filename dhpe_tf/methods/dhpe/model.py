@@ -103,7 +103,7 @@ class DhpeModel(steps.TrainableMethod):
     return at_test_time.refine_by_steps(self, inputs['image'], steps)
 
   def signatures(self) -> dict[str, Signature]:
-    """The signature 'refine': images, steps, and known joints or masks, with weights of zero where there are none."""
+    """The signature 'refine': images, steps, weights, and known joints or masks; zeros where there are none."""
     return {'refine': at_test_time.signature(self)}
 
 

@@ -36,6 +36,7 @@ BATCH = {
     'is_left': Entry(('B',), 'bool', 'whether the record shows a left hand'),
     'visibility': Entry(('B', _K), 'float32', '1 where a labelled joint is seen', optional=True),
     'id': Entry(('B',), 'string', 'name of the picture', optional=True),
+    'training_distance': Entry(('B', 4), 'float32', 'of bench/training_distance in the record', optional=True),
     'landmark_evidence': Entry(('B', _K, None), 'float32', 'what a network that is already trained sees of each joint; '
                                'made by data_tools.cache_evidence', optional=True),
 }
@@ -77,7 +78,7 @@ def to_instance(record: dict, image_size: int, seed: Optional[tf.Tensor] = None,
       'pose': record['hand/pose'], 'shape': record['hand/shape'], 'parameters_weight': record['hand/has_parameters'],
       'crop_center_px': crop.center_px, 'crop_side_px': crop.side_px, 'crop_turn': rotation, 'intrinsics': intrinsics,
       'root_depth_m': root_depth_m, 'is_left': is_left, 'visibility': record['hand/visibility'] * valid_2d,
-      'id': record['image/id'],
+      'id': record['image/id'], 'training_distance': record['bench/training_distance'],
   }
 
 

@@ -28,13 +28,14 @@ def measure(protocol: str, predictions: Arrays, labels: Arrays, thresholds_m: np
     root_depth: source of the root's depth, one of ROOT_DEPTHS.
 
   Returns:
-    The measures of `protocols.evaluate`, and the PCK curve `[T]` of each alignment.
+    The measures of `protocols.evaluate`, the PCK curve `[T]` of each alignment, and `protocols.lines`.
 
   Raises:
     UserError: unknown protocol, no label that it counts, or no camera for a protocol that needs one.
   """
   chosen, found, truth = _comparable(protocol, predictions, labels, root_depth)
-  return Measured(protocols.evaluate(chosen, found, truth), protocols.curves(chosen, found, truth, thresholds_m))
+  return Measured(protocols.evaluate(chosen, found, truth), protocols.curves(chosen, found, truth, thresholds_m),
+                  protocols.lines(chosen, found, truth))
 
 
 def _comparable(protocol: str, predictions: Arrays, labels: Arrays,
@@ -65,6 +66,8 @@ def _comparable(protocol: str, predictions: Arrays, labels: Arrays,
     joints = tf.constant(predictions['joints_2d'], crop.side_px.dtype)
     found['joints_2d_px'] = crops.from_crop(joints, crop).numpy()
   found.update({name: predictions[name] for name in ('mask', 'is_left') if name in predictions})
+  if chosen.by_split and 'id' in labels:
+    truth.update({name: labels[name] for name in ('id', 'training_distance') if name in labels})
   if chosen.both_hands and {'id', 'is_left'} <= set(labels):
     truth.update(picture=interacting.pictures(labels['id']), is_left=np.asarray(labels['is_left'], bool))
     if placed.all() and 'joints_crop' in predictions:

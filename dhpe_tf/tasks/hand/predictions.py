@@ -26,6 +26,12 @@ def from_outputs(outputs: dict[str, tf.Tensor], mask_size: int) -> dict[str, np.
   return {name: np.asarray(value) for name, value in found.items()}
 
 
+def from_root(predictions: Arrays) -> dict[str, np.ndarray]:
+  """Returns predictions whose joints in metres are relative to the root, so that those of several methods compare."""
+  joints = np.asarray(predictions['joints_3d_m'])
+  return {**predictions, 'joints_3d_m': joints - joints[:, skeletons.ROOT, None]}
+
+
 def mean_hand(labels: Arrays, count: int) -> dict[str, np.ndarray]:
   """Returns the mean of the training labels for every image: joints relative to the root, 2D joints and mask.
 

@@ -12,7 +12,8 @@ from dhpe_tf.errors import UserError
 from dhpe_tf.hand import skeletons
 from dhpe_tf.metrics import pck, pose_error
 from dhpe_tf.tasks.hand import interacting, measures
-from dhpe_tf.tasks.measured import Measure
+from dhpe_tf.tasks.hand.bench import measures as bench
+from dhpe_tf.tasks.measured import Line, Measure
 
 WRIST, MIDDLE_MCP = skeletons.WRIST, skeletons.ROOT
 MIDDLE_PIP = skeletons.KEYPOINT_NAMES.index('middle2')
@@ -39,6 +40,8 @@ class Protocol:
     pck_mm: distances in millimetres for which the share of keypoints within them is computed.
     needs_3d: whether data without 3D labels are refused.
     both_hands: whether the measures of `interacting` are given, where the truth tells pictures and sides.
+    by_split: whether the measures of `bench.measures` are given, where the truth tells pictures; the lines are those
+      after the last alignment.
   """
 
   name: str
@@ -55,6 +58,7 @@ class Protocol:
   pck_mm: tuple[int, ...] = ()
   needs_3d: bool = True
   both_hands: bool = False
+  by_split: bool = False
 
 
 DEFAULT = 'own-size'
@@ -85,6 +89,10 @@ PROTOCOLS = {protocol.name: protocol for protocol in (
              'and the place of the left wrist relative to the right one. Each hand is predicted from a crop of its own '
              'and placed at the true depth of its middle MCP, which the dataset\'s own method predicts.', ('root',),
              ('full',), root=WRIST, both_hands=True),
+    Protocol('hands19', 'Mean joint error by split as in the HANDS 2019 challenge, Armagan et al. 2020, which measures '
+             'millimetres over 21 joints in the camera\'s frame. Choices of ours: the depth of the middle MCP is '
+             'given, since crops of colour pictures do not tell it, and the error after moving the wrist is given too. '
+             'Splits are those of the generalisation bench.', ('none', 'root'), ('full',), root=WRIST, by_split=True),
 )}
 
 ALIGNMENTS = {
@@ -124,7 +132,8 @@ def evaluate(protocol: Union[str, Protocol], predictions: Arrays, truth: Arrays,
     truth: the same names; absent ones are not compared. Optionally 'joints_3d_valid', 'joints_2d_valid' and
       'visibility' `[N, 21]`, 'crop_side_px' `[N]` (2D errors are then also given in a crop of REPORT_PX), 'mask_valid'
       and 'vertices_valid' `[N]`. For protocols of both hands optionally 'is_left' and 'picture' `[N]`, in `predictions`
-      'is_left', and in both 'wrist_m' `[N, 3]`, see `interacting`.
+      'is_left', and in both 'wrist_m' `[N, 3]`, see `interacting`. For protocols by split 'id' `[N]` and optionally
+      'training_distance' `[N, 4]`, see `bench.measures`.
     truth_first: whether keypoint 0 of the truth is the 'wrist' or the 'palm'.
     predicted_first: the same for the predictions.
 
@@ -152,6 +161,7 @@ def evaluate(protocol: Union[str, Protocol], predictions: Arrays, truth: Arrays,
           points, goal, f'after {ALIGNMENTS[alignment]} of the vertices; given: {protocol.truth_used}'))
     if protocol.both_hands and {'picture', 'is_left'} <= set(truth):
       found.update(interacting.mpjpe(errors, valid, truth['picture'], truth['is_left'], describe(protocol, alignment)))
+    found.update(_by_split(protocol, alignment, errors, valid, truth))
     result.update({f'{name}/{alignment}': measure for name, measure in found.items()})
   result.update(_of_both_hands(protocol, predictions, truth))
   if _have('joints_2d_px', predictions, truth):
@@ -243,6 +253,36 @@ def curves(protocol: Union[str, Protocol], predictions: Arrays, truth: Arrays, t
     if valid.any():
       result[alignment] = pck.pck_curve(errors, valid, thresholds_m)
   return result
+
+
+def lines(protocol: Union[str, Protocol], predictions: Arrays, truth: Arrays) -> dict[str, Line]:
+  """Computes the error against the distance to the training hands, for protocols by split and truth that tells it.
+
+  Args:
+    protocol: a protocol or its name.
+    predictions: see `evaluate`.
+    truth: see `evaluate`.
+
+  Returns:
+    Lines by the title of their panel; none for other protocols.
+  """
+  protocol = get(protocol)
+  if not (protocol.by_split and 'id' in truth and _have('joints_3d_m', predictions, truth)):
+    return {}
+  errors, valid = errors_3d_m(protocol, protocol.alignments[-1], predictions, truth)
+  found = bench.hands(errors, valid, truth['id'], truth.get('training_distance'))
+  return {} if found.distance is None else bench.lines(found)
+
+
+def _by_split(protocol: Protocol, alignment: str, errors_m: np.ndarray, valid: np.ndarray,
+              truth: Arrays) -> dict[str, Measure]:
+  """Returns the mean joint errors by split, and how they go with the distance to the training, where that is known."""
+  if not (protocol.by_split and 'id' in truth):
+    return {}
+  found = bench.hands(errors_m, valid, truth['id'], truth.get('training_distance'))
+  words = describe(protocol, alignment)
+  by_distance = {} if found.distance is None else bench.correlations(found, words)
+  return {**bench.mean_joint_errors(found, words), **by_distance}
 
 
 def _of_both_hands(protocol: Protocol, predictions: Arrays, truth: Arrays) -> dict[str, Measure]:

@@ -2,6 +2,7 @@
 from dhpe_tf.data.record_schema import Field, RecordSchema
 from dhpe_tf.data.tfrecords import RecordType
 from dhpe_tf.hand import hand_model, skeletons
+from dhpe_tf.synthesis import objects
 from dhpe_tf.tasks.hand.record_statistics import HandStatistics
 
 _K, _POSE, _SHAPE = skeletons.NUM_KEYPOINTS, hand_model.NUM_POSE, hand_model.NUM_SHAPE
@@ -28,6 +29,13 @@ FIELDS = {
                          'labelled; zeros for the whole picture'),
     'mask/encoded': Field('bytes', (), _NONE, 'PNG of one channel, 255 on the hand; empty where there is none',
                           is_picture=True),
+    'hand/rotation': Field('float', (4,), _ZERO, 'unit quaternion (w, x, y, z), hand frame to camera axes, as pose '
+                           'mirrored if left; zeros where it is unknown'),
+    'object/kind': Field('bytes', (), _NONE, 'shape of the object in or before a rendered hand; empty where that is '
+                         'unknown', objects.KINDS),
+    'object/half_sizes_m': Field('float', (3,), _ZERO, 'half sizes along its own axes, see synthesis.objects'),
+    'bench/training_distance': Field('float', (4,), -1.0, 'to the nearest hand of the split train along each axis of '
+                                     'the generalisation bench, see bench.axes; -1 where it is unknown'),
     'camera/intrinsics': Field('float', (3, 3), _ZERO, 'K in px; zeros where unknown'),
     'source': Field('bytes', (), _NONE, 'dataset or tool, and how the labels were made'),
     'group': Field('bytes', (), _NONE, 'person or session; splits never cut a group'),

@@ -96,16 +96,16 @@ def to_pixels(points: tf.Tensor, crop: crops.Crop, is_left: tf.Tensor, turn: tf.
 
 def from_pixels(points_px: tf.Tensor, crop: crops.Crop, is_left: tf.Tensor, turn: tf.Tensor) -> tf.Tensor:
   """Takes points `[B, N, 2]` from pixels of the picture to the method's crop space; the inverse of `to_pixels`."""
-  return crops.turn(_mirrored(crops.to_crop(points_px, crop), is_left), turn)
+  return crops.turn(mirrored(crops.to_crop(points_px, crop), is_left), turn)
 
 
 def _unturned(points: tf.Tensor, is_left: tf.Tensor, turn: tf.Tensor) -> tf.Tensor:
   """M T^-1 x of points `[B, N, 2 or 3]`, see `in_picture`."""
-  return _mirrored(crops.turn(points, -turn), is_left)
+  return mirrored(crops.turn(points, -turn), is_left)
 
 
-def _mirrored(points: tf.Tensor, is_left: tf.Tensor) -> tf.Tensor:
-  """Points `[B, N, 2 or 3]`, those of left hands mirrored."""
+def mirrored(points: tf.Tensor, is_left: tf.Tensor) -> tf.Tensor:
+  """Returns points `[B, N, 2 or 3]`, those of left hands (`[B]` bool) mirrored."""
   return tf.where(is_left[:, None, None], crops.mirror_points(points), points)
 
 

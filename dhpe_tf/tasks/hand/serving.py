@@ -2,9 +2,10 @@
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Optional
 
+import numpy as np
 import tensorflow as tf
 
-from dhpe_tf.data import encoded_pictures
+from dhpe_tf.data import encoded_pictures, image_files
 from dhpe_tf.finding import finder
 from dhpe_tf.geometry import crops
 from dhpe_tf.hand import skeletons
@@ -111,8 +112,13 @@ def encoded_signatures(answer: Callable[[Tensors], Tensors], specs: Mapping[str,
 
   taken = {'images': tf.TensorSpec([None], tf.string), 'boxes': tf.TensorSpec([None, 4], tf.float32),
            'is_left': tf.TensorSpec([None], tf.bool)}
-  return {'predict_encoded': Signature(predict_encoded, taken, tuple(taken)),
-          'predict_encoded_status': Signature(predict_encoded_status, taken, tuple(taken))}
+  about_inputs = {'images': CONVENTIONS['encoded'], **{name: CONVENTIONS[name] for name in ('boxes', 'is_left')}}
+  about_outputs = {**results.DOCUMENTED, 'boxes': 'left, top, width, height in pixels, as asked for or of the whole '
+                   'picture', 'status': CONVENTIONS['status']}
+  described = {'rows': tuple(taken), 'about_inputs': about_inputs, 'about_outputs': about_outputs,
+               'examples': {'images': image_files.encode(np.full([64, 64, 3], 127, np.uint8), 'PNG')}}
+  return {'predict_encoded': Signature(predict_encoded, taken, **described),
+          'predict_encoded_status': Signature(predict_encoded_status, taken, **described)}
 
 
 def _cut(picture: tf.Tensor, box: tf.Tensor, left: tf.Tensor, size: int,

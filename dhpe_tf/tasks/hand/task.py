@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 from absl import flags
 
-from dhpe_tf.data.checks import Check
+from dhpe_tf.data.checks import Check, SetCheck
 from dhpe_tf.finding import finder, served
 from dhpe_tf.geometry.crops import REPORT_PX
 from dhpe_tf.hand import hand_model
@@ -16,8 +16,10 @@ from dhpe_tf.tasks.hand import (
   first_keypoint,
   hand_clip,
   instance,
+  lite,
   metric_space,
   outputs,
+  posing,
   prediction,
   predictions,
   protocols,
@@ -29,7 +31,8 @@ from dhpe_tf.tasks.hand import (
   task_flags,
 )
 from dhpe_tf.tasks.hand import request as requests
-from dhpe_tf.tasks.hand.checks import all_checks
+from dhpe_tf.tasks.hand.checks import all_checks, leaks
+from dhpe_tf.tasks.hand.predictions import from_root
 from dhpe_tf.tasks.measured import Column, Measured, Published
 from dhpe_tf.tasks.task import Arrays, Signature, Surface, Task, Tensors
 from dhpe_tf.visualization import curves, overlay
@@ -44,6 +47,7 @@ class HandTask(Task):
 
   Attributes:
     hand_model: the hand that methods of this task pose.
+    posed_hand: poses it, see `posing.posed_hand`.
   """
 
   name = 'hand'
@@ -58,6 +62,8 @@ class HandTask(Task):
              Column('AUC 0-50 mm, root', 'auc_full/root', '.3f'),
              Column(f'2D, px of {REPORT_PX}', f'epe_2d_mean_px{REPORT_PX}', '.1f'),
              Column('mask IoU', 'hand_iou_mean', '.3f'))
+  about_served = {'score': results.DOCUMENTED['score']}
+  lines_over = 'distance to the nearest training hand'
   curve_axes = curves.Axes(1000 * pck.THRESHOLDS_M['full'], 'error threshold (mm)', 'PCK: share of keypoints within it')
 
   def __init__(self, hand_file: Optional[str] = None, upright: bool = False):
@@ -71,6 +77,7 @@ class HandTask(Task):
       UserError: the file is no hand model.
     """
     self.hand_model = hand_model.load_hand_model(hand_file)
+    self.posed_hand = posing.posed_hand(self.hand_model)
     self._finder, self._upright = None, upright
 
   def hand_finder(self) -> Union[finder.HandFinder, served.ServedFinder]:
@@ -94,9 +101,17 @@ class HandTask(Task):
     """Returns checks of ranges, projections, anatomy, pictures, masks and the placement of labels."""
     return all_checks.make(about, options)
 
+  def set_checks(self, about: Optional[dict], place: str) -> list[SetCheck]:
+    """Returns the leak test of the generalisation bench, for its record sets."""
+    return [leaks.Leaks(about, place)] if leaks.NAME in (about or {}) else []
+
   def predictions(self, outputs: Tensors, batch: Tensors) -> Arrays:
     """Converts outputs to joints in metres and in crop space, and masks at the size of the labels."""
     return predictions.from_outputs(outputs, batch['mask'].shape[1])
+
+  def ensemble(self, predictions: Sequence[Arrays]) -> Arrays:
+    """Returns the mean hand of several methods; joints in metres are moved to one root before."""
+    return super().ensemble([from_root(found) for found in predictions])
 
   def measure(self, protocol: str, predictions: Arrays, labels: Arrays, options: Any = None) -> Measured:
     """Measures by a named protocol; see `protocols` and `metric_space.measure`."""
@@ -165,6 +180,15 @@ class HandTask(Task):
     if served.FIND in functions:
       self._finder = served.ServedFinder(functions)
 
+  def quicker(self, functions: Mapping[str, Callable[..., Tensors]], specs: Mapping[str, Mapping[str, tf.TensorSpec]],
+              networks: Mapping[str, Callable[..., Tensors]],
+              settings: Mapping[str, Any]) -> Optional[Callable[[Tensors, int], Tensors]]:
+    """Looks at pictures by the networks of TensorFlow Lite, to find hands too; see `lite`."""
+    if lite.ANSWER not in functions or not {lite.LANDMARKS, lite.PALMS} <= set(networks):
+      return None
+    self._finder = finder.HandFinder(networks[lite.LANDMARKS], networks[lite.PALMS], **settings)
+    return lite.answer_of(functions[lite.ANSWER], specs[lite.ANSWER], networks[lite.LANDMARKS])
+
   def read_request(self, path: str, options: Any, card: Mapping[str, Any]) -> requests.Request:
     """Reads the picture and finds the hands in it, or takes the one that the flags name."""
     return requests.read(path, options, self._joints, self.sees_upright(card), self.hand_finder)
@@ -208,6 +232,10 @@ class HandTask(Task):
                          specs: Mapping[str, tf.TensorSpec]) -> dict[str, Signature]:
     """Builds the signatures from encoded pictures, boxes and sides to results in the pictures."""
     return serving.encoded_signatures(answer, specs)
+
+  def signatures(self, specs: Mapping[str, tf.TensorSpec]) -> dict[str, Signature]:
+    """Builds the signatures from a hand's parameters to its mesh and to pictures of it."""
+    return posing.signatures(self.posed_hand, self.hand_model, posing.image_size(specs))
 
 
 def _seen_vertices(found: Arrays) -> Optional[np.ndarray]:

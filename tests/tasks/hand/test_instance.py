@@ -177,7 +177,8 @@ def test_evaluation_sees_each_record_once_in_order(tmp_path):
       'image': (16, 16, 3), 'mask': (16, 16), 'mask_weight': (), 'joints_2d': (21, 2), 'joints_2d_weight': (21,),
       'joints_3d': (21, 3), 'joints_z_weight': (21,), 'joints_3d_m': (21, 3), 'joints_3d_weight': (21,), 'pose': (45,),
       'shape': (10,), 'parameters_weight': (), 'crop_center_px': (2,), 'crop_side_px': (), 'crop_turn': (),
-      'intrinsics': (3, 3), 'root_depth_m': (), 'is_left': (), 'visibility': (21,), 'id': ()}
+      'intrinsics': (3, 3), 'root_depth_m': (), 'is_left': (), 'visibility': (21,), 'id': (),
+          'training_distance': (4,)}
 
 
 def test_sources_are_mixed_by_weight(tmp_path):

@@ -1,5 +1,5 @@
 """What the landmark network sees in a crop: keypoints in the picture, their depths, and the hand in metres."""
-from typing import NamedTuple
+from typing import NamedTuple, Optional
 
 import gin
 import tensorflow as tf
@@ -11,6 +11,8 @@ from dhpe_tf.networks import landmark_net
 # Of the packed form: 2D joints, depth, the hand in metres, spread.
 _SIZES = (2, 1, 3, 1)
 NUMBERS = sum(_SIZES)  # for each keypoint
+# What is used of the answers of `landmark_net`.
+USED = ('joints_2d_px', 'joints_depth_px', 'world_joints_m', 'presence')
 
 
 class Evidence(NamedTuple):
@@ -28,6 +30,12 @@ class Evidence(NamedTuple):
   depth: tf.Tensor
   world_m: tf.Tensor
   spread: tf.Tensor
+
+  def with_joints(self, joints_2d: tf.Tensor, weight: tf.Tensor) -> 'Evidence':
+    """The evidence with known 2D joints `[B, 21, 2]` in the place of those seen where `weight` `[B, 21]` is above 0."""
+    known = weight > 0
+    return self._replace(joints_2d=tf.where(known[..., None], joints_2d, self.joints_2d),
+                         spread=tf.where(known, 0., self.spread))
 
   def pack(self) -> tf.Tensor:
     """One tensor `[B, 21, 7]`, the entry 'landmark_evidence' of a batch."""
@@ -67,11 +75,24 @@ def of_images(network: tf.keras.Model, images: tf.Tensor, mirrored: bool) -> tup
   Returns:
     The evidence, and the probability `[B]` that a crop shows a hand.
   """
-  if not mirrored:
-    answers = network(images, training=False)
-    return from_answers(answers), answers['presence']
   # Two calls and not one of twice the batch, so that two threads can share the work for a single hand.
-  answers, mirrored_answers = (network(view, training=False) for view in (images, crops.mirror_image(images)))
+  answers = network(images, training=False)
+  return of_answers(answers, network(crops.mirror_image(images), training=False) if mirrored else None)
+
+
+def of_answers(answers: dict[str, tf.Tensor],
+               mirrored_answers: Optional[dict[str, tf.Tensor]]) -> tuple[Evidence, tf.Tensor]:
+  """Averages what `landmark_net` sees in crops and in their mirror images.
+
+  Args:
+    answers: of the network, to crops of B right hands; those that `USED` names.
+    mirrored_answers: to their mirror images; None if it has not looked at them.
+
+  Returns:
+    As `of_images`.
+  """
+  if mirrored_answers is None:
+    return from_answers(answers), answers['presence']
   first, second = from_answers(answers), from_answers(mirrored_answers)
   joints_2d, world_m = crops.mirror_points(second.joints_2d), crops.mirror_points(second.world_m)
   spread = tf.norm(first.joints_2d - joints_2d, axis=-1) / 2

@@ -25,6 +25,23 @@ from dhpe_tf.methods.dhpe.landmarks.evidence import Evidence
 from dhpe_tf.methods.dhpe.landmarks.hand_state import HandState, Joints
 from dhpe_tf.optimization import least_squares
 
+TERMS = ('joints', 'depth', 'world', 'angle', 'limit', 'shape', 'closeness')
+# Residuals of each term.
+_COUNTS = (2 * skeletons.NUM_KEYPOINTS, skeletons.NUM_KEYPOINTS, 3 * skeletons.NUM_KEYPOINTS, hand_space.NUM_ANGLES,
+           hand_space.NUM_ANGLES, hand_space.NUM_SHAPE, 1)
+
+
+def residual_factors(factors: tf.Tensor, joints_weight: tf.Tensor) -> tf.Tensor:
+  """Returns factors `[B, 189]` of the residuals, whose squares weigh the terms.
+
+  Args:
+    factors: `[7]` of the terms, in the order of `TERMS`.
+    joints_weight: `[B, 21]` of the 2D joints, in addition.
+  """
+  by_joint = tf.repeat(joints_weight, 2, axis=1)
+  others = tf.ones([tf.shape(joints_weight)[0], sum(_COUNTS[1:])])
+  return tf.sqrt(tf.repeat(factors, _COUNTS) * tf.concat([by_joint, others], axis=1))
+
 
 @gin.configurable(module='landmarks', denylist=['state'])
 class Misfit:

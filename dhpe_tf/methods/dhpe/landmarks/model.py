@@ -6,7 +6,9 @@
 The crop shows a right hand, pointing up, as `finding` cuts it. The estimator learns from packed evidence, so that the
 network runs once for each picture and not once for each picture and epoch.
 """
+import functools
 from collections.abc import Callable, Mapping, Sequence
+from typing import Optional
 
 import gin
 import tensorflow as tf
@@ -19,13 +21,23 @@ from dhpe_tf.methods import steps
 from dhpe_tf.methods.dhpe.landmarks import confidence, hand_state, misfit, rounds
 from dhpe_tf.methods.dhpe.landmarks import evidence as evidences
 from dhpe_tf.methods.dhpe.landmarks.objective import EvidenceObjective
-from dhpe_tf.networks import hand_layers, landmark_net
+from dhpe_tf.methods.method import LiteParts
+from dhpe_tf.networks import half_at_rest, hand_layers, landmark_net, palm_net
 from dhpe_tf.optimization import descent, least_squares
-from dhpe_tf.tasks.hand import serving
+from dhpe_tf.optimization import term_weights as term_weights_of
+from dhpe_tf.tasks.hand import lite, serving
 from dhpe_tf.tasks.hand.task import UPRIGHT, HandTask
 from dhpe_tf.tasks.task import Signature, Tensors
 
 _EVIDENCE = 'landmark_evidence'
+# Meaning of what goes into the signature `refine`, for the model card.
+_ABOUT_REFINE = {
+    'steps': 'largest number of iterations of Levenberg-Marquardt, from 0',
+    'joints_2d': 'known 2D joints, crop space; they take the place of those that the landmark network sees',
+    'joints_2d_weight': 'of the known joints, 0 where a joint is not known; then what was seen counts, with weight 1',
+    'term_weights': term_weights_of.about(misfit.TERMS)}
+# The state x [B, 43] and base [B, 4] of the last round, the packed evidence [B, 21, 7] and the presence [B].
+_Look = tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]
 
 
 class LandmarkModel(steps.TrainableMethod):
@@ -45,14 +57,15 @@ class LandmarkModel(steps.TrainableMethod):
     super().__init__({_EVIDENCE: packed}, layer(packed), task, 'landmark_dhpe')
     self.landmark_net = network
     self.state, self._mirrored, self._mask_size = state, mirrored, mask_size
-    self._hand = hand_layers.PosedHand(task.hand_model)
     self._silhouette = hand_layers.Silhouette(task.hand_model, mask_size)
     self._misfit = misfit.Misfit(state)
     # Functions of their own, so that an export holds their graphs and constants once for all signatures.
-    self._look = tf.function(self._look_at, [self.input_specs['image']], autograph=False)
-    self._outputs = tf.function(self._outputs_of, [
-        tf.TensorSpec([None, hand_state.SIZE]), tf.TensorSpec([None, 4]), tf.TensorSpec([None, *packed.shape[1:]])],
-                                autograph=False)
+    self._look = self._look_function()
+    seen, rotation = tf.TensorSpec([None, *packed.shape[1:]]), tf.TensorSpec([None, 4])
+    state_spec = tf.TensorSpec([None, hand_state.SIZE])
+    self._estimate = tf.function(self._last_round, [seen], autograph=False)
+    self._linearised = tf.function(self._linearised_misfit, [state_spec, state_spec, rotation, seen], autograph=False)
+    self._outputs = tf.function(self._outputs_of, [state_spec, rotation, seen], autograph=False)
     self._objective = build_objective(state)
     self.watch(list(self._objective.weights), list(self._objective.MEASURES))
 
@@ -84,11 +97,14 @@ class LandmarkModel(steps.TrainableMethod):
       inputs: 'image' [B, 224, 224, 3] in 0..1, right hands.
       steps: numbers of iterations; 0 is the plain estimate.
     """
-    start, base, packed, presence = self._look(inputs['image'])
+    return self._refined_from(self._look(inputs['image']), steps)
+
+  def _refined_from(self, look: _Look, steps: Sequence) -> list[Tensors]:
+    """The hands of a look after each number of iterations."""
+    start, base, packed, presence = look
     evidence = evidences.unpack(packed)
     fits = [self._fitted(start, base, evidence, number) for number in steps]
-    return [{**self._outputs(fit.best, base, packed), 'hand_presence': presence,
-             'misfit': tf.stack([fit.start_cost, fit.cost], axis=1)} for fit in fits]
+    return [self._answer_of(fit, base, packed, presence) for fit in fits]
 
   def fitted_joints(self, evidence: evidences.Evidence, steps: int) -> hand_state.Joints:
     """The joints of the estimate for evidence, after a number of iterations."""
@@ -111,50 +127,126 @@ class LandmarkModel(steps.TrainableMethod):
     return self._objective.measures(batch, outputs)
 
   def signatures(self) -> dict[str, Signature]:
-    """'refine', of images and the number of iterations; the functions of the hand finder (`finding.served`).
+    """'refine' (`_refine`), and the functions of the hand finder (`finding.served`).
 
     And those of encoded pictures (`serving.encoded_signatures`), which find the hand in the box with the same finder.
     """
-    size = landmark_net.SIZE_PX
-
-    def refine(images: tf.Tensor, steps: tf.Tensor) -> Tensors:
-      return self.refined({'image': images}, [descent.within_limits(steps)])[0]
+    size, joints = landmark_net.SIZE_PX, skeletons.NUM_KEYPOINTS
 
     def answer(inputs: Tensors) -> Tensors:
       return self.task.served(self.answer(inputs))
 
-    hand_finder = finder.HandFinder(self.landmark_net)
+    hand_finder = self._finder
     finding = served.functions(hand_finder)
-    return {'refine': Signature(refine, {'images': tf.TensorSpec([None, size, size, 3], tf.float32),
-                                         'steps': tf.TensorSpec([], tf.int32)}, ('images',)),
+    refine = {'images': tf.TensorSpec([None, size, size, 3]), 'steps': tf.TensorSpec([], tf.int32),
+              'joints_2d': tf.TensorSpec([None, joints, 2]), 'joints_2d_weight': tf.TensorSpec([None, joints]),
+              'term_weights': tf.TensorSpec([len(misfit.TERMS)])}
+    rows = ('images', 'joints_2d', 'joints_2d_weight')
+    looks = self._look_specs()
+    return {'refine': Signature(self._refine, refine, rows, about_inputs=_ABOUT_REFINE, examples={'steps': 1}),
+            lite.ANSWER: Signature(self._answer_looks, looks, lite.rows(looks), about_inputs=lite.about(looks)),
             **serving.encoded_signatures(answer, self.input_specs, hand_finder),
-            **{name: Signature(*function, least_rows=0) for name, function in finding.items()}}
+            **{name: Signature(*function, 0, served.ABOUT, served.ABOUT) for name, function in finding.items()}}
 
-  def _estimate(self, packed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+  def _refine(self, images: tf.Tensor, steps: tf.Tensor, joints_2d: tf.Tensor, joints_2d_weight: tf.Tensor,
+              term_weights: tf.Tensor) -> Tensors:
+    """The hands after a number of iterations, with known joints and other weights of the terms.
+
+    Args:
+      images: `[B, 224, 224, 3]` in 0..1, right hands.
+      steps: scalar int32.
+      joints_2d: `[B, 21, 2]` crop space, in the place of those seen.
+      joints_2d_weight: `[B, 21]`, 0 where a joint is not known.
+      term_weights: `[7]`, of `misfit.TERMS`; see `optimization.term_weights`.
+    """
+    start, base, packed, presence = self._look(images)
+    check = tf.debugging.assert_non_negative(joints_2d_weight, 'joints_2d_weight must not be below 0')
+    with tf.control_dependencies([check]):
+      evidence = evidences.unpack(packed).with_joints(joints_2d, joints_2d_weight)
+    weight = tf.where(joints_2d_weight > 0, joints_2d_weight, 1.)
+    factors = misfit.residual_factors(term_weights_of.factors(term_weights), weight)
+    fit = self._fitted(start, base, evidence, descent.within_limits(steps), factors)
+    return self._answer_of(fit, base, packed, presence)
+
+  def _answer_of(self, fit: least_squares.Fit, base: tf.Tensor, packed: tf.Tensor, presence: tf.Tensor) -> Tensors:
+    """The answer for a fit about base rotations [B, 4], with what the network saw: evidence and presence [B]."""
+    return {**self._outputs(fit.best, base, packed), 'hand_presence': presence,
+            'misfit': tf.stack([fit.start_cost, fit.cost], axis=1)}
+
+  def before_export(self) -> None:
+    """Lets the landmark network rest in float16 if it is frozen: the published weights are numbers of that type."""
+    if not self.landmark_net.trainable_weights:
+      self.landmark_net = half_at_rest.copy(self.landmark_net)
+      self._look = self._look_function()
+      self.__dict__.pop('_finder', None)
+
+  def lite_parts(self) -> LiteParts:
+    """The networks that see pictures, and the settings of the hand finder."""
+    hand_finder = self._finder
+    return LiteParts({lite.LANDMARKS: hand_finder.landmark_net, lite.PALMS: hand_finder.palm_net},
+                     hand_finder.settings())
+
+  @functools.cached_property
+  def _finder(self) -> finder.HandFinder:
+    """A hand finder with this landmark network; cached so, it is no part of checkpoints."""
+    return finder.HandFinder(self.landmark_net, half_at_rest.copy(palm_net.palm_net()))
+
+  def _look_function(self) -> Callable[[tf.Tensor], _Look]:
+    """A function of its own of `_look_at`."""
+    return tf.function(self._look_at, [self.input_specs['image']], autograph=False)
+
+  def _look_specs(self) -> dict[str, tf.TensorSpec]:
+    """The specifications of what the landmark network sees in crops, and in their mirror images, and of the steps."""
+    shapes = {name: self.landmark_net.output[name].shape[1:] for name in evidences.USED}
+    names = [prefix + name for prefix in ('', lite.MIRRORED)[:1 + self._mirrored] for name in evidences.USED]
+    return {**{name: tf.TensorSpec([None, *shapes[name.removeprefix(lite.MIRRORED)]]) for name in names},
+            lite.STEPS: tf.TensorSpec([], tf.int32)}
+
+  def _answer_looks(self, **given: tf.Tensor) -> Tensors:
+    """The served hands of what the landmark network sees, after a number of iterations; see `tasks.hand.lite`."""
+    iterations = descent.within_limits(given[lite.STEPS])
+    look = self._of_evidence(*evidences.of_answers(*lite.looks(given)))
+    found = self.task.served(self._refined_from(look, [iterations])[0])
+    del found['mask']  # to render it takes a third of the time, and what runs on processors has no use for it
+    return found
+
+  def _last_round(self, packed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """The state x [B, 43] and base [B, 4] of the last round, of packed evidence [B, 21, 7]."""
     found = self({_EVIDENCE: packed}, training=False)
     return found['states'][-1], found['bases'][-1]
 
-  def _look_at(self, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
-    """The state x [B, 43] and base [B, 4] of the last round, the packed evidence [B, 21, 7] and the presence [B]."""
-    evidence, presence = evidences.of_images(self.landmark_net, images, self._mirrored)
+  def _look_at(self, images: tf.Tensor) -> _Look:
+    """What is seen in crops [B, 224, 224, 3]."""
+    return self._of_evidence(*evidences.of_images(self.landmark_net, images, self._mirrored))
+
+  def _of_evidence(self, evidence: evidences.Evidence, presence: tf.Tensor) -> _Look:
+    """What is seen, by the evidence and the presence [B]."""
     packed = evidence.pack()
     return *self._estimate(packed), packed, presence
 
-  def _fitted(self, start: tf.Tensor, base: tf.Tensor, evidence: evidences.Evidence, steps) -> least_squares.Fit:
-    """The state [B, 43] after a number of iterations, with its cost."""
+  def _fitted(self, start: tf.Tensor, base: tf.Tensor, evidence: evidences.Evidence, steps,
+              factors: Optional[tf.Tensor] = None) -> least_squares.Fit:
+    """The state [B, 43] after a number of iterations, with its cost; `factors` [B, 189] of the residuals, or None."""
     if isinstance(steps, int) and steps == 0:
       cost = tf.reduce_sum(tf.square(self._misfit.residuals(start, start, base, evidence)), axis=1) / 2
       return least_squares.Fit(start, cost, cost)
 
+    packed = evidence.pack()
+
     def linearised(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-      return self._misfit.linearised(x, start, base, evidence)
+      residuals, jacobian = self._linearised(x, start, base, packed)
+      return (residuals, jacobian) if factors is None else (residuals * factors, jacobian * factors[..., None])
     return least_squares.minimise_squares(linearised, start, iterations=steps)
+
+  def _linearised_misfit(self, x: tf.Tensor, start: tf.Tensor, base: tf.Tensor,
+                         packed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """The residuals [B, R] of states x [B, 43] and their derivatives [B, R, 43]."""
+    return self._misfit.linearised(x, start, base, evidences.unpack(packed))
 
   def _outputs_of(self, x: tf.Tensor, base: tf.Tensor, packed: tf.Tensor) -> Tensors:
     """The hand of a state x [B, 43] about base rotations [B, 4], and the packed evidence [B, 21, 7] beside it."""
     h, camera, evidence = self.state.parameters(x, base), self.state.camera(x), evidences.unpack(packed)
-    hand = self._hand(h)
+    hand = self.task.posed_hand(h)
     mask = self._silhouette(cameras.add_perspective(hand['vertices'], camera))
     seen = cameras.add_perspective(hand['joints_3d'], camera)[..., :2]
     sure = confidence.joint_confidence(evidence.spread, tf.norm(seen - evidence.joints_2d, axis=-1))

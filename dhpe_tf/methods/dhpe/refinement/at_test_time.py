@@ -12,11 +12,24 @@ import tensorflow as tf
 
 from dhpe_tf.geometry import masks
 from dhpe_tf.hand import parameters, skeletons
-from dhpe_tf.methods.dhpe.refinement.consistency import Consistency, Evidence
+from dhpe_tf.methods.dhpe.refinement.consistency import TERMS, Consistency, Evidence
 from dhpe_tf.methods.dhpe.refinement.estimator import Estimator
+from dhpe_tf.optimization import term_weights as term_weights_of
 from dhpe_tf.optimization.descent import descend, within_limits
 from dhpe_tf.tasks.hand import outputs as hand_outputs
 from dhpe_tf.tasks.task import Signature
+
+# Meaning of what goes in and comes out of the signature, for the model card.
+_ABOUT_INPUTS = {
+    'steps': 'largest number of steps of the descent, from 0',
+    'joints_2d': 'known 2D joints, crop space; they take the place of those that the model sees',
+    'joints_2d_weight': 'of the known joints, 0 where a joint is not known; in a picture with a known joint only known '
+                        'ones count',
+    'mask': 'known masks, share of each pixel that the hand covers, 0..1',
+    'mask_weight': 'of the known mask, 0 where there is none',
+    'term_weights': term_weights_of.about(TERMS) + '. A term that the export leaves out, by default feature, stays out'}
+_ABOUT_OUTPUTS = {'objective': 'the objective before each step and after the last',
+                  'steps_taken': 'steps until the descent of each picture stopped'}
 
 
 @gin.configurable(module='refinement')
@@ -37,7 +50,7 @@ def step_sizes(pose: float = 0.02, shape: float = 0.05, rotation: float = 0.01, 
 
 def refine(model: Estimator, images: tf.Tensor, steps: tf.Tensor, joints_2d: Optional[tf.Tensor] = None,
            joints_2d_weight: Optional[tf.Tensor] = None, mask: Optional[tf.Tensor] = None,
-           mask_weight: Optional[tf.Tensor] = None) -> dict[str, tf.Tensor]:
+           mask_weight: Optional[tf.Tensor] = None, factors: Optional[tf.Tensor] = None) -> dict[str, tf.Tensor]:
   """Estimates the hands in images and refines them.
 
   Args:
@@ -48,6 +61,7 @@ def refine(model: Estimator, images: tf.Tensor, steps: tf.Tensor, joints_2d: Opt
     joints_2d_weight: `[B, 21]`, 0 where a joint is not known; needed with `joints_2d`.
     mask: known masks `[B, S, S]` in 0..1, or None.
     mask_weight: `[B]`, 0 where there is none; needed with `mask`.
+    factors: `[7]` of the objective's terms, see `Consistency`, or None.
 
   Returns:
     The hand by the names of `tasks.hand.outputs`, parameters, mask and heat maps at the best step of each instance;
@@ -58,7 +72,7 @@ def refine(model: Estimator, images: tf.Tensor, steps: tf.Tensor, joints_2d: Opt
   evidence = own_evidence(images, outputs)._replace(
       known_joints_2d=joints_2d, known_joints_weight=joints_2d_weight, known_mask=known_mask,
       known_mask_weight=mask_weight)
-  found = descend(Consistency(model, evidence), outputs['parameters'], steps, step_sizes())
+  found = descend(Consistency(model, evidence, factors), outputs['parameters'], steps, step_sizes())
   return {**_posed(model, found.best), 'heatmaps': outputs['heatmaps'], 'objective': found.objectives,
           'steps_taken': found.steps_taken}
 
@@ -93,18 +107,17 @@ def _posed(model: Estimator, h: tf.Tensor) -> dict[str, tf.Tensor]:
 
 
 def signature(model: Estimator) -> Signature:
-  """`refine` as a function of a SavedModel, of images, steps, joints_2d, joints_2d_weight, mask and mask_weight.
-
-  Where no joints or no mask are known, give zeros and weights of zero.
-  """
+  """`refine` as a function of a SavedModel; where no joints or no mask are known, give zeros and weights of zero."""
   size, joints = model.inputs[0].shape[1], skeletons.NUM_KEYPOINTS
 
-  def run(steps: tf.Tensor, **inputs: tf.Tensor) -> dict[str, tf.Tensor]:
-    return refine(model, steps=within_limits(steps), **inputs)
+  def run(steps: tf.Tensor, term_weights: tf.Tensor, **inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+    return refine(model, steps=within_limits(steps), factors=term_weights_of.factors(term_weights), **inputs)
 
   return Signature(run, {
       'images': tf.TensorSpec([None, size, size, 3], tf.float32), 'steps': tf.TensorSpec([], tf.int32),
       'joints_2d': tf.TensorSpec([None, joints, 2], tf.float32),
       'joints_2d_weight': tf.TensorSpec([None, joints], tf.float32),
-      'mask': tf.TensorSpec([None, size, size], tf.float32), 'mask_weight': tf.TensorSpec([None], tf.float32)},
-                   ('images', 'joints_2d', 'joints_2d_weight', 'mask', 'mask_weight'))
+      'mask': tf.TensorSpec([None, size, size], tf.float32), 'mask_weight': tf.TensorSpec([None], tf.float32),
+      'term_weights': tf.TensorSpec([len(TERMS)], tf.float32)},
+                   ('images', 'joints_2d', 'joints_2d_weight', 'mask', 'mask_weight'), 1, _ABOUT_INPUTS, _ABOUT_OUTPUTS,
+                   {'steps': 1})

@@ -10,6 +10,8 @@ from dhpe_tf.losses import features as feature_losses
 from dhpe_tf.losses import keypoints, laplacian, priors, shape
 from dhpe_tf.methods.dhpe.refinement.estimator import Estimator
 
+TERMS = ('joints', 'feature', 'mask', 'laplacian', 'joint_limits', 'shape_prior', 'stay')
+
 
 class Evidence(NamedTuple):
   """The 2D evidence that the mesh is compared with; B instances.
@@ -38,7 +40,7 @@ class Evidence(NamedTuple):
   known_mask_weight: Optional[tf.Tensor] = None
 
 
-@gin.configurable(module='refinement', denylist=['model', 'evidence'])
+@gin.configurable(module='refinement', denylist=['model', 'evidence', 'factors'])
 class Consistency:
   """The objective of Eq. 13 as a function of the parameters: h `[B, 63]` -> E `[B]`.
 
@@ -52,14 +54,16 @@ class Consistency:
   what 2D evidence leaves open. No gradient passes through j2D(h) and F(x).
   """
 
-  def __init__(self, model: Estimator, evidence: Evidence, joints: float = 1.0, feature: float = 0.0,
-               mask: float = 1.0, laplacian: float = 0.05, joint_limits: float = 0.02, shape_prior: float = 1e-4,
-               stay: float = 2e-3, refine_joints: bool = True, laplacian_kind: str = 'cotangent'):
+  def __init__(self, model: Estimator, evidence: Evidence, factors: Optional[tf.Tensor] = None, joints: float = 1.0,
+               feature: float = 0.0, mask: float = 1.0, laplacian: float = 0.05, joint_limits: float = 0.02,
+               shape_prior: float = 1e-4, stay: float = 2e-3, refine_joints: bool = True,
+               laplacian_kind: str = 'cotangent'):
     """Keeps model and evidence.
 
     Args:
       model: gives feature net, refiner, hand and silhouette.
       evidence: of the images.
+      factors: `[7]` of the weights below, in the order of `TERMS`, or None. A term whose weight is 0 stays out.
       joints: weight of the 2D joints.
       feature: weight of the feature term, the paper's lambda; 0 saves a forward and a backward pass of the feature
         net in each step, which cost more than all the rest.
@@ -73,8 +77,12 @@ class Consistency:
       laplacian_kind: 'cotangent' (of the rest hand) or 'uniform'.
     """
     self._model, self._evidence = model, evidence
-    self._weights = {'joints': joints, 'feature': feature, 'mask': mask if evidence.known_mask is not None else 0.0,
-                     'laplacian': laplacian, 'joint_limits': joint_limits, 'shape_prior': shape_prior, 'stay': stay}
+    weights = (joints, feature, mask if evidence.known_mask is not None else 0.0, laplacian, joint_limits, shape_prior,
+               stay)
+    self._weights = {name: weight for name, weight in zip(TERMS, weights) if weight}
+    if factors is not None:
+      numbers = {name: number for number, name in enumerate(TERMS)}
+      self._weights = {name: weight * factors[numbers[name]] for name, weight in self._weights.items()}
     self._refine_joints = refine_joints and model.pose_refiner is not None
     self._start_hand = model.hand(evidence.start)
     self._start_priors = self._priors(self._start_hand)
@@ -100,7 +108,7 @@ class Consistency:
         'shape_prior': lambda: self._beyond_start('shape_prior', hand),
         'stay': lambda: self._stay(h),
     }
-    return {name: weight * terms[name]() for name, weight in self._weights.items() if weight}
+    return {name: weight * terms[name]() for name, weight in self._weights.items()}
 
   def joints_target(self, h: tf.Tensor, hand: dict) -> tuple[tf.Tensor, tf.Tensor]:
     """The target j2D(h) `[B, 21, 2]` of the mesh's 2D joints and its weights `[B, 21]`; no gradient passes.

@@ -4,12 +4,15 @@ import tensorflow as tf
 
 from dhpe_tf.errors import UserError
 from dhpe_tf.finding import finder
+from dhpe_tf.inference import predictor
 from dhpe_tf.methods import method
 from dhpe_tf.methods.dhpe.landmarks import batches, model
 from dhpe_tf.serving import exporter, model_card
 from dhpe_tf.tasks.hand import request as requests
 from dhpe_tf.tasks.hand.task import HandTask
+from tests.finding.hands import rendered
 from tests.methods.dhpe.landmarks import hands
+from tests.serving import signature_checks
 
 
 @pytest.fixture(scope='module')
@@ -92,16 +95,71 @@ def test_files_that_are_no_evidence(tmp_path):
     batches.evidence_dataset(HandTask())
 
 
-def test_an_export_answers_and_refines_without_the_package(built, tmp_path):
-  folder = exporter.export(built, str(tmp_path / 'hand'), model_card.describe(built.task, 'hand'))
+@pytest.fixture(scope='module')
+def folder(built, tmp_path_factory):
+  """An export."""
+  return exporter.export(built, str(tmp_path_factory.mktemp('exported') / 'hand'),
+                         model_card.describe(built.task, 'hand'))
+
+
+def test_an_export_answers_and_refines_without_the_package(built, folder):
   loaded = tf.saved_model.load(folder)
+  signature_checks.compare(folder)
+  assert {'refine', 'mesh', 'render', 'find_hands', 'predict_encoded'} <= signature_checks.names(folder)
   image = tf.random.stateless_uniform([1, 224, 224, 3], [0, 5])
-  found = loaded.signatures['refine'](images=image, steps=tf.constant(3))
+  nothing = {'joints_2d': tf.zeros([1, 21, 2]), 'joints_2d_weight': tf.zeros([1, 21]), 'term_weights': tf.zeros([7])}
+  found = loaded.signatures['refine'](images=image, steps=tf.constant(3), **nothing)
   wanted, = built.refined({'image': image}, [3])
   np.testing.assert_allclose(found['joints_2d'], wanted['joints_2d'], atol=1e-3)
   for steps in (-1, 10**9):
     with pytest.raises(tf.errors.InvalidArgumentError, match='steps must be from 0 to 1000'):
-      loaded.signatures['refine'](images=image, steps=tf.constant(steps))
+      loaded.signatures['refine'](images=image, steps=tf.constant(steps), **nothing)
+  for name in ('joints_2d_weight', 'term_weights'):
+    with pytest.raises(tf.errors.InvalidArgumentError, match=f'{name} must not be below 0'):
+      loaded.signatures['refine'](images=image, steps=tf.constant(1), **{**nothing, name: nothing[name] - 1.})
+
+
+def test_networks_by_tensorflow_lite_see_what_the_graph_sees(folder):
+  graph, quick = (predictor.load(folder, lite=lite) for lite in (False, True))
+  assert isinstance(quick.task.hand_finder(), finder.HandFinder)
+  # Upright right hands in the middle of their crops, as the finder cuts them.
+  pictures, joints_px = rendered()
+  for picture, joints in zip(pictures[:3], joints_px):
+    (found_hands, _), (quick_hands, _) = (one.task.hand_finder().find(tf.constant(picture)) for one in (graph, quick))
+    np.testing.assert_allclose(quick_hands.joints_px, found_hands.joints_px, atol=.05)
+    np.testing.assert_array_equal(quick_hands.is_left, found_hands.is_left)
+    box = tf.constant([*joints.min(0), *np.ptp(joints, 0)], tf.float32)
+    at, quick_at = (one.task.hand_finder().at(tf.constant(picture), box) for one in (graph, quick))
+    np.testing.assert_allclose(quick_at.joints_px, at.joints_px, atol=.05)
+    request = requests.found(picture, 'a picture', at, upright=True)
+    inputs = graph.task.inputs(request, graph.input_specs)
+    for steps in (0, 3):
+      wanted, found = (predictor.answer_with(one, inputs, steps) for one in (graph, quick))
+      # The mask is left out, because nothing shows it.
+      assert set(wanted) - set(found) == {'mask'}
+      for name in ('joints_2d', 'vertices', 'joint_confidence', 'score'):
+        np.testing.assert_allclose(found[name], wanted[name], atol=2e-3, err_msg=name)
+
+
+def test_known_joints_and_weights_steer_the_refinement(built):
+  images = tf.random.stateless_uniform([2, 224, 224, 3], [0, 5])
+  refine = tf.function(built.signatures()['refine'].function, autograph=False)
+  plain = built.answer({'image': images})['joints_2d'].numpy()
+  given = {'images': images, 'steps': tf.constant(20), 'joints_2d_weight': tf.one_hot([8, 8], 21), 'term_weights':
+           tf.zeros([7])}
+  # The tip of the index finger of the first hand is known to lie elsewhere.
+  known = plain + [0.1, 0.05]
+  found = refine(joints_2d=tf.constant(known, tf.float32), **given)
+  weights = [10., 1., 1., .1, 1., 1., 1.]
+  strong = refine(joints_2d=tf.constant(known, tf.float32), **{**given, 'term_weights': tf.constant(weights)})
+
+  def apart(outputs):
+    return np.linalg.norm((outputs - known)[:, 8], axis=-1)
+  assert np.all(apart(found['joints_2d']) < 0.7 * apart(plain))
+  assert np.all(apart(strong['joints_2d']) < 0.85 * apart(found['joints_2d']))
+  nothing = {**given, 'joints_2d_weight': tf.zeros([2, 21])}
+  np.testing.assert_allclose(refine(joints_2d=tf.constant(known, tf.float32), **nothing)['joints_2d'],
+                             built.refined({'image': images}, [20])[0]['joints_2d'], atol=1e-3)
 
 
 @pytest.mark.parametrize('is_left', [False, True])

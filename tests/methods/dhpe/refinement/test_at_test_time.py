@@ -78,6 +78,21 @@ def test_weight_zero_is_as_if_nothing_were_known(model, scene):
                              at_test_time.refine(model, images, 5)['parameters'], atol=1e-5)
 
 
+def test_factors_multiply_the_weights_of_the_terms(model, scene):
+  images, hand = scene
+  options = {'joints_2d': hand['joints_2d'], 'joints_2d_weight': tf.ones([2, 21])}
+  plain = at_test_time.refine(model, images, 6, **options)
+  same = at_test_time.refine(model, images, 6, factors=tf.ones([7]), **options)
+  np.testing.assert_allclose(plain['parameters'], same['parameters'], atol=1e-5)
+  without = tf.constant([0., 1., 1., 1., 1., 1., 1.])
+  still = at_test_time.refine(model, images, 6, factors=without, **options)
+  # Without the joints all terms are least at the start.
+  np.testing.assert_allclose(still['objective'][:, 0], 0., atol=1e-6)
+  np.testing.assert_allclose(still['parameters'], model(images)['parameters'], atol=1e-5)
+  twice = at_test_time.refine(model, images, 0, factors=tf.constant([2.] * 7), **options)
+  np.testing.assert_allclose(twice['objective'][:, 0], 2 * plain['objective'][:, 0], rtol=1e-4)
+
+
 def test_feature_term_compares_with_what_the_mask_shows(model, scene):
   images, hand = scene
   evidence = consistency.Evidence(images, model.feature_net(images), hand['joints_2d'][:, None], tf.zeros([2, 21]),
@@ -144,7 +159,8 @@ def test_signature_for_serving(model, scene):
   images, _ = scene
   function, specs, *_ = at_test_time.signature(model)
   found = function(images=images, steps=tf.constant(3), joints_2d=tf.zeros([2, 21, 2]),
-                   joints_2d_weight=tf.zeros([2, 21]), mask=tf.zeros([2, 64, 64]), mask_weight=tf.zeros([2]))
+                   joints_2d_weight=tf.zeros([2, 21]), mask=tf.zeros([2, 64, 64]), mask_weight=tf.zeros([2]),
+                   term_weights=tf.zeros([7]))
   assert found['objective'].shape == (2, 4) and found['vertices'].shape == (2, 778, 3)
-  assert set(specs) == {'images', 'steps', 'joints_2d', 'joints_2d_weight', 'mask', 'mask_weight'}
+  assert set(specs) == {'images', 'steps', 'joints_2d', 'joints_2d_weight', 'mask', 'mask_weight', 'term_weights'}
   np.testing.assert_allclose(model.refined({'image': images}, [3])[0]['vertices'], found['vertices'], atol=1e-3)

@@ -8,8 +8,10 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from dhpe_tf.inference import predictor
 from dhpe_tf.methods.dhpe.refinement import at_test_time
-from dhpe_tf.serving import client, exporter, loopback_server, model_card
+from dhpe_tf.serving import exporter, loopback_server, model_card
+from dhpe_tf.serving.client import Client
 from tests import foreign_process
+from tests.serving import signature_checks
 
 # What would not be there in a stock TensorFlow Serving.
 _FOREIGN = ('Rasterize', 'Addons', 'PyFunc', 'EagerPyFunc', 'NumpyFunction')
@@ -21,6 +23,11 @@ def exported(model, tmp_path_factory):
   return exporter.export(model, str(folder), model_card.describe(model.task, 'tiny', ''))
 
 
+def test_the_card_tells_the_graph(exported):
+  assert 'refine' in signature_checks.names(exported)
+  signature_checks.compare(exported)
+
+
 def test_runs_without_this_package(model, exported, tmp_path):
   images = np.random.RandomState(0).uniform(size=[2, 64, 64, 3]).astype(np.float32)
   np.save(tmp_path / 'images.npy', images)
@@ -30,7 +37,8 @@ def test_runs_without_this_package(model, exported, tmp_path):
     images = np.load(sys.argv[2])
     found = tf.saved_model.load(sys.argv[1]).signatures['refine'](
         images=tf.constant(images), steps=tf.constant(4), joints_2d=tf.zeros([2, 21, 2]),
-        joints_2d_weight=tf.zeros([2, 21]), mask=tf.zeros([2, 64, 64]), mask_weight=tf.zeros([2]))
+        joints_2d_weight=tf.zeros([2, 21]), mask=tf.zeros([2, 64, 64]), mask_weight=tf.zeros([2]),
+        term_weights=tf.zeros([7]))
     np.savez(sys.argv[3], **{name: value.numpy() for name, value in found.items()})
   '''
   subprocess.run(foreign_process.command(program, exported, tmp_path / 'images.npy', tmp_path / 'out.npz'), check=True,
@@ -70,14 +78,12 @@ def test_predictor_refines_from_an_export(model, exported):
 def test_refine_through_a_server_takes_the_scalar_steps(model, exported):
   pytest.importorskip('tensorflow_serving')
   images = np.random.RandomState(0).uniform(size=[1, 64, 64, 3]).astype(np.float32)
-  given = {'images': images, 'joints_2d': np.zeros([1, 21, 2]), 'joints_2d_weight': np.zeros([1, 21]),
-           'mask': np.zeros([1, 64, 64]), 'mask_weight': np.zeros([1])}
-  given = {name: value.astype(np.float32) for name, value in given.items()}
-  server, port = loopback_server.serve(exported)
+  server = loopback_server.serve(exported)
   try:
-    found = client.predict(f'127.0.0.1:{port}', 'tiny', 'refine', {**given, 'steps': np.int32(2)})
+    with Client(f'127.0.0.1:{server.port}', 'tiny') as client:
+      found = client.predict('refine', {'images': images, 'steps': 2})
   finally:
-    server.stop(None)
+    server.stop()
   assert found['objective'].shape == (1, 3)
   np.testing.assert_allclose(found['vertices'], at_test_time.refine(model, tf.constant(images), 2)['vertices'],
                              atol=2e-3)

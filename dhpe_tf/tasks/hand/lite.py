@@ -1,0 +1,51 @@
+"""An exported model whose networks run by TensorFlow Lite: they look at crops, the graph goes on from what they see.
+
+The signature `answer_looks` takes what the landmark network answers to the crops of B right hands, by name, the same
+for their mirror images with `mirrored_` before the names if the method looks at them, and the scalar `steps`.
+"""
+from collections.abc import Callable, Mapping
+from typing import Optional
+
+import tensorflow as tf
+
+from dhpe_tf.geometry import crops
+from dhpe_tf.tasks.task import Tensors
+
+ANSWER, STEPS, MIRRORED = 'answer_looks', 'steps', 'mirrored_'
+LANDMARKS, PALMS = 'landmark_net', 'palm_net'  # names of the networks
+
+
+def rows(names: Mapping[str, tf.TensorSpec]) -> tuple[str, ...]:
+  """Those inputs of `answer_looks` that have one row for each hand."""
+  return tuple(name for name in names if name != STEPS)
+
+
+def about(names: Mapping[str, tf.TensorSpec]) -> dict[str, str]:
+  """Meaning of the inputs of `answer_looks`, for the model card."""
+  texts = {name: f'{name.removeprefix(MIRRORED)} as {LANDMARKS}.tflite answers to '
+                 + ('the mirror images of the crops' if name.startswith(MIRRORED) else 'the crops of right hands')
+           for name in rows(names)}
+  return {**texts, STEPS: 'largest number of iterations of Levenberg-Marquardt, from 0'}
+
+
+def looks(given: Tensors) -> tuple[Tensors, Optional[Tensors]]:
+  """The answers to crops and those to their mirror images, by the network's names, of the inputs of `answer_looks`."""
+  mirrored = {name.removeprefix(MIRRORED): value for name, value in given.items() if name.startswith(MIRRORED)}
+  return {name: given[name] for name in rows(given) if not name.startswith(MIRRORED)}, mirrored or None
+
+
+def answer_of(function: Callable[..., Tensors], specs: Mapping[str, tf.TensorSpec],
+              network: Callable[[tf.Tensor], Tensors]) -> Callable[[Tensors, int], Tensors]:
+  """Returns (inputs, steps) -> served outputs, by `answer_looks`, its inputs, and the landmark network."""
+  names = rows(specs)
+  mirrored = any(name.startswith(MIRRORED) for name in names)
+
+  def answer(inputs: Tensors, steps: int) -> Tensors:
+    images = tf.convert_to_tensor(inputs['image'])
+    # One call for both views: the network shares the rows out to its threads.
+    answers = network(tf.concat([images, crops.mirror_image(images)], axis=0) if mirrored else images)
+    count = len(images)
+    given = {name: answers[name.removeprefix(MIRRORED)][count:] if name.startswith(MIRRORED) else answers[name][:count]
+             for name in names}
+    return function(**given, steps=tf.constant(steps))
+  return answer

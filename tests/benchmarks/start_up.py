@@ -1,0 +1,50 @@
+"""Times the start of every command: `python -m tests.benchmarks.start_up`.
+
+For each it starts a process that imports the module, and one that prints --help, and takes the fastest of some calls.
+"""
+import pathlib
+import subprocess
+import sys
+import time
+
+from absl import app, flags
+
+_CALLS = flags.DEFINE_integer('calls', 5, 'Calls of each, of which the fastest counts.', lower_bound=1)
+
+ROOT = pathlib.Path(__file__).parent.parent.parent
+TARGET_S = 0.5
+
+
+def commands() -> list[str]:
+  """The names of all modules that are run from the command line."""
+  files = [*sorted((ROOT / 'dhpe_tf').glob('*.py')), *sorted((ROOT / 'data_tools').glob('*.py'))]
+  return [f'{path.parent.name}.{path.stem}' for path in files
+          if 'command_line.run(main' in path.read_text(encoding='utf-8')]
+
+
+def measure(module: str, calls: int) -> tuple[float, float]:
+  """Seconds of a process that imports a module, and of one that prints its --help."""
+  return _fastest(['-c', f'import {module}'], calls), _fastest(['-m', module, '--help'], calls)
+
+
+def _fastest(arguments: list[str], calls: int) -> float:
+  """Seconds of the fastest of some runs of Python."""
+  times_s = []
+  for _ in range(calls):
+    start = time.perf_counter()
+    subprocess.run([sys.executable, *arguments], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    times_s.append(time.perf_counter() - start)
+  return min(times_s)
+
+
+def main(argv: list[str]) -> None:
+  """Prints a table of seconds."""
+  del argv
+  print(f'| command | import, s | --help, s | target {TARGET_S} s |\n| --- | --- | --- | --- |')
+  for module in commands():
+    import_s, help_s = measure(module, _CALLS.value)
+    print(f'| {module} | {import_s:.2f} | {help_s:.2f} | {"met" if help_s < TARGET_S else "missed"} |')
+
+
+if __name__ == '__main__':
+  app.run(main)
