@@ -58,7 +58,7 @@ def compose(rgb: np.ndarray, alpha: np.ndarray, joints_px: np.ndarray, seen: np.
     at = np.clip(joints_px.astype(int), 0, side - 1)
     seen = seen & (cover[at[:, 1], at[:, 0]] < 0.5)
   if random.uniform() < blur:
-    picture = _blur(picture, random.uniform(0.4, side / 120))
+    picture = _blur(picture, random.uniform(0.4, max(0.4, side / 120)))
   top, left = random.integers(0, side, 2)
   picture += np.float32(grain * random.uniform() ** 2) * _noise_tile(2 * side)[top:top + side, left:left + side]
   return np.clip(picture, 0, 255).astype(np.uint8), np.round(255 * alpha).astype(np.uint8), seen
@@ -85,7 +85,8 @@ def _shadow(alpha: np.ndarray, random: np.random.Generator) -> np.ndarray:
   small = Image.fromarray(np.round(255 * alpha).astype(np.uint8)).resize((side // 4, side // 4), Image.BILINEAR)
   shift = random.normal(0, side / 48, 2)
   small = small.transform(small.size, Image.AFFINE, (1, 0, shift[0], 0, 1, shift[1]), Image.BILINEAR)
-  soft = small.filter(ImageFilter.GaussianBlur(random.uniform(0.5, side / 32))).resize((side, side), Image.BILINEAR)
+  radius_px = random.uniform(0.5, max(0.5, side / 32))
+  soft = small.filter(ImageFilter.GaussianBlur(radius_px)).resize((side, side), Image.BILINEAR)
   return 1 - np.float32(random.uniform(0.15, 0.6) / 255) * np.asarray(soft, np.float32)
 
 

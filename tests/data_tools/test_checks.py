@@ -1,6 +1,7 @@
 """Every trap of the public datasets, planted in a reader or in its files, is found by a check; without it none is."""
 import io
 import json
+import tracemalloc
 import types
 
 import numpy as np
@@ -10,10 +11,12 @@ from PIL import Image
 
 from data_tools import counts
 from data_tools.readers import base, dexter_object, freihand, ho3d, interhand, rhd, stb
+from dhpe_tf.data import image_files
 from dhpe_tf.hand import hand_model, skeletons
 from dhpe_tf.tasks.hand import task_flags
-from dhpe_tf.tasks.hand.checks import all_checks
+from dhpe_tf.tasks.hand.checks import all_checks, placement
 from dhpe_tf.tasks.hand.record import SCHEMA
+from tests.data import records as made
 from tests.data_tools.readers import (
   dexter_object_files,
   freihand_files,
@@ -390,3 +393,14 @@ def test_shared_groups():
   assert counts.shared_groups({'train': {b'anna', b''}, 'eval': {b'ben', b''}}) == []
   found = counts.shared_groups({'train': {b'anna', b'ben'}, 'eval': {b'ben'}, 'val': {b'carl'}})
   assert found == ['splits eval and train share 1 groups, such as ben']
+
+
+def test_a_large_picture_is_not_held_as_numbers_of_eight_bytes():
+  picture = np.zeros([3000, 3000, 3], np.uint8)
+  record = {**made.record(), 'image/encoded': image_files.encode(picture, 'PNG', compress_level=1)}
+  batch = {name: np.array([value], object if isinstance(value, bytes) else None) for name, value in record.items()}
+  tracemalloc.start()
+  placement.Placement().add(batch)
+  peak = tracemalloc.get_traced_memory()[1]
+  tracemalloc.stop()
+  assert picture.nbytes < peak < 4 * picture.nbytes

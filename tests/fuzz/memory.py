@@ -61,8 +61,8 @@ COMMANDS = {
                            ('zip_bomb', *_PIPES)),
     'convert_rhd': ('data_tools.convert_rhd', '--input={x} --output={out}/r --splits=train', 'RHD_published_v2',
                     ('rhd_mask_49mp', 'rhd_zeros', 'rhd_device')),
-    'convert_coco_hand': ('data_tools.convert_coco_hand', '--train_annotations={x} --train_images={folder} '
-                          '--side=right --output={out}/r', 'onehand10k.json',
+    'convert_coco_hand': ('data_tools.convert_coco_hand', '--input={folder} --train_annotations={x} '
+                          '--train_images={folder} --side=right --output={out}/r', 'onehand10k.json',
                           ('json_many_numbers', 'json_deep', *_PIPES)),
     'served': ('tests.fuzz.memory_served', '{shipped} {x}', 'photo.jpg', (*_PICTURES[:4], 'bmp_49mp', 'png_529mp')),
 }

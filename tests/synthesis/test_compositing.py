@@ -78,3 +78,10 @@ def test_the_same_seed_gives_the_same_picture(hand):
   chances = dict(forearm=0.5, shadow=0.5, occluder=0.5, blur=0.5, grain=8.)
   for first, second in zip(compose(hand, 3, **chances), compose(hand, 3, **chances)):
     np.testing.assert_array_equal(first, second)
+
+
+def test_pictures_of_16_pixels_can_be_blurred_and_shaded(hand):
+  small = {**hand, 'rgb': hand['rgb'][40:56, 40:56], 'alpha': hand['alpha'][40:56, 40:56],
+           'joints_px': hand['joints_px'] - 40}
+  picture, _, _ = compose(small, blur=1., shadow=1., forearm=1., occluder=1., grain=8.)
+  assert picture.shape == (16, 16, 3) and picture.std() > 0

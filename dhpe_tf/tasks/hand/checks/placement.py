@@ -44,7 +44,7 @@ class Placement(checks.Check):
         continue
       self._left -= 1
       try:
-        image = image_files.decode_image(batch['image/encoded'][i]) / 255
+        image = image_files.decode_image(batch['image/encoded'][i])
       except UserError:
         continue
       joints = batch['hand/joints_2d_px'][i].astype(np.float64)
@@ -141,7 +141,7 @@ def contrast(image: np.ndarray, joints: np.ndarray, valid: np.ndarray) -> float:
   m_around).
 
   Args:
-    image: `[H, W, 3]` in 0..1.
+    image: uint8 `[H, W, 3]`.
     joints: `[21, 2]` pixels.
     valid: `[21]` bool.
 
@@ -164,10 +164,10 @@ def contrast(image: np.ndarray, joints: np.ndarray, valid: np.ndarray) -> float:
 
 
 def _colours(image: np.ndarray, points: np.ndarray) -> np.ndarray:
-  """Colours `[M, 3]` at those of the points `[K, 2]` that lie in the picture."""
+  """Colours `[M, 3]` in 0..1 at those of the points `[K, 2]` that lie in the picture, uint8 `[H, W, 3]`."""
   x, y = np.floor(points).astype(int).T
   inside = (x >= 0) & (x < image.shape[1]) & (y >= 0) & (y < image.shape[0])
-  return image[y[inside], x[inside]]
+  return image[y[inside], x[inside]] / 255  # the whole picture as numbers of 8 bytes may take gigabytes
 
 
 def _bins(colours: np.ndarray) -> np.ndarray:
