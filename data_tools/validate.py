@@ -122,8 +122,10 @@ def _about(path: str) -> Optional[dict]:
   if not os.path.lexists(path):
     return None
   found = json_files.read_object(path, 'convert the data again')
-  for name in ('counts', 'published_counts'):
-    if not isinstance(found.get(name, {}), dict):
+  for name in ('counts', 'published_counts', 'skipped', 'options'):
+    if found.get(name) is None:
+      found.pop(name, None)
+    elif not isinstance(found[name], (dict, list) if name == 'skipped' else dict):
       raise UserError(f'{path}: {name} must be a JSON object; convert the data again')
   return found
 

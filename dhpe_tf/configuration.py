@@ -198,7 +198,8 @@ def _check_statements(source: Union[str, TextIO], place: str, above: tuple[str, 
   for statement in gin.config_parser.ConfigParser(source, _Collector()):
     if isinstance(statement, gin.config_parser.ImportStatement) and statement.module not in _allowed_imports:
       raise errors.UserError(f'{place}:{statement.location.line_num}: import of {statement.module} is refused, because '
-                             f'it runs code; if you trust that module, add --import={statement.module}')
+                             f'it runs code; if you trust that module, give --import={statement.module} to a command '
+                             'that has this flag')
     if isinstance(statement, gin.config_parser.IncludeStatement):
       _check_file(_find_included(statement, place), above)
 

@@ -6,8 +6,9 @@
 writes exported/quickstart/1/, or the next free number; the second line writes the weights of an earlier export with the
 functions of today's code. The SavedModel runs without this package. Its signatures are
 serving_default (the method's inputs -> named outputs in the crop); predict_encoded (JPEG or PNG [B], boxes [B, 4],
-is_left [B] -> results in pixels of the pictures), for methods that take pictures; and refine, for methods that can
-refine. assets.extra/model_card.json documents them.
+is_left [B] -> results in pixels of the pictures), for methods that take pictures; refine, for methods that can refine;
+and for hands mesh and render (parameters -> the mesh, and pictures of it). assets.extra/model_card.json documents them,
+and assets.extra/tf_serving_warmup_requests warms up a server.
 """
 import os
 

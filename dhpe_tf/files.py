@@ -4,6 +4,8 @@ import os
 import shutil
 import stat
 import uuid
+import zipfile
+import zlib
 from collections.abc import Iterable, Iterator
 from typing import BinaryIO, Union
 
@@ -11,6 +13,9 @@ from dhpe_tf.errors import UserError, brief
 
 PathLike = Union[str, 'os.PathLike[str]']
 MOST_TEXT_BYTES = 1 << 24  # of settings, descriptions and reports
+# What reading a zip archive raises if it is damaged, encrypted, of an unknown compression, or lacks a file.
+ARCHIVE_FAULTS = (OSError, EOFError, ValueError, KeyError, NotImplementedError, RuntimeError, zipfile.BadZipFile,
+                  zlib.error)
 _CHUNK = 1 << 20
 
 
@@ -65,11 +70,11 @@ def atomic_path(path: PathLike) -> Iterator[str]:
     The temporary path, in the same folder and so on the same file system.
 
   Raises:
-    UserError: something of another kind is at `path`, or the operating system refused the write (disk full, no
-      permission). What was at `path` is still there.
+    UserError: something of another kind is at `path`, the operating system refused the write (disk full, no
+      permission), or the block raised one. What was at `path` is still there.
   """
   path = os.path.abspath(os.fspath(path))
-  stem, ext = os.path.splitext(os.path.basename(path))
+  stem, ext = os.path.splitext(printable(os.path.basename(path)))
   # Keeps the file ending, because many writers choose the format by it.
   temporary = os.path.join(os.path.dirname(path), f'.{stem}.{uuid.uuid4().hex[:8]}.tmp{ext}')
   try:
@@ -81,10 +86,20 @@ def atomic_path(path: PathLike) -> Iterator[str]:
     else:
       os.replace(temporary, path)
   except OSError as error:
-    raise UserError(f'cannot write {path}: {error.strerror or error}; nothing was left there. '
+    text = _without(temporary, path, error.strerror or str(error))
+    raise UserError(f'cannot write {printable(path)}: {text}; nothing was left there. '
                     'Free some disk space or choose a writable place.') from error
+  except UserError as error:
+    if temporary not in str(error):
+      raise
+    raise UserError(_without(temporary, path, str(error))) from error
   finally:
     remove(temporary)
+
+
+def _without(temporary: str, path: str, text: str) -> str:
+  """An error's text with the final path in place of the temporary one, which the user never sees."""
+  return text.replace(temporary, printable(path))
 
 
 def _replace_folder(new: str, old: str) -> None:

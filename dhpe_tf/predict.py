@@ -36,6 +36,9 @@ from dhpe_tf.errors import UserError
 _FLAGS = flags.FlagValues()
 flags.DEFINE_string('model', None, 'Folder of an export, of one of its versions, or of a training; without it and '
                     'without --gin_file the shipped model.', flag_values=_FLAGS)
+flags.DEFINE_string('server', None, 'host:port of the gRPC interface of a server that answers in the place of --model; '
+                    'with /name where it has the model under another name than that of the folder. The folder still '
+                    'gives the model card.', flag_values=_FLAGS)
 command_line.define_configuration_flags(_FLAGS)
 flags.DEFINE_string('evidence', None, 'Export or folder of a training that finds the inputs of the method.',
                     flag_values=_FLAGS)
@@ -64,6 +67,8 @@ def main(argv: list[str]) -> None:
   """
   if _FLAGS.model and _FLAGS.gin_file:
     raise UserError('give --model, an export or a training, or --gin_file, a method that needs no training; not both.')
+  if _FLAGS.server and _FLAGS.gin_file:
+    raise UserError('--server answers in the place of an export; leave out --gin_file.')
   from dhpe_tf.inference import files
   if files.is_clip(_FLAGS.input):
     _predict_clip(argv)
@@ -172,6 +177,9 @@ def _load():
   if _FLAGS.gin_file:
     configuration.load(_FLAGS.gin_file, _FLAGS.gin_param)
     chosen = predictors.from_configuration()
+  elif _FLAGS.server:
+    from dhpe_tf.inference import remote
+    chosen = remote.connect(_FLAGS.server, _FLAGS.model or predictors.shipped_model(), _FLAGS.gin_param)
   else:
     chosen = predictors.load(_FLAGS.model or predictors.shipped_model(), _FLAGS.gin_param, lite=_FLAGS.lite)
   if _FLAGS.refine_steps and (evidence or chosen.refined is None):

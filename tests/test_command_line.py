@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import gin
 import pytest
 from absl import flags
@@ -84,3 +88,11 @@ def test_tensorflow_errors_about_files_and_memory_are_told_plainly(capsys):
 def test_faults_of_the_program_keep_their_traceback():
   with pytest.raises(ZeroDivisionError):
     command_line.call(raising(ZeroDivisionError()), ['program'])
+
+
+def test_a_command_says_nothing_but_its_own_words(tmp_path):
+  environment = {name: value for name, value in os.environ.items() if name != 'TF_CPP_MIN_LOG_LEVEL'}
+  done = subprocess.run([sys.executable, '-m', 'data_tools.validate', f'--records={tmp_path}/none'], text=True,
+                        capture_output=True, env=environment, cwd=os.path.dirname(os.path.dirname(__file__)))
+  assert done.returncode == 1 and done.stdout == ''
+  assert done.stderr.startswith(f'error: no record set {tmp_path}/none') and done.stderr.count('\n') == 1

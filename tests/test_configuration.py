@@ -80,7 +80,7 @@ def test_shipped_files_are_found_from_anywhere(tmp_path, monkeypatch):
     ('test_factory.build = @test_twin', 'Ambiguous selector'),
     ("include 'nowhere.gin'", 'nowhere.gin'),
     ('import no_such_module', 'bad.gin:1: import of no_such_module is refused, because it runs code; if you trust that '
-     'module, add --import=no_such_module'),
+     'module, give --import=no_such_module to a command that has this flag'),
     ('from os import path', 'import of os.path is refused'),
     ('from __gin__ import dynamic_registration', 'import of __gin__.dynamic_registration is refused'),
 ])

@@ -91,3 +91,29 @@ def test_texts_are_utf_8(tmp_path):
 def test_names_of_any_bytes_can_be_printed(tmp_path):
   assert files.printable('a/é.png') == 'a/é.png'
   assert files.printable(os.fsdecode(b'a/\xff.png')) == 'a/\\xff.png'
+
+
+def test_messages_name_the_file_and_not_its_temporary_name(tmp_path):
+  def failing(error, inner='b'):
+    with files.atomic_path(tmp_path / 'a.json') as temporary, files.atomic_path(f'{temporary}/{inner}') as deep:
+      assert temporary != str(tmp_path / 'a.json')
+      raise error(deep, temporary)
+
+  def refused(deep, temporary):
+    return OSError(f'{temporary}: no space')
+  with pytest.raises(UserError, match=f'cannot write {tmp_path}/a.json/b: {tmp_path}/a.json: no space; nothing'):
+    failing(refused)
+  with pytest.raises(UserError, match=f'^{tmp_path}/a.json/b: no number$'):
+    failing(lambda deep, temporary: UserError(f'{deep}: no number'))
+  with pytest.raises(UserError, match='^c: no number$'):
+    failing(lambda deep, temporary: UserError('c: no number'))
+
+
+def test_a_name_of_any_bytes_can_be_written(tmp_path):
+  path = os.path.join(tmp_path, os.fsdecode(b'a\xff.txt'))
+  with files.atomic_path(path) as temporary, open(temporary.encode(), 'w') as file:  # the temporary name is UTF-8
+    file.write('new')
+  assert os.listdir(os.fsencode(tmp_path)) == [b'a\xff.txt']
+  with pytest.raises(UserError) as caught, files.atomic_path(path):
+    raise OSError('no space')
+  assert 'a\\xff.txt: no space' in str(caught.value)

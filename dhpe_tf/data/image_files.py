@@ -164,4 +164,4 @@ def _damaged(name: str, error: Exception) -> str:
 def _too_large(name: str, size: str, max_pixels: int) -> str:
   """Error text for a picture whose header states too many pixels."""
   return (f'{name}: its header announces {size} pixels, the limit is {max_pixels}; '
-          'scale it down, or raise image_files.decode_image.max_pixels.')
+          'scale it down, or raise image_files.decode_image.max_pixels by --gin_param where a command has that flag.')

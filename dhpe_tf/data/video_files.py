@@ -6,6 +6,7 @@ or addresses, and the decoder refuses pictures larger than a limit before it mak
 import contextlib
 import fractions
 import os
+import tempfile
 from collections.abc import Iterator
 from typing import Any, NamedTuple, Optional
 
@@ -13,7 +14,7 @@ import gin
 import numpy as np
 
 from dhpe_tf.errors import UserError
-from dhpe_tf.files import PathLike, atomic_path, check_input, check_output
+from dhpe_tf.files import PathLike, atomic_path, check_input, check_output, printable
 
 EXTENSIONS = ('.mp4', '.mov', '.m4v', '.mkv', '.webm', '.avi')
 # Containers that `write_video` writes; the first ones can have their index at the start.
@@ -208,17 +209,31 @@ def read_frames(path: PathLike, max_pixels: int = 100_000_000, max_bytes: int = 
   """
   av = _library()
   check_input(path, max_bytes)
-  name = os.fspath(path)
+  name = printable(path)
   if not os.path.getsize(path):
     raise UserError(f'{name}: the file is empty; get a whole copy.')
   options = {'protocol_whitelist': 'file', 'format_whitelist': _CONTAINERS, 'max_pixels': str(max_pixels)}
   try:
-    # With its protocol named, a path is never taken for an address.
-    container = av.open(f'file:{os.path.abspath(path)}', options=options)
+    with _in_utf8(path) as plain:
+      # With its protocol named, a path is never taken for an address.
+      container = av.open(f'file:{plain}', options=options)
   except (av.FFmpegError, OSError, ValueError) as error:
     raise UserError(f'{name}: not a video that can be read ({_reason(error)}); give a whole video file, such as H.264 '
                     'in .mp4.') from error
   return _reader(container, name, max_pixels)
+
+
+@contextlib.contextmanager
+def _in_utf8(path: PathLike) -> Iterator[str]:
+  """Yields an absolute path of a file that FFmpeg can open, whose names are UTF-8: a link if its own name is not."""
+  path = os.path.abspath(path)
+  if printable(path) == path:
+    yield path
+    return
+  with tempfile.TemporaryDirectory() as folder:
+    link = os.path.join(folder, f'video{os.path.splitext(printable(path))[1]}')
+    os.symlink(path, link)
+    yield link
 
 
 @gin.configurable(module='video_files', allowlist=['max_pixels'])
@@ -341,10 +356,13 @@ def write_video(path: PathLike, size: tuple[int, int], rate_hz: float, quality: 
     UserError: a folder is at `path`, its ending is unknown, no frame was written, or the file cannot be written.
   """
   av = _library()
-  name = os.fspath(path)
+  name = printable(path)
   if not name.lower().endswith(WRITTEN_EXTENSIONS):
     raise UserError(f'{name}: a video must end in one of {", ".join(WRITTEN_EXTENSIONS)}; choose another name.')
   check_output(path)
+  folder = os.path.dirname(os.path.abspath(path))
+  if printable(folder) != folder:
+    raise UserError(f'cannot write {name}: videos need a folder whose name is text in UTF-8; choose another one.')
   # With the index first, a player can begin before it has the whole file.
   options = {'movflags': '+faststart'} if name.lower().endswith(_INDEXED_EXTENSIONS) else {}
   try:

@@ -1,5 +1,6 @@
 """One interface to everything that answers a task: a method in training, an exported model, a fit, or two in a row."""
 import contextlib
+import functools
 import os
 import pathlib
 import threading
@@ -21,6 +22,7 @@ from dhpe_tf.training.trained import load_trained
 
 _STEPS = 'steps'
 _SHIPPED = 'dhpe_hand'
+_OBJECTS_OF_CARDS = (USAGE, 'hand_model')  # entries that a model card may lack
 _MOST_CARD_BYTES = 1 << 26  # it holds the faces of the mesh
 
 
@@ -176,46 +178,67 @@ def from_export(folder: str, lite: bool = False) -> Predictor:
     UserError: its files are damaged or incomplete, or its task is unknown.
   """
   card = read_card(folder)
-  task_class = registry.find(card.get('task_class', registry.DEFAULT))
   # Files of any content, which TensorFlow checks only in part, raise exceptions of any kind.
   with naming(f'{folder}: not a complete export', 'export the model again.', Exception):
     loaded = tf.saved_model.load(folder)
-    taken = loaded.signatures['serving_default'].structured_input_signature[1]
-    specs = {exporter.batch_name(name): spec for name, spec in taken.items()}
-    task = task_class()
-    task.adopt(loaded.signatures)
-  quicker = _quicker(task, loaded.signatures, folder, card) if lite else None
-  if quicker:
-    return _by_lite(loaded, quicker, task, specs, card)
+    specs = {name: signature.structured_input_signature[1] for name, signature in loaded.signatures.items()}
+    # The functions refer to `loaded`: loaded signatures hold no reference to the owner of their variables.
+    functions = {name: functools.partial(_call, loaded, name) for name in specs}
+  plain = from_signatures(functions, specs, card, folder)
+  return _by_lite(plain, functions, specs, folder) if lite else plain
 
-  # The functions below refer to `loaded`: loaded signatures hold no reference to the owner of their variables.
+
+def from_signatures(functions: Mapping[str, Callable[..., Tensors]], specs: Mapping[str, Mapping[str, tf.TensorSpec]],
+                    card: Mapping[str, Any], name: str) -> Predictor:
+  """Makes a predictor of the signatures of an exported model.
+
+  Args:
+    functions: the signatures, by name; they take tensors by name.
+    specs: specifications of their inputs, by name of the signature and of the input.
+    card: the model card.
+    name: of the model, for messages.
+
+  Raises:
+    UserError: the task is unknown.
+  """
+  task = _task_of(card, name)()
+  task.adopt(functions)
+
   def answer(inputs: Tensors) -> Tensors:
-    return loaded.signatures['serving_default'](**_by_served_name(inputs))
+    return functions['serving_default'](**_by_served_name(inputs))
 
   def refined(inputs: Tensors, steps: Sequence[int]) -> list[Tensors]:
-    return [task.served(_refine_once(loaded.signatures['refine'], inputs, number)) for number in steps]
+    return [task.served(_refine_once(functions['refine'], specs['refine'], inputs, number)) for number in steps]
 
-  return Predictor(task, specs, answer, card, refined if 'refine' in loaded.signatures else None)
-
-
-def _quicker(task: Task, signatures: Mapping[str, Callable[..., Tensors]], folder: str,
-             card: Mapping[str, Any]) -> Optional[Callable[[Tensors, int], Tensors]]:
-  """(inputs, steps) -> served outputs, with the networks of TensorFlow Lite; None if the export has none that do."""
-  found = lite_networks.read(folder, card)
-  return task.quicker(signatures, found.networks, found.settings) if found else None
+  input_specs = {exporter.batch_name(name): spec for name, spec in specs['serving_default'].items()}
+  return Predictor(task, input_specs, answer, card, refined if 'refine' in functions else None)
 
 
-def _by_lite(loaded: Any, quicker: Callable[[Tensors, int], Tensors], task: Task, specs: dict[str, tf.TensorSpec],
-             card: Mapping[str, Any]) -> Predictor:
-  """The predictor that answers by `quicker`, which uses functions of `loaded`."""
-  # The functions hold no reference to the owner of their variables, see above.
-  def answer(inputs: Tensors, steps: int = 0, owner: Any = loaded) -> Tensors:
-    del owner
-    return quicker(inputs, steps)
+def _by_lite(plain: Predictor, functions: Mapping[str, Callable[..., Tensors]],
+             specs: Mapping[str, Mapping[str, tf.TensorSpec]], folder: str) -> Predictor:
+  """The predictor with the networks of TensorFlow Lite of an export, or `plain` if it has none that do."""
+  found = lite_networks.read(folder, plain.card)
+  quicker = plain.task.quicker(functions, specs, found.networks, found.settings) if found else None
+  if quicker is None:
+    return plain
+
+  def answer(inputs: Tensors) -> Tensors:
+    return quicker(inputs, 0)
 
   def refined(inputs: Tensors, steps: Sequence[int]) -> list[Tensors]:
-    return [answer(inputs, number) for number in steps]
-  return Predictor(task, specs, answer, card, refined)
+    return [quicker(inputs, number) for number in steps]
+  return plain._replace(answer=answer, refined=refined)
+
+
+def _task_of(card: Mapping[str, Any], folder: str) -> type[Task]:
+  """The class of the task that a model card names; a UserError that names the model if there is none."""
+  name = card.get('task_class', registry.DEFAULT)
+  if not isinstance(name, str):
+    raise UserError(f'{folder}: task_class in {exporter.CARD} must be a text; export the model again.')
+  try:
+    return registry.find(name)
+  except UserError as error:
+    raise UserError(f'{folder}: {error}') from error
 
 
 def read_card(folder: str) -> dict[str, Any]:
@@ -230,6 +253,8 @@ def read_card(folder: str) -> dict[str, Any]:
   with naming(f'{folder}: not a complete export, its model card {exporter.CARD} is damaged', remedy, KeyError,
               TypeError, AttributeError):
     card['signatures']['serving_default']['inputs'].items()
+    for name in _OBJECTS_OF_CARDS:
+      card.get(name, {}).items()
   return card
 
 
@@ -238,9 +263,14 @@ def _by_served_name(inputs: Tensors) -> Tensors:
   return {exporter.served_name(name): value for name, value in inputs.items()}
 
 
-def _refine_once(refine: Callable[..., Tensors], inputs: Tensors, steps: int) -> Tensors:
+def _call(loaded: Any, name: str, **inputs: tf.Tensor) -> Tensors:
+  """Calls a signature of a loaded SavedModel."""
+  return loaded.signatures[name](**inputs)
+
+
+def _refine_once(refine: Callable[..., Tensors], specs: Mapping[str, tf.TensorSpec], inputs: Tensors,
+                 steps: int) -> Tensors:
   """Calls the signature 'refine' with the inputs and the number of steps, and zeros for its other arguments."""
-  specs = refine.structured_input_signature[1]
   given = _by_served_name(inputs)
   count = tf.shape(tf.nest.flatten(inputs)[0])[0]
   for name, spec in specs.items():

@@ -104,7 +104,8 @@ def _concrete(signature: Signature) -> Any:
   specs = {name: tf.TensorSpec(spec.shape, spec.dtype, name) for name, spec in signature.specs.items()}
 
   def run(**inputs: tf.Tensor) -> Tensors:
-    checked = limits.checked_inputs(inputs, specs, signature.rows, signature.least_rows)
+    checked = limits.checked_inputs(inputs, specs, signature.rows, signature.least_rows,
+                                    may_be_infinite=signature.may_be_infinite)
     return limits.checked_outputs(signature.function(**checked))
 
   # AutoGraph has nothing to convert, and trying would take most of the time of an export.

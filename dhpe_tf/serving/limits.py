@@ -14,9 +14,10 @@ from dhpe_tf.tasks.task import Tensors
 _ANY = -1
 
 
-@gin.configurable(module='serving', denylist=['inputs', 'specs', 'rows', 'least_rows'])
+@gin.configurable(module='serving', denylist=['inputs', 'specs', 'rows', 'least_rows', 'may_be_infinite'])
 def checked_inputs(inputs: Tensors, specs: Mapping[str, tf.TensorSpec], rows: Sequence[str], least_rows: int = 1,
-                   most_rows: int = 256, most_numbers: int = 150_000_000) -> Tensors:
+                   most_rows: int = 256, most_numbers: int = 150_000_000,
+                   may_be_infinite: Sequence[str] = ()) -> Tensors:
   """Returns the inputs of a signature, behind checks of their shapes, their number of rows, and their values.
 
   Args:
@@ -26,13 +27,14 @@ def checked_inputs(inputs: Tensors, specs: Mapping[str, tf.TensorSpec], rows: Se
     least_rows: of these.
     most_rows: of these.
     most_numbers: largest number of elements of any other input, such as a whole picture.
+    may_be_infinite: names of the inputs whose numbers need not be finite.
 
   Returns:
     The same tensors with the shapes of `specs`.
 
   Raises:
     tf.errors.InvalidArgumentError: at run time, if an input has another shape, has too many or too few rows, or holds
-      a number that is not finite.
+      a number that is not finite and must be.
   """
   shaped = {}
   for name, value in inputs.items():
@@ -42,7 +44,7 @@ def checked_inputs(inputs: Tensors, specs: Mapping[str, tf.TensorSpec], rows: Se
                     f'{name} must have as many rows as {rows[0]}, but has', tf.shape(shaped[name]))
             for name in rows[1:]]
   checks += [_finite(value, f'{name} must hold finite numbers only.') for name, value in shaped.items()
-             if value.dtype.is_floating]
+             if value.dtype.is_floating and name not in may_be_infinite]
   with tf.control_dependencies(checks):
     return {name: tf.identity(value) for name, value in shaped.items()}
 

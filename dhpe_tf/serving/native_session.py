@@ -5,6 +5,7 @@ process without dhpe_tf can use it.
 """
 import ctypes
 import os
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,21 @@ class _Buffer(ctypes.Structure):
   _fields_ = [('data', _POINTER), ('length', ctypes.c_size_t), ('deallocator', _POINTER)]
 
 
+_INVALID_ARGUMENT = 3  # TF_INVALID_ARGUMENT
+
+
+class RunError(ValueError):
+  """A request that TensorFlow refused or could not answer.
+
+  Attributes:
+    code: number of TensorFlow's code, which is that of gRPC.
+  """
+
+  def __init__(self, code: int, message: str):
+    super().__init__(message)
+    self.code = code
+
+
 class NativeSession:
   """A loaded SavedModel.
 
@@ -42,7 +58,7 @@ class NativeSession:
       folder: of the SavedModel.
 
     Raises:
-      ValueError: the folder holds no SavedModel that this TensorFlow can run; the message is TensorFlow's.
+      RunError: the folder holds no SavedModel that this TensorFlow can run; the message is TensorFlow's.
     """
     self._library = _load_library()
     status = _POINTER(self._library.TF_NewStatus())
@@ -52,9 +68,11 @@ class NativeSession:
     tags = (ctypes.c_char_p * 1)(b'serve')
     self._session = _POINTER(self._library.TF_LoadSessionFromSavedModel(
         options, None, os.fsencode(folder), tags, 1, self._graph, buffer, status))
+    self._library.TF_DeleteSessionOptions(options)
     self._check(status)
     content = ctypes.cast(buffer, ctypes.POINTER(_Buffer)).contents
     meta = meta_graph_pb2.MetaGraphDef.FromString(ctypes.string_at(content.data, content.length))
+    self._library.TF_DeleteBuffer(buffer)
     self.signatures = {name: signature for name, signature in meta.signature_def.items() if signature.inputs}
 
   def run(self, signature: str, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -68,13 +86,9 @@ class NativeSession:
       Its outputs by name.
 
     Raises:
-      ValueError: unknown signature or input, or an error reported by TensorFlow.
+      RunError: unknown signature or input, or an error reported by TensorFlow.
     """
-    if signature not in self.signatures:
-      raise ValueError(f'no signature {signature!r}; there are {", ".join(sorted(self.signatures))}')
-    spec = self.signatures[signature]
-    if set(inputs) != set(spec.inputs):
-      raise ValueError(f'{signature} takes {", ".join(sorted(spec.inputs))}; got {", ".join(sorted(inputs))}')
+    spec = self.check(signature, inputs)
     names = sorted(spec.outputs)
     sources = self._endpoints([spec.inputs[name].name for name in inputs])
     targets = self._endpoints([spec.outputs[name].name for name in names])
@@ -85,9 +99,35 @@ class NativeSession:
     self._library.TF_SessionRun(self._session, None, sources, given, len(inputs), targets, results, len(names),
                                 None, 0, None, status)
     for tensor in given:
-      self._library.TF_DeleteTensor(_POINTER(tensor))
+      self._free(_POINTER(tensor))
     self._check(status)
     return {name: self._to_array(_POINTER(tensor)) for name, tensor in zip(names, results)}
+
+  def check(self, signature: str, inputs: Collection[str]) -> meta_graph_pb2.SignatureDef:
+    """Returns the SignatureDef of a signature; raises a RunError if there is none, or if it takes other inputs."""
+    if signature not in self.signatures:
+      raise RunError(_INVALID_ARGUMENT, f'no signature {signature!r}; there are {", ".join(sorted(self.signatures))}')
+    spec = self.signatures[signature]
+    if set(inputs) != set(spec.inputs):
+      raise RunError(_INVALID_ARGUMENT, f'{signature} takes {", ".join(sorted(spec.inputs))}; got '
+                     f'{", ".join(sorted(inputs))}')
+    return spec
+
+  def close(self) -> None:
+    """Frees session and graph; nothing may run any more."""
+    for function in ('TF_CloseSession', 'TF_DeleteSession'):
+      status = _POINTER(self._library.TF_NewStatus())
+      getattr(self._library, function)(self._session, status)
+      self._library.TF_DeleteStatus(status)
+    self._library.TF_DeleteGraph(self._graph)
+
+  def _free(self, tensor: _POINTER) -> None:
+    """Frees a tensor that was made here. Long texts lie outside of their tensor, which does not free them."""
+    if self._library.TF_TensorType(tensor) == _STRING:
+      start = self._library.TF_TensorData(tensor)
+      for number in range(self._library.TF_TensorElementCount(tensor)):
+        self._library.TF_StringDealloc(_POINTER(start + _STRING_BYTES * number))
+    self._library.TF_DeleteTensor(tensor)
 
   def _endpoints(self, names: list[str]) -> Any:
     """Converts names 'operation:index' to an array of TF_Output."""
@@ -128,12 +168,12 @@ class NativeSession:
     return np.frombuffer(data, kind).reshape(shape)
 
   def _check(self, status: _POINTER) -> None:
-    """Frees a TF_Status; raises a ValueError if it holds an error."""
-    failed = self._library.TF_GetCode(status)
+    """Frees a TF_Status; raises a RunError if it holds an error."""
+    code = self._library.TF_GetCode(status)
     message = self._library.TF_Message(status).decode(errors='replace')
     self._library.TF_DeleteStatus(status)
-    if failed:
-      raise ValueError(message)
+    if code:
+      raise RunError(code, message)
 
 
 def _load_library() -> ctypes.CDLL:
@@ -148,7 +188,7 @@ def _load_library() -> ctypes.CDLL:
     getattr(library, function).restype = _POINTER
   library.TF_Message.restype = ctypes.c_char_p
   library.TF_TensorByteSize.restype = ctypes.c_size_t
-  library.TF_Dim.restype = ctypes.c_int64
+  library.TF_Dim.restype = library.TF_TensorElementCount.restype = ctypes.c_int64
   library.TF_AllocateTensor.argtypes = [ctypes.c_int, _POINTER, ctypes.c_int, ctypes.c_size_t]
   library.TF_StringCopy.argtypes = [_POINTER, ctypes.c_char_p, ctypes.c_size_t]
   return library

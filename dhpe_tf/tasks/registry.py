@@ -17,8 +17,6 @@ def find(name: str) -> Any:
   Raises:
     UserError: there is no such class.
   """
-  if not isinstance(name, str):
-    raise UserError(f'the name of a task must be a text, got {name!r}; export the model again')
   if name in _SHIPPED:
     return getattr(importlib.import_module(f'{_SHIPPED[name]}.task'), name)
   import gin

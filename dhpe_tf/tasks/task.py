@@ -51,6 +51,7 @@ class Signature(NamedTuple):
     about_outputs: the same of the results.
     examples: values of arguments for one instance, without the axis of rows, where zeros would be refused; for requests
       that warm up a server.
+    may_be_infinite: the arguments whose numbers may be NaN or infinite, because the function judges them row by row.
   """
 
   function: Callable[..., Tensors]
@@ -60,6 +61,7 @@ class Signature(NamedTuple):
   about_inputs: Mapping[str, str] = types.MappingProxyType({})
   about_outputs: Mapping[str, str] = types.MappingProxyType({})
   examples: Mapping[str, Any] = types.MappingProxyType({})
+  may_be_infinite: Sequence[str] = ()
 
 
 class Surface(NamedTuple):
@@ -323,19 +325,21 @@ class Task(abc.ABC):
     """Takes functions that an exported model brings for this task, by the names of its signatures; here none."""
     del functions
 
-  def quicker(self, functions: Mapping[str, Callable[..., Tensors]], networks: Mapping[str, Callable[..., Tensors]],
+  def quicker(self, functions: Mapping[str, Callable[..., Tensors]], specs: Mapping[str, Mapping[str, tf.TensorSpec]],
+              networks: Mapping[str, Callable[..., Tensors]],
               settings: Mapping[str, Any]) -> Optional[Callable[[Tensors, int], Tensors]]:
     """Puts the networks of TensorFlow Lite of an exported model in the place of those in its graph; here it cannot.
 
     Args:
       functions: of the exported model, by the names of its signatures.
+      specs: of their inputs, by the names of signature and input.
       networks: pictures -> tensors by name, by the names that the method gave them.
       settings: that the method gave.
 
     Returns:
       (inputs, steps of refinement) -> outputs as `served` leaves them, or None if these networks cannot give that.
     """
-    del functions, networks, settings
+    del functions, specs, networks, settings
     return None
 
   # Serving.

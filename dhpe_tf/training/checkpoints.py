@@ -11,6 +11,7 @@ import tensorflow as tf
 from dhpe_tf import files, json_files
 from dhpe_tf.errors import UserError, brief
 from dhpe_tf.files import atomic_path, remove
+from dhpe_tf.training.progress import LastScalars
 
 ARCHITECTURE = 'architecture.json'
 FOLDER = 'checkpoints'
@@ -56,6 +57,7 @@ class Checkpoints:
   Attributes:
     model_dir: folder of the training.
     progress: the position in the training, saved beside model and optimizer.
+    scalars: those of the last epoch, which a checkpoint may lack.
   """
 
   def __init__(self, model_dir: str, model: tf.keras.Model, progress: tf.Module, *, keep: int = 2, every_steps: int = 0,
@@ -71,7 +73,7 @@ class Checkpoints:
       every_minutes: minutes between checkpoints.
     """
     self.model_dir = model_dir
-    self.progress = progress
+    self.progress, self.scalars = progress, LastScalars()
     self._model = model
     self._every_steps = every_steps
     self._every_minutes = every_minutes
@@ -80,8 +82,8 @@ class Checkpoints:
     self._parts = dict(model=model, optimizer=model.optimizer, progress=progress, random=_random_states(model),
                        layers=layers_by_name(model))
     # By name, because another configuration may have other terms.
-    self._means = {mean.name: mean for mean in model.metrics}
-    checkpoint = tf.train.Checkpoint(**self._parts, means=self._means)
+    self._optional = dict(means={mean.name: mean for mean in model.metrics}, scalars=self.scalars)
+    checkpoint = tf.train.Checkpoint(**self._parts, **self._optional)
     _mend_state(folder)
     self._manager = tf.train.CheckpointManager(checkpoint, folder, max_to_keep=keep)
     # All workers restore the first worker's checkpoints. The others write theirs to a separate folder, because
@@ -104,9 +106,9 @@ class Checkpoints:
     if latest is None:
       return None
     try:
-      tf.train.Checkpoint(**self._parts).restore(latest).assert_existing_objects_matched()
-      # Those of other terms, and of versions that saved none, begin anew.
-      tf.train.Checkpoint(means=self._means).restore(latest).expect_partial()
+      tf.train.Checkpoint(**self._parts).restore(latest).assert_existing_objects_matched().expect_partial()
+      # Means of other terms, and what earlier versions did not save, begin anew.
+      tf.train.Checkpoint(**self._optional).restore(latest).expect_partial()
     except (AssertionError, IndexError, ValueError, tf.errors.OpError) as error:
       raise UserError(f'{latest}: cannot be restored ({brief(error)}); remove it to go back to the one before, '
                       'or choose another --model_dir.') from error

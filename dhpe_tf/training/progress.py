@@ -1,4 +1,5 @@
 """The position in a training, saved in checkpoints, and the progress bar."""
+import json
 import math
 from typing import Any
 
@@ -29,6 +30,22 @@ class Progress(tf.Module):
     if better:
       self.best.assign(value)
     self.wait.assign(0 if better else self.wait + 1)
+
+
+class LastScalars(tf.Module):
+  """The scalars of the last finished epoch, saved in every checkpoint."""
+
+  def __init__(self):
+    super().__init__()
+    self._text = tf.Variable('{}', trainable=False, dtype=tf.string)
+
+  def note(self, logs: dict[str, float]) -> None:
+    """Keeps the scalars of an epoch."""
+    self._text.assign(json.dumps(logs))
+
+  def read(self) -> dict[str, float]:
+    """Returns the scalars; empty before the end of the first epoch and after versions that saved none."""
+    return json.loads(self._text.numpy())
 
 
 class Bar:

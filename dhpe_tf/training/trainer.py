@@ -8,6 +8,7 @@ from typing import Any, Optional
 import numpy as np
 import tensorflow as tf
 
+from dhpe_tf import json_files
 from dhpe_tf.data.input_pipeline import by_batch
 from dhpe_tf.errors import UserError
 from dhpe_tf.experiment import Experiment
@@ -80,8 +81,9 @@ class Trainer:
     self._eval_data = None if settings.eval_steps == 0 else self._distribute_eval()
     self._train_function = self._compile(self.model.train_step)
     self._eval_function = self._compile(self.model.test_step)
-    self._bar = Bar(self._total_steps, self._global_step(), show_progress)
     self._callbacks = self._build_callbacks()
+    # Comes last: a bar that is open when an error is printed is drawn once more behind it.
+    self._bar = Bar(self._total_steps, self._global_step(), show_progress)
 
   def stop(self) -> None:
     """Requests that the training end after the current step, with a checkpoint; safe in a signal handler."""
@@ -113,7 +115,7 @@ class Trainer:
       self._save(self._global_step())
       self._checkpoints.close()
       if not self._stop:
-        self._mark_final(logs)
+        self._mark_final()
     finally:
       self._bar.close()
     return logs
@@ -164,6 +166,7 @@ class Trainer:
         logs = {**logs, **self._evaluate()}
     self._progress.epoch.assign(epoch + 1)
     self._progress.step.assign(0)
+    self._checkpoints.scalars.note(logs)
     self._callbacks.on_epoch_end(epoch, logs)
     self._bar.note(f'epoch {epoch + 1}/{self._settings.epochs}: {format_logs(logs)}')
     if hasattr(self.model, 'warnings'):
@@ -228,13 +231,19 @@ class Trainer:
     return {f'{prefix}/{name}': _storable(np.concatenate(
         [part.numpy() for part in self._strategy.experimental_local_results(value)])) for name, value in items}
 
-  def _mark_final(self, logs: dict[str, float]) -> None:
-    """Writes the file `final` with step, epochs and scalars, unless there was nothing left to train."""
+  def _mark_final(self) -> None:
+    """Writes the file `final` with step, epochs and the scalars of the last epoch.
+
+    A kill between the last checkpoint and `final` leaves none, or that of an earlier and shorter training. The next
+    start has nothing to train and takes the scalars from the checkpoint.
+    """
     final = os.path.join(self._model_dir, FINAL)
-    if not logs and os.path.exists(final):
+    scalars = self._checkpoints.scalars.read()
+    # Checkpoints of earlier versions hold no scalars; then a file of this step knows more.
+    if not scalars and _step_of(final) == self._global_step():
       return
     with atomic_path(final) as path, open(path, 'w', encoding='utf-8') as file:
-      json.dump({'step': self._global_step(), 'epochs': int(self._progress.epoch), **logs}, file, indent=2)
+      json.dump({'step': self._global_step(), 'epochs': int(self._progress.epoch), **scalars}, file, indent=2)
 
   def _compile(self, step: Callable) -> Callable:
     """Returns `step` as a function of a distributed batch; its scalars are averaged over the replicas."""
@@ -296,6 +305,14 @@ def _count_steps(experiment: Experiment, settings: TrainSettings) -> int:
   if count < 1:
     raise UserError('the length of the training data is not known; set train.steps_per_epoch.')
   return count
+
+
+def _step_of(final: str) -> Optional[int]:
+  """The step in a file `final`; None if it is missing or damaged."""
+  try:
+    return json_files.read_object(final).get('step')
+  except UserError:
+    return None
 
 
 def _without_strings(batch: Any) -> Any:

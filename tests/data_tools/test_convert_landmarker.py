@@ -101,12 +101,28 @@ def test_a_wrong_wheel_is_one_line_and_leaves_no_file(small, tmp_path, capsys):
       for path, data in content.items():
         wheel.writestr(path, data)
   (tmp_path / 'broken.whl').write_text('no zip')
+  content = bytearray((tmp_path / 'other.whl').read_bytes())
+  content[len(content) // 2] ^= 1
+  (tmp_path / 'flipped.whl').write_bytes(content)
   for name, message in (('empty', 'holds no mediapipe'), ('other', 'layers'), ('text', 'no TensorFlow Lite'),
-                        ('broken', 'not a zip'), ('missing', 'pip download')):
+                        ('broken', 'not a zip'), ('flipped', 'Bad CRC'), ('missing', 'pip download')):
     assert _convert(tmp_path / f'{name}.whl', tmp_path / 'out') == 1
     error = capsys.readouterr().err
     assert error.startswith('error: ') and message in error and error.count('\n') == 1, error
   assert not (tmp_path / 'out').exists()
+
+
+def test_a_network_that_unpacks_to_more_than_the_limit(tmp_path, monkeypatch):
+  monkeypatch.setattr(landmarker, '_MOST_BYTES', 1 << 20)
+  with zipfile.ZipFile(tmp_path / 'bomb.whl', 'w', zipfile.ZIP_DEFLATED) as wheel:
+    wheel.writestr(PATH, bytes(2 << 20))
+  # What the header says about the size does not count.
+  content = (tmp_path / 'bomb.whl').read_bytes().replace((2 << 20).to_bytes(4, 'little'), (9).to_bytes(4, 'little'))
+  (tmp_path / 'liar.whl').write_bytes(content)
+  with pytest.raises(landmarker.UserError, match='bomb.whl: more than 1 MiB when unpacked; get it by'):
+    landmarker.read_file(str(tmp_path / 'bomb.whl'), PATH)
+  with pytest.raises(landmarker.UserError, match='liar.whl: .*; get it by'):
+    landmarker.read_file(str(tmp_path / 'liar.whl'), PATH)
 
 
 @pytest.mark.skipif(not os.path.isfile(WHEEL), reason='MEDIAPIPE_WHEEL names no wheel of mediapipe 0.10.21')

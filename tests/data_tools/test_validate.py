@@ -123,3 +123,16 @@ def test_pictures_damaged_in_their_middle(tmp_path, capsys):
       damaged(3, lambda unused: jpeg)], HAND_RECORD, 1)
   assert _run(f'--records={tmp_path}/r') == 1
   assert 'the picture is damaged or cut off: 2 of 4 records, such as 0001.png, 0002.png' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize('changes, fault', [
+    ({'options': None, 'skipped': None, 'source': None, 'counts': None}, None), ({'options': [1]}, 'options must be'),
+    ({'options': {'tip_vertices': 5}}, 'tip_vertices must be a text'),
+    ({'options': {'tip_vertices': None, 'parameters': None, 'first_keypoint': None}}, None),
+    ({'skipped': 3}, 'skipped must be')])
+def test_options_that_are_null_or_of_another_kind(tmp_path, changes, fault, capsys):
+  tfrecords.write_split(str(tmp_path), 'train', (made.record(i) for i in range(3)), HAND_RECORD, 1)
+  tfrecords.write_json(str(tmp_path / 'dataset.json'), {'source': 'made', 'counts': {'train': 3}, **changes})
+  assert _run(f'--records={tmp_path}') == 1
+  out, error = capsys.readouterr()
+  assert 'hands differ and lie in their pictures' in out if fault is None else fault in error

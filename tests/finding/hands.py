@@ -24,5 +24,6 @@ def rendered() -> tuple[np.ndarray, np.ndarray]:
   renderer = hand_renderer.HandRenderer(model, SIDE, COUNT, fill=(0.35, 0.5), view_spread_deg=15.)
   _, drawn = renderer.sample(1, texture.sample_skin(model, 4, 0))
   pictures = [compositing.compose(*values, _PlainGround(), np.random.default_rng(0), forearm=1., shadow=0., occluder=0.,
-                                  blur=0., grain=0.)[0] for values in zip(*drawn)]
+                                  blur=0., grain=0.)[0]
+              for values in zip(drawn.rgb, drawn.alpha, drawn.joints_px, drawn.seen)]
   return np.stack(pictures), drawn.joints_px

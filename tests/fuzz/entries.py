@@ -1,10 +1,10 @@
 """All entries by name, what each of them reads, and which are slow."""
 from collections.abc import Callable
 
-from tests.fuzz import dataset_entries, file_entries, model_entries, record_entries
+from tests.fuzz import command_entries, dataset_entries, file_entries, model_entries, record_entries, served_entries
 from tests.fuzz.cases import Entry
 
-_MODULES = (file_entries, dataset_entries, record_entries, model_entries)
+_MODULES = (file_entries, dataset_entries, record_entries, model_entries, served_entries, command_entries)
 
 # Each makes the entry in an empty folder.
 ENTRIES: dict[str, Callable[[str], Entry]] = {name: entry for module in _MODULES
@@ -14,5 +14,5 @@ ENTRIES: dict[str, Callable[[str], Entry]] = {name: entry for module in _MODULES
 ABOUT: dict[str, str] = {name: about for module in _MODULES for name, about in module.ABOUT.items()}
 
 # Slow entries, which build graphs or run commands for every input, get this many times fewer inputs.
-SLOW: dict[str, int] = {name: times for module in (record_entries, model_entries)
+SLOW: dict[str, int] = {name: times for module in _MODULES[2:]
                         for name, times in module.SLOW.items()}

@@ -210,9 +210,9 @@ def _innermost(error: Exception) -> str:
 
 
 def _ran_out_of_memory(error: Optional[BaseException]) -> bool:
-  """Whether an exception, or one that it came from, is a MemoryError."""
+  """Whether an exception, or one that it came from, is a MemoryError; FFmpeg's own limits of sizes raise one too."""
   while error is not None:
-    if isinstance(error, MemoryError):
+    if isinstance(error, MemoryError) and not type(error).__module__.startswith('av'):
       return True
     error = error.__cause__ or error.__context__
   return False

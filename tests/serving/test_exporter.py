@@ -118,6 +118,9 @@ def test_a_version_appears_only_when_it_is_whole(model, tmp_path, monkeypatch):
   assert not list(tmp_path.iterdir())
 
 
+_CARD = '{"signatures": {"serving_default": {"inputs": {}}}, %s}'
+
+
 def test_damaged_exports_are_named(model, exported, tmp_path):
   assert predictor.find_export(os.path.dirname(exported)) == exported == predictor.find_export(exported)
   assert predictor.find_export(str(tmp_path)) == ''
@@ -126,7 +129,7 @@ def test_damaged_exports_are_named(model, exported, tmp_path):
     predictor.from_export(str(tmp_path))
   (tmp_path / 'assets.extra').mkdir()
   for card in ('{}', '[]', 'no', '{"signatures": 3}', '{"signatures": {"serving_default": {"inputs": [1]}}}',
-               '[' * 9999):
+               '[' * 9999, _CARD % '"usage": null', _CARD % '"hand_model": [1]'):
     (tmp_path / 'assets.extra' / 'model_card.json').write_text(card)
     with pytest.raises(UserError, match='model_card.json.*; export the model again'):
       predictor.from_export(str(tmp_path))

@@ -107,7 +107,9 @@ BAD = [(b'no picture', {}, 1, 'images: not a picture; send JPEG, PNG or BMP'),
        (damaged('PNG'), {}, 3, None), (damaged('BMP'), {}, 3, None),
        (encode(toy.bright_picture()), {'boxes': np.float32([[0, 0, 3e6, 3e6]])}, 4, 'boxes: a box must'),
        (encode(toy.bright_picture()), {'boxes': np.float32([[500, 0, 30, 30]])}, 4, 'boxes: a box must'),
-       (encode(toy.bright_picture()), {'boxes': np.float32([[5, 5, -30, 30]])}, 4, 'boxes: a box must')]
+       (encode(toy.bright_picture()), {'boxes': np.float32([[5, 5, -30, 30]])}, 4, 'boxes: a box must'),
+       *((encode(toy.bright_picture()), {'boxes': np.float32([box])}, 4, 'boxes must hold finite numbers only')
+         for box in ([np.nan, 5, 30, 30], [5, 5, np.inf, 30], [-np.inf, 5, 0, 0], [np.nan] * 4))]
 
 
 @pytest.mark.parametrize('data, changes, status, message', BAD)

@@ -32,8 +32,12 @@ TASK.hand_model = HAND
 class ToyHand(tf.keras.layers.Layer):
   """Places a small tetrahedron and 21 points where the picture is bright."""
 
+  def __init__(self, seed):
+    super().__init__()
+    self.seed = seed
+
   def build(self, input_shape):
-    random = np.random.RandomState(0)
+    random = np.random.RandomState(self.seed)
     self.points = self.add_weight(
         'points', [25, 3], initializer=tf.constant_initializer(random.uniform(-.3, .3, [25, 3])))
 
@@ -54,9 +58,9 @@ class ToyHand(tf.keras.layers.Layer):
             'units_per_metre': scale[:, 0], 'heatmap_stages': [gray, gray]}
 
 
-def build_toy_model():
+def build_toy_model(seed=0):
   image = tf.keras.Input([SIZE, SIZE, 3], name='image')
-  return steps.TrainableMethod(image, ToyHand()(image), TASK, 'toy')
+  return steps.TrainableMethod(image, ToyHand(seed)(image), TASK, 'toy')
 
 
 def predict(predictor, picture, box=None, side='right', intrinsics=None):

@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -107,6 +108,45 @@ def test_stop_saves_and_goes_on_later(tmp_path, unbroken):
   trainer.run()
   assert not (tmp_path / 'final').exists()
   assert_same(train(tmp_path)[0].model.get_weights(), unbroken[0])
+
+
+def _killed_before_final(model_dir, **changes):
+  """Trains to the end, but for the file `final`."""
+  trainer = tiny.trainer(model_dir, **changes)
+
+  def die():
+    raise ConnectionError('power cut')
+  trainer._mark_final = die
+  with pytest.raises(ConnectionError):
+    trainer.run()
+
+
+def test_a_kill_before_final_costs_no_means(tmp_path):
+  train(tmp_path / 'shorter', epochs=1)
+  shutil.copytree(tmp_path / 'shorter', tmp_path / 'unbroken')
+  logs = train(tmp_path / 'unbroken')[1]
+  wanted = {'step': 12, 'epochs': 2, **logs}
+  assert json.loads((tmp_path / 'unbroken' / 'final').read_text()) == wanted
+  # None; that of the shorter training; a damaged one.
+  for number, before in enumerate((None, (tmp_path / 'shorter' / 'final').read_text(), '{"step": 12')):
+    folder = tmp_path / f'broken{number}'
+    shutil.copytree(tmp_path / 'shorter', folder)
+    (folder / 'final').unlink()
+    if before:
+      (folder / 'final').write_text(before)
+    _killed_before_final(folder)
+    train(folder)
+    assert json.loads((folder / 'final').read_text()) == wanted
+
+
+def test_a_checkpoint_of_an_earlier_version_leaves_the_means_of_final(tmp_path):
+  trainer, _ = train(tmp_path)
+  final = (tmp_path / 'final').read_text()
+  parts = trainer._checkpoints._parts
+  checkpoint = tf.train.Checkpoint(**parts)
+  tf.train.CheckpointManager(checkpoint, tmp_path / 'checkpoints', 1).save(checkpoint_number=12, check_interval=False)
+  train(tmp_path)
+  assert (tmp_path / 'final').read_text() == final
 
 
 @pytest.mark.parametrize('removed', ['.*', '.index', '.data*'])
@@ -285,3 +325,13 @@ def test_a_damaged_list_of_checkpoints_is_done_without(tmp_path, damaged):
   train(tmp_path, epochs=1)
   (tmp_path / 'checkpoints' / 'checkpoint').write_bytes(damaged)
   assert restore_weights(str(tmp_path), tiny.build_tiny_model()).endswith('ckpt-6')
+
+
+def test_an_error_before_the_first_step_leaves_no_bar(tmp_path, capsys):
+  def faulty(*unused):
+    raise UserError('a.tfrecord.gz is damaged')
+  settings = TrainSettings(epochs=1, strategy='one', callbacks=[faulty])
+  with pytest.raises(UserError, match='damaged'):
+    Trainer(Experiment(tiny.TinyTask, lambda task: tiny.build_tiny_model(), tiny.build_tiny_dataset), settings,
+            str(tmp_path))
+  assert 'step/s' not in capsys.readouterr().err

@@ -34,9 +34,10 @@ def looks(given: Tensors) -> tuple[Tensors, Optional[Tensors]]:
   return {name: given[name] for name in rows(given) if not name.startswith(MIRRORED)}, mirrored or None
 
 
-def answer_of(function: Callable[..., Tensors], network: Callable[[tf.Tensor], Tensors]) -> Callable:
-  """Returns (inputs, steps) -> served outputs, by the signature `answer_looks` and the landmark network."""
-  names = rows(function.structured_input_signature[1])
+def answer_of(function: Callable[..., Tensors], specs: Mapping[str, tf.TensorSpec],
+              network: Callable[[tf.Tensor], Tensors]) -> Callable[[Tensors, int], Tensors]:
+  """Returns (inputs, steps) -> served outputs, by `answer_looks`, its inputs, and the landmark network."""
+  names = rows(specs)
   mirrored = any(name.startswith(MIRRORED) for name in names)
 
   def answer(inputs: Tensors, steps: int) -> Tensors:

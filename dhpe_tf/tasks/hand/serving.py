@@ -29,9 +29,9 @@ CONVENTIONS = {
                'mirrored back; reverse the corners of each face of its mesh.',
     'encoded': f'{encoded_pictures.FORMATS}, within limits of bytes and pixels; an EXIF orientation is not applied.',
     'status': 'of predict_encoded_status, for each picture: 0 answered; 1 no JPEG, PNG or BMP; 2 too many bytes or '
-              'pixels; 3 damaged or cut off; 4 the box lies outside the picture or is too large; 5 the result would '
-              'not be finite. The results of a picture whose status is not 0 are zeros. predict_encoded refuses the '
-              'whole request instead.',
+              'pixels; 3 damaged or cut off; 4 the box is not finite, lies outside the picture or is too large; 5 the '
+              'result would not be finite. The results of a picture whose status is not 0 are zeros. predict_encoded '
+              'refuses the whole request instead.',
     'metres': 'camera axes (x right, y down, z forward), relative to the root keypoint; the size is that of the hand '
               'model with the shape found.',
     'pose': '45 numbers: axis-angle in radians of 15 joints about the flat hand, in the order of pose_joint_order.',
@@ -118,7 +118,7 @@ def encoded_signatures(answer: Callable[[Tensors], Tensors], specs: Mapping[str,
   described = {'rows': tuple(taken), 'about_inputs': about_inputs, 'about_outputs': about_outputs,
                'examples': {'images': image_files.encode(np.full([64, 64, 3], 127, np.uint8), 'PNG')}}
   return {'predict_encoded': Signature(predict_encoded, taken, **described),
-          'predict_encoded_status': Signature(predict_encoded_status, taken, **described)}
+          'predict_encoded_status': Signature(predict_encoded_status, taken, **described, may_be_infinite=('boxes',))}
 
 
 def _cut(picture: tf.Tensor, box: tf.Tensor, left: tf.Tensor, size: int,

@@ -2,7 +2,6 @@
 import json
 import os
 import zipfile
-import zlib
 
 import numpy as np
 
@@ -56,8 +55,7 @@ def read(path: files.PathLike, challenge: str) -> tuple[np.ndarray, np.ndarray]:
   order, signs = FORMATS[challenge]
   files.check_input(path, json_files.MOST_DATASET_BYTES)
   place, remedy = f'{os.fspath(path)}: not a submission file', 'give a zip file with a pred.json inside'
-  with errors.naming(place, remedy, OSError, KeyError, ValueError, TypeError, NotImplementedError, zlib.error,
-                     EOFError, zipfile.BadZipFile), zipfile.ZipFile(os.fspath(path)) as archive:
+  with errors.naming(place, remedy, *files.ARCHIVE_FAULTS, TypeError), zipfile.ZipFile(os.fspath(path)) as archive:
     with archive.open('pred.json') as file:
       text = files.read_member(file, json_files.MOST_DATASET_BYTES).decode()
     joints, vertices = (plain_arrays.to_floats(points) * signs for points in json_files.parse(text, place, remedy))

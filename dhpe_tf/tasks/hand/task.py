@@ -180,13 +180,14 @@ class HandTask(Task):
     if served.FIND in functions:
       self._finder = served.ServedFinder(functions)
 
-  def quicker(self, functions: Mapping[str, Callable[..., Tensors]], networks: Mapping[str, Callable[..., Tensors]],
+  def quicker(self, functions: Mapping[str, Callable[..., Tensors]], specs: Mapping[str, Mapping[str, tf.TensorSpec]],
+              networks: Mapping[str, Callable[..., Tensors]],
               settings: Mapping[str, Any]) -> Optional[Callable[[Tensors, int], Tensors]]:
     """Looks at pictures by the networks of TensorFlow Lite, to find hands too; see `lite`."""
     if lite.ANSWER not in functions or not {lite.LANDMARKS, lite.PALMS} <= set(networks):
       return None
     self._finder = finder.HandFinder(networks[lite.LANDMARKS], networks[lite.PALMS], **settings)
-    return lite.answer_of(functions[lite.ANSWER], networks[lite.LANDMARKS])
+    return lite.answer_of(functions[lite.ANSWER], specs[lite.ANSWER], networks[lite.LANDMARKS])
 
   def read_request(self, path: str, options: Any, card: Mapping[str, Any]) -> requests.Request:
     """Reads the picture and finds the hands in it, or takes the one that the flags name."""

@@ -65,17 +65,21 @@ def box_or_whole(box_xywh: tf.Tensor, height_width: tf.Tensor) -> tf.Tensor:
 
 
 def box_fits(box_xywh: tf.Tensor, height_width: tf.Tensor) -> tf.Tensor:
-  """Whether a box `[4]` shares a pixel with a picture and is at most `MOST_OUTSIDE` times as large, scalar bool.
+  """Whether a box `[4]` is finite, shares a pixel with a picture and is at most `MOST_OUTSIDE` times as large.
 
   Args:
     box_xywh: `[4]` left, top, width, height, px; a box without width or height fits, see `box_or_whole`.
     height_width: `[2]` size of the picture, px.
+
+  Returns:
+    Scalar bool.
   """
   size = tf.cast(height_width, tf.float32)[::-1]
   low, extent = box_xywh[:2], box_xywh[2:]
   inside = tf.reduce_all((low < size) & (low + extent > 0.))
   close = tf.reduce_max(extent) <= MOST_OUTSIDE * tf.reduce_max(size)
-  return tf.reduce_all(extent >= 0.) & ((inside & close) | tf.reduce_any(tf.equal(extent, 0.)))
+  finite = tf.reduce_all(tf.math.is_finite(box_xywh))
+  return finite & tf.reduce_all(extent >= 0.) & ((inside & close) | tf.reduce_any(tf.equal(extent, 0.)))
 
 
 def _decode(encoded: tf.Tensor, channels: int, shrink: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

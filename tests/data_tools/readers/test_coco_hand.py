@@ -189,6 +189,16 @@ def test_bad_labels(tmp_path, change):
   assert '\n' not in str(caught.value)
 
 
+def test_a_picture_that_cannot_be_read_is_named_with_its_annotation(tmp_path):
+  coco_hand_files.write_onehand10k(tmp_path, 1)
+  path = tmp_path / 'annotations' / 'onehand10k_train.json'
+  content = json.loads(path.read_text())
+  content['images'][0]['file_name'] = '/'
+  path.write_text(json.dumps(content))
+  with pytest.raises(UserError, match='onehand10k_train.json, annotation 100: /: cannot be read .it is no plain file'):
+    _onehand10k(tmp_path, side='right').read('train', 0)
+
+
 def test_names_of_keypoints_that_are_no_texts_are_not_taken(tmp_path):
   coco_hand_files.write_onehand10k(tmp_path, 1)
   path = tmp_path / 'annotations' / 'onehand10k_train.json'

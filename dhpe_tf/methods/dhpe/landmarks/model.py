@@ -6,6 +6,7 @@
 The crop shows a right hand, pointing up, as `finding` cuts it. The estimator learns from packed evidence, so that the
 network runs once for each picture and not once for each picture and epoch.
 """
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Optional
 
@@ -135,7 +136,7 @@ class LandmarkModel(steps.TrainableMethod):
     def answer(inputs: Tensors) -> Tensors:
       return self.task.served(self.answer(inputs))
 
-    hand_finder = self._finder()
+    hand_finder = self._finder
     finding = served.functions(hand_finder)
     refine = {'images': tf.TensorSpec([None, size, size, 3]), 'steps': tf.TensorSpec([], tf.int32),
               'joints_2d': tf.TensorSpec([None, joints, 2]), 'joints_2d_weight': tf.TensorSpec([None, joints]),
@@ -177,15 +178,17 @@ class LandmarkModel(steps.TrainableMethod):
     if not self.landmark_net.trainable_weights:
       self.landmark_net = half_at_rest.copy(self.landmark_net)
       self._look = self._look_function()
+      self.__dict__.pop('_finder', None)
 
   def lite_parts(self) -> LiteParts:
     """The networks that see pictures, and the settings of the hand finder."""
-    hand_finder = self._finder()
+    hand_finder = self._finder
     return LiteParts({lite.LANDMARKS: hand_finder.landmark_net, lite.PALMS: hand_finder.palm_net},
                      hand_finder.settings())
 
+  @functools.cached_property
   def _finder(self) -> finder.HandFinder:
-    """A hand finder with this landmark network."""
+    """A hand finder with this landmark network; cached so, it is no part of checkpoints."""
     return finder.HandFinder(self.landmark_net, half_at_rest.copy(palm_net.palm_net()))
 
   def _look_function(self) -> Callable[[tf.Tensor], _Look]:

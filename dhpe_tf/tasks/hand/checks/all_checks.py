@@ -2,6 +2,7 @@
 from typing import Any, Optional
 
 from dhpe_tf.data.checks import Check
+from dhpe_tf.errors import UserError
 from dhpe_tf.hand import hand_model
 from dhpe_tf.tasks.hand.checks import anatomy, labels, pictures, placement
 
@@ -14,10 +15,12 @@ def make(about: Optional[dict], options: Any) -> list[Check]:
     options: parsed flags with hand_model, tolerance_px and placement_records (see `task_flags`).
 
   Raises:
-    UserError: the hand model cannot be read.
+    UserError: the hand model cannot be read, or the options name no fingertips.
   """
   made_with = (about or {}).get('options', {})
   tips = made_with.get('tip_vertices')
+  if not isinstance(tips, (str, type(None))):
+    raise UserError('dataset.json: the option tip_vertices must be a text; convert the data again')
   model = hand_model.load_hand_model(options.hand_model, **({'tip_vertices': tips} if tips else {}))
   if options.hand_model is None and 'MANO' in str(made_with.get('parameters')):
     model = None

@@ -4,11 +4,13 @@ import tensorflow as tf
 
 from dhpe_tf.errors import UserError
 from dhpe_tf.finding import finder
+from dhpe_tf.inference import predictor
 from dhpe_tf.methods import method
 from dhpe_tf.methods.dhpe.landmarks import batches, model
 from dhpe_tf.serving import exporter, model_card
 from dhpe_tf.tasks.hand import request as requests
 from dhpe_tf.tasks.hand.task import HandTask
+from tests.finding.hands import rendered
 from tests.methods.dhpe.landmarks import hands
 from tests.serving import signature_checks
 
@@ -93,8 +95,14 @@ def test_files_that_are_no_evidence(tmp_path):
     batches.evidence_dataset(HandTask())
 
 
-def test_an_export_answers_and_refines_without_the_package(built, tmp_path):
-  folder = exporter.export(built, str(tmp_path / 'hand'), model_card.describe(built.task, 'hand'))
+@pytest.fixture(scope='module')
+def folder(built, tmp_path_factory):
+  """An export."""
+  return exporter.export(built, str(tmp_path_factory.mktemp('exported') / 'hand'),
+                         model_card.describe(built.task, 'hand'))
+
+
+def test_an_export_answers_and_refines_without_the_package(built, folder):
   loaded = tf.saved_model.load(folder)
   signature_checks.compare(folder)
   assert {'refine', 'mesh', 'render', 'find_hands', 'predict_encoded'} <= signature_checks.names(folder)
@@ -109,6 +117,28 @@ def test_an_export_answers_and_refines_without_the_package(built, tmp_path):
   for name in ('joints_2d_weight', 'term_weights'):
     with pytest.raises(tf.errors.InvalidArgumentError, match=f'{name} must not be below 0'):
       loaded.signatures['refine'](images=image, steps=tf.constant(1), **{**nothing, name: nothing[name] - 1.})
+
+
+def test_networks_by_tensorflow_lite_see_what_the_graph_sees(folder):
+  graph, quick = (predictor.load(folder, lite=lite) for lite in (False, True))
+  assert isinstance(quick.task.hand_finder(), finder.HandFinder)
+  # Upright right hands in the middle of their crops, as the finder cuts them.
+  pictures, joints_px = rendered()
+  for picture, joints in zip(pictures[:3], joints_px):
+    (found_hands, _), (quick_hands, _) = (one.task.hand_finder().find(tf.constant(picture)) for one in (graph, quick))
+    np.testing.assert_allclose(quick_hands.joints_px, found_hands.joints_px, atol=.05)
+    np.testing.assert_array_equal(quick_hands.is_left, found_hands.is_left)
+    box = tf.constant([*joints.min(0), *np.ptp(joints, 0)], tf.float32)
+    at, quick_at = (one.task.hand_finder().at(tf.constant(picture), box) for one in (graph, quick))
+    np.testing.assert_allclose(quick_at.joints_px, at.joints_px, atol=.05)
+    request = requests.found(picture, 'a picture', at, upright=True)
+    inputs = graph.task.inputs(request, graph.input_specs)
+    for steps in (0, 3):
+      wanted, found = (predictor.answer_with(one, inputs, steps) for one in (graph, quick))
+      # The mask is left out, because nothing shows it.
+      assert set(wanted) - set(found) == {'mask'}
+      for name in ('joints_2d', 'vertices', 'joint_confidence', 'score'):
+        np.testing.assert_allclose(found[name], wanted[name], atol=2e-3, err_msg=name)
 
 
 def test_known_joints_and_weights_steer_the_refinement(built):

@@ -8,7 +8,8 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from dhpe_tf.inference import predictor
 from dhpe_tf.methods.dhpe.refinement import at_test_time
-from dhpe_tf.serving import client, exporter, loopback_server, model_card
+from dhpe_tf.serving import exporter, loopback_server, model_card
+from dhpe_tf.serving.client import Client
 from tests import foreign_process
 from tests.serving import signature_checks
 
@@ -77,14 +78,12 @@ def test_predictor_refines_from_an_export(model, exported):
 def test_refine_through_a_server_takes_the_scalar_steps(model, exported):
   pytest.importorskip('tensorflow_serving')
   images = np.random.RandomState(0).uniform(size=[1, 64, 64, 3]).astype(np.float32)
-  given = {'images': images, 'joints_2d': np.zeros([1, 21, 2]), 'joints_2d_weight': np.zeros([1, 21]),
-           'mask': np.zeros([1, 64, 64]), 'mask_weight': np.zeros([1]), 'term_weights': np.zeros([7])}
-  given = {name: value.astype(np.float32) for name, value in given.items()}
-  server, port = loopback_server.serve(exported)
+  server = loopback_server.serve(exported)
   try:
-    found = client.predict(f'127.0.0.1:{port}', 'tiny', 'refine', {**given, 'steps': np.int32(2)})
+    with Client(f'127.0.0.1:{server.port}', 'tiny') as client:
+      found = client.predict('refine', {'images': images, 'steps': 2})
   finally:
-    server.stop(None)
+    server.stop()
   assert found['objective'].shape == (1, 3)
   np.testing.assert_allclose(found['vertices'], at_test_time.refine(model, tf.constant(images), 2)['vertices'],
                              atol=2e-3)
