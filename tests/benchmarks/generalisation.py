@@ -63,7 +63,7 @@ def main(argv: list[str]) -> None:
     file.write(text)
   print(text)
   curves.plot_lines(os.path.join(_OUTPUT.value, 'lines.png'), panels(measured),
-                    'distance to the nearest training hand; y: mean joint error, mm')
+                    'distance to training; y: error, mm')
 
 
 def hands_of(task, method, split: str, views: int) -> dict[str, np.ndarray]:
