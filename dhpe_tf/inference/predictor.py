@@ -22,7 +22,6 @@ from dhpe_tf.training.trained import load_trained
 
 _STEPS = 'steps'
 _SHIPPED = 'dhpe_hand'
-_OBJECTS_OF_CARDS = (USAGE, 'hand_model')  # entries that a model card may lack
 _MOST_CARD_BYTES = 1 << 26  # it holds the faces of the mesh
 
 
@@ -202,6 +201,9 @@ def from_signatures(functions: Mapping[str, Callable[..., Tensors]], specs: Mapp
     UserError: the task is unknown.
   """
   task = _task_of(card, name)()
+  for entry in task.card_objects:
+    if not isinstance(card.get(entry, {}), dict):
+      raise UserError(f'{name}: {entry} in {exporter.CARD} must be an object; export the model again.')
   task.adopt(functions)
 
   def answer(inputs: Tensors) -> Tensors:
@@ -253,8 +255,7 @@ def read_card(folder: str) -> dict[str, Any]:
   with naming(f'{folder}: not a complete export, its model card {exporter.CARD} is damaged', remedy, KeyError,
               TypeError, AttributeError):
     card['signatures']['serving_default']['inputs'].items()
-    for name in _OBJECTS_OF_CARDS:
-      card.get(name, {}).items()
+    card.get(USAGE, {}).items()
   return card
 
 

@@ -111,8 +111,9 @@ def convert(model: tf.keras.Model) -> bytes:
 
 def _interpreter(content: bytes) -> tf.lite.Interpreter:
   """An interpreter of one thread, ready to run."""
-  interpreter = tf.lite.Interpreter(model_content=content, num_threads=1)
-  interpreter.allocate_tensors()
+  with _silent():
+    interpreter = tf.lite.Interpreter(model_content=content, num_threads=1)
+    interpreter.allocate_tensors()
   return interpreter
 
 
@@ -123,7 +124,7 @@ def _processors() -> int:
 
 @contextlib.contextmanager
 def _silent() -> Iterator[None]:
-  """Drops what the converter writes past Python's own streams: hundreds of lines that count operations."""
+  """Drops what TensorFlow Lite writes past Python's own streams: counts of operations, names of delegates."""
   kept = os.dup(2)
   with open(os.devnull, 'wb') as nowhere:
     os.dup2(nowhere.fileno(), 2)

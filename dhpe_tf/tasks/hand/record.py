@@ -32,7 +32,7 @@ FIELDS = {
     'hand/rotation': Field('float', (4,), _ZERO, 'unit quaternion (w, x, y, z), hand frame to camera axes, as pose '
                            'mirrored if left; zeros where it is unknown'),
     'object/kind': Field('bytes', (), _NONE, 'shape of the object in or before a rendered hand; empty where that is '
-                         'unknown', objects.KINDS),
+                         'unknown', ('', *objects.KINDS)),
     'object/half_sizes_m': Field('float', (3,), _ZERO, 'half sizes along its own axes, see synthesis.objects'),
     'bench/training_distance': Field('float', (4,), -1.0, 'to the nearest hand of the split train along each axis of '
                                      'the generalisation bench, see bench.axes; -1 where it is unknown'),
