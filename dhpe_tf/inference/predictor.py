@@ -177,6 +177,7 @@ def from_export(folder: str, lite: bool = False) -> Predictor:
     UserError: its files are damaged or incomplete, or its task is unknown.
   """
   card = read_card(folder)
+  _task_of(card, folder)  # a damaged card is named before anything is loaded
   # Files of any content, which TensorFlow checks only in part, raise exceptions of any kind.
   with naming(f'{folder}: not a complete export', 'export the model again.', Exception):
     loaded = tf.saved_model.load(folder)
@@ -201,9 +202,6 @@ def from_signatures(functions: Mapping[str, Callable[..., Tensors]], specs: Mapp
     UserError: the task is unknown.
   """
   task = _task_of(card, name)()
-  for entry in task.card_objects:
-    if not isinstance(card.get(entry, {}), dict):
-      raise UserError(f'{name}: {entry} in {exporter.CARD} must be an object; export the model again.')
   task.adopt(functions)
 
   def answer(inputs: Tensors) -> Tensors:
@@ -233,14 +231,18 @@ def _by_lite(plain: Predictor, functions: Mapping[str, Callable[..., Tensors]],
 
 
 def _task_of(card: Mapping[str, Any], folder: str) -> type[Task]:
-  """The class of the task that a model card names; a UserError that names the model if there is none."""
+  """The class of the task that a model card names; a UserError that names the model if the card does not fit it."""
   name = card.get('task_class', registry.DEFAULT)
   if not isinstance(name, str):
     raise UserError(f'{folder}: task_class in {exporter.CARD} must be a text; export the model again.')
   try:
-    return registry.find(name)
+    task_class = registry.find(name)
   except UserError as error:
     raise UserError(f'{folder}: {error}') from error
+  for entry in task_class.card_objects:
+    if not isinstance(card.get(entry, {}), dict):
+      raise UserError(f'{folder}: {entry} in {exporter.CARD} must be an object; export the model again.')
+  return task_class
 
 
 def read_card(folder: str) -> dict[str, Any]:

@@ -49,6 +49,7 @@ class LandmarkModel(steps.TrainableMethod):
   """
 
   can_refine = True
+  used_later = ('minimise_squares',)
   usage = {'image': UPRIGHT, 'refine_steps': 2}
 
   def __init__(self, task: HandTask, state: hand_state.HandState, layer: rounds.Rounds, network: tf.keras.Model,
