@@ -119,9 +119,9 @@ def test_a_network_that_unpacks_to_more_than_the_limit(tmp_path, monkeypatch):
   # What the header says about the size does not count.
   content = (tmp_path / 'bomb.whl').read_bytes().replace((2 << 20).to_bytes(4, 'little'), (9).to_bytes(4, 'little'))
   (tmp_path / 'liar.whl').write_bytes(content)
-  with pytest.raises(landmarker.UserError, match='bomb.whl: more than 1 MiB when unpacked; get it by'):
+  with pytest.raises(landmarker.UserError, match='bomb.whl: more than 1 MiB when unpacked; get the wheel'):
     landmarker.read_file(str(tmp_path / 'bomb.whl'), PATH)
-  with pytest.raises(landmarker.UserError, match='liar.whl: .*; get it by'):
+  with pytest.raises(landmarker.UserError, match='liar.whl: .*; get the wheel'):
     landmarker.read_file(str(tmp_path / 'liar.whl'), PATH)
 
 

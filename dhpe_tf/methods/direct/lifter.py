@@ -43,7 +43,7 @@ def build_lifter(task: HandTask, hidden: Sequence[int] = (512, 512, 512), depth_
   Args:
     task: the hand task.
     hidden: units of the dense layers, each with layer normalisation and ReLU.
-    depth_weight: see `regressor.build_model`.
+    depth_weight: see `regressor.build_regressor`.
     scale_weight: likewise.
 
   Returns:

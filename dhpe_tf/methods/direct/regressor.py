@@ -20,8 +20,8 @@ _USUAL_UNITS_PER_METRE = 10.
 class DirectRegressor(steps.TrainableMethod):
   """A functional Keras model from a picture, or from joints (`lifter`), to joints.
 
-  Input: image `[B, S, S, 3]` of `build_model`. Outputs: joints_3d `[B, 21, 3]` in crop space, joints_2d `[B, 21, 2]`,
-  their x and y, and units_per_metre `[B]`.
+  Input: image `[B, S, S, 3]` of `build_regressor`. Outputs: joints_3d `[B, 21, 3]` in crop space, joints_2d
+  `[B, 21, 2]`, their x and y, and units_per_metre `[B]`.
   """
 
   def __init__(self, inputs: dict, outputs: dict, task: HandTask, depth_weight: float, scale_weight: float):
@@ -95,7 +95,7 @@ def to_hand(features: tf.Tensor) -> dict[str, tf.Tensor]:
 
 
 @gin.configurable(module='direct', denylist=['task'])
-def build_model(task: HandTask, image_size: int = 224, depth_weight: float = 1.,
+def build_regressor(task: HandTask, image_size: int = 224, depth_weight: float = 1.,
                 scale_weight: float = 0.1) -> DirectRegressor:
   """Builds the network; for `Experiment.method`. `backbone` and `feature_head` are settings of their own.
 

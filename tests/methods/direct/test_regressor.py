@@ -12,7 +12,7 @@ from tests.tasks.hand.hands import TASK
 def model():
   tf.keras.utils.set_random_seed(0)
   gin.parse_config(["backbone.architecture = 'plain5'", "feature_head.pooling = 'grid'", 'feature_head.size = 256'])
-  made = regressor.build_model(TASK, image_size=64)
+  made = regressor.build_regressor(TASK, image_size=64)
   gin.clear_config()
   made.compile(optimizer=tf.keras.optimizers.Adam(3e-3))
   return made
