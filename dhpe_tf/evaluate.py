@@ -103,7 +103,7 @@ def _load():
     raise UserError('--ensemble: give its first training as --model_dir.')
   # These come first, because loading a training replaces the gin configuration.
   evidence = predictors.load(_FLAGS.evidence, trace=True) if _FLAGS.evidence else None
-  others = [predictors.from_method(load_trained(folder, _FLAGS.gin_param)[1]) for folder in _FLAGS.ensemble]
+  others = [predictors.load(folder, _FLAGS.gin_param, trace=True) for folder in _FLAGS.ensemble]
   if _FLAGS.model_dir:
     experiment, method = load_trained(_FLAGS.model_dir, _FLAGS.gin_param)
     return experiment, predictors.from_method(method), evidence, others

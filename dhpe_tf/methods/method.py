@@ -88,7 +88,10 @@ class Method:
     return {}
 
   def before_export(self) -> None:
-    """Gets ready for an export, before any of its functions is traced for it; here nothing to do."""
+    """Gets ready for an export, before any of its functions is traced for it; here nothing to do.
+
+    The method is not trained any further afterwards: what is frozen may change its type.
+    """
 
   def lite_parts(self) -> Optional[LiteParts]:
     """Returns the networks that an export holds as files of TensorFlow Lite too, or None for none."""

@@ -48,6 +48,28 @@ def answer(predictor, picture: np.ndarray, steps: int) -> list:
   return task.result(request, outputs, predictor.card)
 
 
+def stages(predictor, picture: np.ndarray, calls: int) -> dict[str, np.ndarray]:
+  """The times of the parts of an answer without refinement by `milliseconds`, and of networks by TensorFlow Lite."""
+  from dhpe_tf.networks import landmark_net, palm_net
+  from dhpe_tf.serving import lite
+  from dhpe_tf.tasks.hand import request as requests
+  task, hand_finder = predictor.task, predictor.task.hand_finder()
+  image = tf.constant(picture)
+  hands, _ = hand_finder.find(image)
+  request = requests.found(picture, 'a photograph', hands, upright=True)
+  inputs = task.inputs(request, predictor.input_specs)
+  outputs = predictor.answer(inputs)
+  parts = {'find the hands': (hand_finder.find, image),
+           'cut them out': (task.inputs, request, predictor.input_specs),
+           'answer, both views looked at': (predictor.answer, inputs),
+           'results in the picture': (task.result, request, outputs, predictor.card)}
+  if isinstance(getattr(hand_finder, 'landmark_net', None), lite.LiteNetwork):
+    crop, view = tf.zeros([1, landmark_net.SIZE_PX, landmark_net.SIZE_PX, 3]), palm_net.SIZE_PX
+    parts.update({'palm network alone': (hand_finder.palm_net, tf.zeros([1, view, view, 3])),
+                  'landmark network alone, one view': (hand_finder.landmark_net, crop)})
+  return {name: milliseconds(calls, *part) for name, part in parts.items()}
+
+
 def with_hands(predictor, pictures: list[np.ndarray]) -> list[np.ndarray]:
   """The pictures in which a hand is found: the others cost both sides less. Says how many are left out."""
   hand_finder = predictor.task.hand_finder()
@@ -90,6 +112,9 @@ def main(argv: list[str]) -> None:
     print(f'| {name} | {clock_ms:.0f} | {ratio[0]:.2f} | {target} | {processor_ms:.0f} | {ratio[1]:.2f} |')
   clock_ms, processor_ms = np.median(drawn, axis=0)
   print(f'| drawing | {clock_ms:.0f} | | | {processor_ms:.0f} | |')
+  print('\n| part, for the first photograph | ms | ms of processors |\n| --- | --- | --- |')
+  for name, (clock_ms, processor_ms) in stages(predictor, pictures[0], 5 * _CALLS.value).items():
+    print(f'| {name} | {clock_ms:.1f} | {processor_ms:.1f} |')
 
 
 if __name__ == '__main__':

@@ -96,7 +96,7 @@ def to_hand(features: tf.Tensor) -> dict[str, tf.Tensor]:
 
 @gin.configurable(module='direct', denylist=['task'])
 def build_regressor(task: HandTask, image_size: int = 224, depth_weight: float = 1.,
-                scale_weight: float = 0.1) -> DirectRegressor:
+                    scale_weight: float = 0.1) -> DirectRegressor:
   """Builds the network; for `Experiment.method`. `backbone` and `feature_head` are settings of their own.
 
   Args:

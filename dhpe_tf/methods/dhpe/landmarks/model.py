@@ -103,14 +103,14 @@ class LandmarkModel(steps.TrainableMethod):
   def _refined_from(self, look: _Look, steps: Sequence) -> list[Tensors]:
     """The hands of a look after each number of iterations."""
     start, base, packed, presence = look
-    evidence = evidences.unpack(packed)
-    fits = [self._fitted(start, base, evidence, number) for number in steps]
+    fits = [self._fitted(start, base, packed, number) for number in steps]
     return [self._answer_of(fit, base, packed, presence) for fit in fits]
 
   def fitted_joints(self, evidence: evidences.Evidence, steps: int) -> hand_state.Joints:
     """The joints of the estimate for evidence, after a number of iterations."""
-    x, base = self._estimate(evidence.pack())
-    return self.state.joints(self._fitted(x, base, evidence, steps).best, base)
+    packed = evidence.pack()
+    x, base = self._estimate(packed)
+    return self.state.joints(self._fitted(x, base, packed, steps).best, base)
 
   def taken(self, batch: Tensors) -> Tensors:
     """The evidence of a batch, or what the landmark network sees in its pictures."""
@@ -163,10 +163,10 @@ class LandmarkModel(steps.TrainableMethod):
     start, base, packed, presence = self._look(images)
     check = tf.debugging.assert_non_negative(joints_2d_weight, 'joints_2d_weight must not be below 0')
     with tf.control_dependencies([check]):
-      evidence = evidences.unpack(packed).with_joints(joints_2d, joints_2d_weight)
+      known = evidences.unpack(packed).with_joints(joints_2d, joints_2d_weight).pack()
     weight = tf.where(joints_2d_weight > 0, joints_2d_weight, 1.)
     factors = misfit.residual_factors(term_weights_of.factors(term_weights), weight)
-    fit = self._fitted(start, base, evidence, descent.within_limits(steps), factors)
+    fit = self._fitted(start, base, known, descent.within_limits(steps), factors)
     return self._answer_of(fit, base, packed, presence)
 
   def _answer_of(self, fit: least_squares.Fit, base: tf.Tensor, packed: tf.Tensor, presence: tf.Tensor) -> Tensors:
@@ -208,7 +208,7 @@ class LandmarkModel(steps.TrainableMethod):
     iterations = descent.within_limits(given[lite.STEPS])
     look = self._of_evidence(*evidences.of_answers(*lite.looks(given)))
     found = self.task.served(self._refined_from(look, [iterations])[0])
-    del found['mask']  # to render it takes a third of the time, and what runs on processors has no use for it
+    del found['mask']  # nothing of `predict` shows it, so it need not be rendered
     return found
 
   def _last_round(self, packed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -225,14 +225,13 @@ class LandmarkModel(steps.TrainableMethod):
     packed = evidence.pack()
     return *self._estimate(packed), packed, presence
 
-  def _fitted(self, start: tf.Tensor, base: tf.Tensor, evidence: evidences.Evidence, steps,
+  def _fitted(self, start: tf.Tensor, base: tf.Tensor, packed: tf.Tensor, steps,
               factors: Optional[tf.Tensor] = None) -> least_squares.Fit:
     """The state [B, 43] after a number of iterations, with its cost; `factors` [B, 189] of the residuals, or None."""
     if isinstance(steps, int) and steps == 0:
-      cost = tf.reduce_sum(tf.square(self._misfit.residuals(start, start, base, evidence)), axis=1) / 2
+      residuals = self._misfit.residuals(start, start, base, evidences.unpack(packed))
+      cost = tf.reduce_sum(tf.square(residuals), axis=1) / 2
       return least_squares.Fit(start, cost, cost)
-
-    packed = evidence.pack()
 
     def linearised(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
       residuals, jacobian = self._linearised(x, start, base, packed)

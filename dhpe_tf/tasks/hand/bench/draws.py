@@ -69,7 +69,7 @@ class Draws:
       if not missing:
         return np.concatenate(kept)
     raise UserError(f'axis {axis}: hardly any hand that is drawn lies in the {region} region; change its ends in '
-                    'bench.Regions')
+                    'bench.regions')
 
   def _shapes(self, region, count: int, seed: int) -> np.ndarray:
     """Shape coefficients [count, 10]; half of those of all regions are as in training."""
@@ -106,12 +106,15 @@ def recombined(training: axes.Values, count: int, seed: int) -> axes.Values:
     training: the training hands.
     count: number of hands to make.
     seed: of all draws.
+
+  Raises:
+    UserError: hardly any hand is free of collisions.
   """
   random, model = np.random.default_rng(seed), hand_model.load_hand_model()
   angles = joint_angles.pose_to_angles(np.asarray(training.pose, np.float64), model).numpy()
   angles = angles.reshape(len(angles), len(skeletons.MANO_FINGERS), 3, 3)
   layer, kept, missing = ManoLayer(model), [], count
-  while missing:
+  for _ in range(_MOST_ROUNDS):
     number = max(256, 2 * missing)
     source = random.integers(len(angles), size=[number, angles.shape[1]])
     mixed = np.stack([angles[source[:, finger], finger] for finger in range(angles.shape[1])], axis=1)
@@ -119,6 +122,10 @@ def recombined(training: axes.Values, count: int, seed: int) -> axes.Values:
     joints = layer(poses, np.zeros([number, hand_model.NUM_SHAPE], np.float32))['keypoints'].numpy()
     kept.append(poses[collisions.penetration_m(joints, model) <= _TOLERANCE_M][:missing])
     missing -= len(kept[-1])
+    if not missing:
+      break
+  else:
+    raise UserError('the fingers of nearly all exchanged poses collide; draw more training hands')
   rows = random.integers(len(angles), size=[3, count])
   return axes.Values(training.shape[rows[0]], np.concatenate(kept), training.rotation[rows[1]], training.kind[rows[2]],
                      training.half_sizes_m[rows[2]])
