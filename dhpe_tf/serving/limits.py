@@ -64,8 +64,9 @@ def checked_outputs(outputs: Tensors) -> Tensors:
 def _shaped(name: str, value: tf.Tensor, wanted: tf.TensorShape, rows: Optional[tuple[int, int]],
             most_numbers: int) -> tf.Tensor:
   """An input behind checks of its shape; `rows` is the least and the most of axis 0, or None for other inputs."""
-  # Of unknown shape, since the checks of a shape that is believed to be known would be optimized away.
-  value = tf.raw_ops.PlaceholderWithDefault(input=value, shape=tf.TensorShape(None))
+  # Of unknown shape, since the checks of a shape that is believed to be known would be optimized away. Those of a
+  # specification without unknown sizes are all the same; then `ensure_shape` refuses, and tells the operation's name.
+  value = tf.raw_ops.PlaceholderWithDefault(input=value, shape=tf.TensorShape(None), name=name)
   shape = tf.shape(value)
   words = ', '.join('any' if size is None else str(size) for size in wanted)
   checks = [_assert(_fits(shape, wanted, least=0 if rows else 1),

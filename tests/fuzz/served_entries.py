@@ -36,7 +36,7 @@ class _Served:
     self._python = self._loaded.signatures[signature]
     self._native = native_session.NativeSession(version)
     self._signature = signature
-    self._specs = {name: (spec.dtype.as_numpy_dtype, [size or 1 for size in spec.shape])
+    self._specs = {name: (spec.dtype.as_numpy_dtype, spec.shape.as_list())
                    for name, spec in self._python.structured_input_signature[1].items()}
     pixels = np.random.default_rng(0).integers(0, 255, [40, 60, 3], np.uint8)
     self._pictures = [image_files.encode(pixels, kind) for kind in ('PNG', 'JPEG', 'BMP', 'GIF')]
@@ -63,7 +63,7 @@ class _Served:
     """Inputs for some pictures."""
     made = {}
     for name, (dtype, shape) in self._specs.items():
-      size = [count, *shape[1:]] if shape else []
+      size = [count if length is None else length for length in shape]
       if np.dtype(dtype) == np.dtype(object):
         made[name] = np.array([chance.choice(self._pictures[:3]) for _ in range(count)], object)
       elif name == 'steps':

@@ -5,7 +5,8 @@ import pytest
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
-from dhpe_tf.serving import limits, native_session
+from dhpe_tf.serving import exporter, limits, native_session
+from dhpe_tf.tasks.task import Signature
 from tests.data import headers as pictures_of
 from tests.serving import toy
 from tests.serving.test_exporter import encode
@@ -34,6 +35,16 @@ def pictures(count=1, **changes):
 def test_other_shapes_are_refused_by_the_graph(ask, shape):
   with pytest.raises(REFUSED, match=r'images must have (the shape \[any, 16, 16, 3\]|from 1 to 256 rows), but has'):
     ask('serving_default', {'images': np.full(shape, .5, np.float32)})
+
+
+def test_a_wrong_shape_without_unknown_sizes_is_refused_by_name(tmp_path):
+  signature = Signature(lambda weights: {'twice': 2 * weights}, {'weights': tf.TensorSpec([7])})
+  tf.saved_model.save(tf.Module(), str(tmp_path), signatures={'double': exporter._concrete(signature)})
+  # Python compares such a shape itself.
+  session = native_session.NativeSession(str(tmp_path))
+  assert session.run('double', {'weights': np.ones(7, np.float32)})['twice'].tolist() == [2.] * 7
+  with pytest.raises(REFUSED, match=r'weights.*shape \[7\]'):
+    session.run('double', {'weights': np.ones(1, np.float32)})
 
 
 def test_too_many_rows_are_refused(ask):
