@@ -8,7 +8,7 @@ from absl import flags
 
 import dhpe_tf
 from data_tools.readers import base
-from dhpe_tf import files, json_files
+from dhpe_tf import command_line, files, json_files
 from dhpe_tf.errors import UserError
 
 # Pictures for each process; with fewer, starting a process takes longer than it saves.
@@ -25,7 +25,7 @@ def define_flags(values: flags.FlagValues, splits: Optional[Sequence[str]] = ('t
   flags.DEFINE_string('input', None, 'folder of the dataset as downloaded', flag_values=values)
   flags.DEFINE_string('output', None, 'folder of the record set', flag_values=values)
   flags.DEFINE_list('splits', splits and list(splits), 'splits to convert', flag_values=values)
-  flags.DEFINE_integer('shards', 16, 'files a split', lower_bound=1, flag_values=values)
+  command_line.define_shards_flag(values, 16)
   flags.DEFINE_enum('on_error', 'stop', ['stop', 'skip'], 'what to do about a damaged or missing file of one picture',
                     flag_values=values)
   flags.DEFINE_boolean('decode_pictures', False, 'decode each picture, to find damage that the checksums of PNG files '
@@ -33,7 +33,8 @@ def define_flags(values: flags.FlagValues, splits: Optional[Sequence[str]] = ('t
                        'data_tools.validate decodes all pictures too.', flag_values=values)
   flags.DEFINE_boolean('resume', False, 'leave splits and shards alone that were written whole with the same options',
                        flag_values=values)
-  flags.DEFINE_integer('workers', 0, 'processes; 0 for one a core on large datasets', lower_bound=0, flag_values=values)
+  flags.DEFINE_integer('workers', 0, 'processes; 0 for one a core on large datasets', lower_bound=0, upper_bound=1024,
+                       flag_values=values)
   flags.DEFINE_boolean('beam', False, 'convert by an Apache Beam pipeline', flag_values=values)
   flags.DEFINE_string('runner', 'DirectRunner', 'with --beam: its runner', flag_values=values)
   flags.DEFINE_list('runner_options', [], 'with --beam: options of the runner, such as --direct_num_workers=2',

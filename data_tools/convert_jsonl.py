@@ -42,7 +42,7 @@ flags.DEFINE_float('min_score', 0., 'leave out labels with a lower score', flag_
 flags.DEFINE_string('teacher', '', 'the network that made the labels, if one did', flag_values=_FLAGS)
 flags.DEFINE_enum('on_error', 'stop', ['stop', 'skip'], 'what to do about a label or picture that cannot be used',
                   flag_values=_FLAGS)
-flags.DEFINE_integer('shards', 4, 'files a split', lower_bound=1, flag_values=_FLAGS)
+command_line.define_shards_flag(_FLAGS, 4)
 flags.DEFINE_multi_string('gin_param', [], 'settings such as image_files.decode_image.max_pixels = 200000000',
                           flag_values=_FLAGS)
 flags.mark_flags_as_required(['labels', 'output'], _FLAGS)

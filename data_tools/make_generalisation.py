@@ -28,8 +28,8 @@ flags.DEFINE_integer('image_size', 160, 'height and width of the pictures, px', 
 flags.DEFINE_integer('seed', 0, 'of everything random', lower_bound=0, flag_values=_FLAGS)
 flags.DEFINE_integer('batch', 32, 'hands rendered together', lower_bound=1, flag_values=_FLAGS)
 flags.DEFINE_integer('workers', 2, 'threads that put pictures together and encode them', lower_bound=1,
-                     flag_values=_FLAGS)
-flags.DEFINE_integer('shards', 4, 'files a split', lower_bound=1, flag_values=_FLAGS)
+                     upper_bound=1024, flag_values=_FLAGS)
+command_line.define_shards_flag(_FLAGS, 4)
 command_line.define_configuration_flags(_FLAGS)
 flags.mark_flag_as_required('output', _FLAGS)
 _SKINS = 256

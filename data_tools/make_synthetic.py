@@ -24,8 +24,8 @@ flags.DEFINE_integer('seed', 0, 'of everything random', lower_bound=0, flag_valu
 flags.DEFINE_string('backgrounds', '', 'folder of photographs; made-up backgrounds without one', flag_values=_FLAGS)
 flags.DEFINE_integer('batch', 32, 'hands rendered together', lower_bound=1, flag_values=_FLAGS)
 flags.DEFINE_integer('workers', 2, 'threads that put pictures together and encode them', lower_bound=1,
-                     flag_values=_FLAGS)
-flags.DEFINE_integer('shards', 4, 'files a split', lower_bound=1, flag_values=_FLAGS)
+                     upper_bound=1024, flag_values=_FLAGS)
+command_line.define_shards_flag(_FLAGS, 4)
 flags.DEFINE_multi_string('gin_param', [], 'settings such as synthesis.HandRenderer.fill = (0.5, 0.6)',
                           flag_values=_FLAGS)
 flags.mark_flag_as_required('output', _FLAGS)

@@ -20,6 +20,7 @@ _TENSORFLOW_ERRORS = {
 # Those that a damaged record may cause.
 # The last one is raised in their place where the message of TensorFlow quotes bytes of the record.
 _ERRORS_OF_RECORDS = ('DataLossError', 'InvalidArgumentError', 'UnknownError', 'UnicodeDecodeError')
+_MOST_SHARDS = 10_000
 # Modules that remember what a command reads; not imported here, because they import TensorFlow.
 _REMEMBER = ('dhpe_tf.data.shard_checks', 'dhpe_tf.data.damaged_pictures')
 
@@ -31,6 +32,12 @@ def define_configuration_flags(values: flags.FlagValues) -> None:
   flags.DEFINE_multi_string('gin_param', [], 'Single setting such as "train.epochs = 5"; wins over the files.',
                             flag_values=values)
   define_import_flag(values)
+
+
+def define_shards_flag(values: flags.FlagValues, default: int) -> None:
+  """Defines --shards, the number of files of a split; their names have five digits."""
+  flags.DEFINE_integer('shards', default, 'files a split', lower_bound=1, upper_bound=_MOST_SHARDS,
+                       flag_values=values)
 
 
 def define_import_flag(values: flags.FlagValues) -> None:

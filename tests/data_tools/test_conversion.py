@@ -58,6 +58,12 @@ def _content(root):
           for folder, _, names in os.walk(root) for name in names}
 
 
+def test_a_number_of_files_without_end_is_refused(folder, tmp_path, capsys):
+  # Each of them would be looked for before the first picture is read.
+  assert _convert(folder, tmp_path / 'out', f'--shards={10**18}') == 1
+  assert '--shards' in capsys.readouterr().err and not (tmp_path / 'out').exists()
+
+
 def test_shards_hold_every_nth_picture(folder, tmp_path):
   assert _convert(folder, tmp_path / 'out', '--shards=3') == 0
   names = photographs.PhotographsReader(folder, eval_fraction=.4).keys('train')
