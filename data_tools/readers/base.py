@@ -307,9 +307,7 @@ def find_root(path: str, wanted: str, inside: Sequence[str] = ()) -> str:
 
 def split_folder(folders: dict[str, str], split: str) -> str:
   """Returns the dataset's own name of a split; raises a UserError that lists the splits if it is unknown."""
-  if split not in folders:
-    raise UserError(f'unknown split {split!r}; this dataset has {", ".join(folders)}')
-  return folders[split]
+  return folders[check_option('splits', split, tuple(folders))]
 
 
 def check_option(name: str, value: str, choices: Sequence[str]) -> str:

@@ -66,8 +66,7 @@ class DexterObjectReader(base.Reader):
 
   def keys(self, split: str) -> Sequence[Key]:
     """Returns the pictures of all sequences; the i-th picture belongs to the i-th line."""
-    if split != 'eval':
-      raise UserError(f'unknown split {split!r}; Dexter+Object is for evaluation only, use --splits=eval')
+    base.check_option('splits', split, ('eval',))  # the dataset is for evaluation only
     keys = []
     for sequence in SEQUENCES:
       folder = os.path.join(self._root, sequence, 'color')

@@ -47,8 +47,7 @@ class PhotographsReader(base.Reader):
 
   def keys(self, split: str) -> Sequence[str]:
     """Returns the paths of a split's pictures relative to the folder."""
-    if split not in SPLITS:
-      raise UserError(f'unknown split {split!r}; photographs have {", ".join(SPLITS)}')
+    base.check_option('splits', split, SPLITS)
     names = []
     for folder, _, files in os.walk(self._root):
       names += [os.path.relpath(os.path.join(folder, file), self._root) for file in files

@@ -86,8 +86,7 @@ class StbReader(base.Reader):
 
   def keys(self, split: str) -> Sequence[Key]:
     """Returns the pictures of all labelled frames."""
-    if split not in SEQUENCES:
-      raise UserError(f'unknown split {split!r}; this dataset has {", ".join(SEQUENCES)}')
+    base.check_option('splits', split, tuple(SEQUENCES))
     return [Key(sequence, picture, frame) for sequence in SEQUENCES[split] for picture in self._pictures
             for frame in range(len(self._load(sequence, picture)))]
 

@@ -102,7 +102,7 @@ def test_missing_files(tmp_path):
   reader = interhand.InterhandReader(tmp_path)
   with pytest.raises(UserError, match='InterHand2.6M_test_data.json: cannot be read'):
     reader.keys('eval')
-  with pytest.raises(UserError, match='unknown split'):
+  with pytest.raises(UserError, match='--splits must be one of train'):
     reader.keys('test')
   next((tmp_path / 'images').rglob('image0.jpg')).unlink()
   with pytest.raises(UserError, match='image0.jpg'):

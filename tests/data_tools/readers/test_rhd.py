@@ -158,7 +158,7 @@ def test_wrong_arguments(dataset, tmp_path):
     rhd.RhdReader(tmp_path)
   with pytest.raises(UserError, match='--hand must be one of'):
     rhd.RhdReader(root, hand='left')
-  with pytest.raises(UserError, match='unknown split'):
+  with pytest.raises(UserError, match='--splits must be one of train'):
     rhd.RhdReader(root).keys('test')
 
 
