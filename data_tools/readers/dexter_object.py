@@ -66,7 +66,8 @@ class DexterObjectReader(base.Reader):
 
   def keys(self, split: str) -> Sequence[Key]:
     """Returns the pictures of all sequences; the i-th picture belongs to the i-th line."""
-    base.check_option('splits', split, ('eval',))  # the dataset is for evaluation only
+    if split != 'eval':
+      raise UserError(f'--splits={split}: Dexter+Object is for evaluation only, use --splits=eval')
     keys = []
     for sequence in SEQUENCES:
       folder = os.path.join(self._root, sequence, 'color')
