@@ -18,7 +18,6 @@ WHOLE = 'whole'  # --box=whole takes the whole picture as the box
 _MOST_JOINTS_BYTES = 1 << 26  # of --joints, all of which are kept
 
 
-
 class Request(NamedTuple):
   """N hands in a picture.
 
