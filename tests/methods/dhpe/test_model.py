@@ -11,6 +11,7 @@ from dhpe_tf import configuration, errors
 from dhpe_tf.methods import method
 from dhpe_tf.methods.dhpe import model as dhpe_model
 from dhpe_tf.tasks.hand import outputs
+from dhpe_tf.training import shares
 from tests.methods.dhpe import example_batch
 from tests.tasks.hand.hands import TASK
 
@@ -109,6 +110,7 @@ def test_switches(batch, params, rounds):
 
 @pytest.mark.parametrize('params, message', [
     (('dhpe.build_model.use_joints_2d = False',), 'set both alike'),
+    (('dhpe.build_model.trunk_share = 1.5',), 'trunk_share is 1.5'),
     (("dhpe.build_model.keypoint_net_name = 'cpm'",), 'keypoint_net_name')])
 def test_errors(params, message):
   with pytest.raises(errors.UserError, match=message):
@@ -220,12 +222,20 @@ def test_joint_training_does_not_collapse_the_features(batch):
   assert min(spread) > spread[0] / 2
 
 
+def test_the_trunk_takes_a_share_of_the_steps():
+  variables, share = build('dhpe.build_model.trunk_share = 0.25').slowed
+  names = {variable.name.split('/')[0] for variable in variables}
+  assert share == 0.25 and 'conv1_conv' in names and not names & {'offset', 'heatmaps', 'mix'}
+  assert build().slowed[1] == 1
+
+
 def test_feature_units_stay_active():
   """At a constant 5e-4 the first steps, all toward the mean hand, must not drive units of the head below zero."""
   configuration.load(['methods/dhpe_light.gin'], ['IMAGE_SIZE = 64'])
   tf.keras.utils.set_random_seed(1)
   model = dhpe_model.build_model(TASK)
   model.compile(optimizer=tf.keras.optimizers.Adam(5e-4, global_clipnorm=1.0))
+  shares.slow_down(model.optimizer, *model.slowed)
   step, logs = tf.function(model.train_step), []
   batches = [{name: value for name, value in example_batch.make_batch(8, seed=seed).items() if name != 'id'}
              for seed in range(8)]
@@ -235,3 +245,5 @@ def test_feature_units_stay_active():
   # Without normalisation: 0.34 and 0.17.
   assert min(log['feature_active'] for log in logs) > 0.5
   assert logs[-1]['feature_rms'] > 0.4
+  # The trunk must not saturate either, or all pictures would have the same features.
+  assert logs[-1]['feature_spread'] > 0.2
