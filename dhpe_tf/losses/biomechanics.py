@@ -58,6 +58,21 @@ def biomechanics(joints: tf.Tensor, limits_file: str = '', widened: float = 1.,
           'bends': _beyond_polygons(found.bends, _padded(limits.polygons))}
 
 
+@gin.configurable(module='losses', denylist=['joints'])
+def biomechanics_loss(joints: tf.Tensor, bone_lengths: float = 0.1, palm: float = 0.1,
+                      bends: float = 0.01) -> tf.Tensor:
+  """The weighted sum `[B]` of `biomechanics` of joints `[B, 21, 3]`.
+
+  Args:
+    joints: as there.
+    bone_lengths: weight of that term. The defaults are said to be the paper's, beside 1 for 2D joints and 5 for depths.
+    palm: likewise.
+    bends: likewise.
+  """
+  terms = biomechanics(joints)
+  return bone_lengths * terms['bone_lengths'] + palm * terms['palm'] + bends * terms['bends']
+
+
 def _beyond(values: tf.Tensor, bounds: np.ndarray) -> tf.Tensor:
   """The mean excess [B] of values [B, N] over bounds [N, 2]."""
   low, high = tf.unstack(tf.constant(bounds, values.dtype), axis=-1)

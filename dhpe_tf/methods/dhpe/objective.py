@@ -8,7 +8,7 @@ import tensorflow as tf
 from dhpe_tf.geometry import cameras, crops, heatmaps, masks, meshes
 from dhpe_tf.hand import skeletons
 from dhpe_tf.hand.hand_model import HandModel
-from dhpe_tf.losses import articulation, features, keypoints, laplacian, priors, reductions, shape
+from dhpe_tf.losses import articulation, biomechanics, features, keypoints, laplacian, priors, reductions, shape
 from dhpe_tf.methods.steps import Losses
 from dhpe_tf.metrics import segmentation
 from dhpe_tf.tasks.task import Tensors
@@ -17,12 +17,12 @@ from dhpe_tf.tasks.task import Tensors
 @gin.configurable(module='dhpe')
 def loss_weights(heatmap: float = 1.0, refiner: float = 1.0, feature: float = 1.0, articulation: float = 1.0,
                  shape: float = 1.0, laplacian: float = 0.1, joint_limits: float = 0.0, shape_prior: float = 0.0,
-                 parameters: float = 0.0) -> dict[str, float]:
+                 parameters: float = 0.0, biomechanics: float = 0.0) -> dict[str, float]:
   """Weights of the terms of Eq. 7; a term of weight 0 is not computed.
 
     L = L_Art + lambda L_Sh + L_Lap + L_Feat + L_Ref (+ L_2D), each with its weight.
 
-  The paper gives no weights and leaves open whether L_2D is in the sum. The last three terms below are not in the
+  The paper gives no weights and leaves open whether L_2D is in the sum. The last four terms below are not in the
   paper; they are for data that need them.
 
   Args:
@@ -35,13 +35,14 @@ def loss_weights(heatmap: float = 1.0, refiner: float = 1.0, feature: float = 1.
     joint_limits: penalty on joint angles beyond the anatomical limits.
     shape_prior: penalty on large shape coefficients.
     parameters: squared error of pose and shape where the data give them (synthetic images).
+    biomechanics: excess of the joints over the limits of bones and joints, see `losses.biomechanics`.
 
   Returns:
     The weights by the names of the terms.
   """
   return {'heatmap': heatmap, 'refiner': refiner, 'feature': feature, 'articulation': articulation,
           'shape': shape, 'laplacian': laplacian, 'joint_limits': joint_limits, 'shape_prior': shape_prior,
-          'parameters': parameters}
+          'parameters': parameters, 'biomechanics': biomechanics}
 
 
 class Step(NamedTuple):
@@ -94,7 +95,7 @@ class Objective:
     self.terms = {'heatmap': self._heatmap, 'refiner': self._refiner, 'feature': self._feature,
                   'articulation': self._articulation, 'shape': self._shape, 'laplacian': self._laplacian,
                   'joint_limits': self._joint_limits, 'shape_prior': self._shape_prior,
-                  'parameters': self._parameters}
+                  'parameters': self._parameters, 'biomechanics': self._biomechanics}
     self._hand_model, self._feature_net, self._gated = hand_model, feature_net, gated
     self._least_active, self._least_spread = least_active, least_spread
     # Dense, because XLA has no sparse product; at this size the difference is small.
@@ -201,6 +202,10 @@ class Objective:
     """The squared errors of pose [B, 45] and of shape [B, 10], added, where they are known."""
     weights = step.batch['parameters_weight']
     return sum(priors.parameter_loss(step.outputs[name], step.batch[name], weights) for name in ('pose', 'shape'))
+
+  def _biomechanics(self, step: Step) -> tf.Tensor:
+    """The excess of the mesh's joints [B, 21, 3] over the limits of bones and joints; it needs no label."""
+    return biomechanics.biomechanics_loss(step.outputs['joints_3d'])
 
   @staticmethod
   def _near(batch: Tensors, outputs: Tensors) -> tf.Tensor:

@@ -37,7 +37,7 @@ class _KeepSeen(tf.keras.layers.Layer):
 
 @gin.configurable(module='direct', denylist=['task'])
 def build_lifter(task: HandTask, hidden: Sequence[int] = (512, 512, 512), depth_weight: float = 1.,
-                 scale_weight: float = 0.1) -> regressor.DirectRegressor:
+                 scale_weight: float = 0.1, biomechanics_weight: float = 0.) -> regressor.DirectRegressor:
   """Builds the network; for `Experiment.method`. It takes joints_2d `[B, 21, 2]` and visibility `[B, 21]`.
 
   Args:
@@ -45,6 +45,7 @@ def build_lifter(task: HandTask, hidden: Sequence[int] = (512, 512, 512), depth_
     hidden: units of the dense layers, each with layer normalisation and ReLU.
     depth_weight: see `regressor.build_regressor`.
     scale_weight: likewise.
+    biomechanics_weight: likewise.
 
   Returns:
     The model, not compiled.
@@ -57,4 +58,4 @@ def build_lifter(task: HandTask, hidden: Sequence[int] = (512, 512, 512), depth_
     x = tf.keras.layers.ReLU(name=f'active{number}')(tf.keras.layers.LayerNormalization(name=f'norm{number}')(x))
   outputs = _KeepSeen(name='keep_seen')([regressor.to_hand(x), joints, visibility])
   return regressor.DirectRegressor({'joints_2d': joints, 'visibility': visibility}, outputs, task, depth_weight,
-                                   scale_weight)
+                                   scale_weight, biomechanics_weight)

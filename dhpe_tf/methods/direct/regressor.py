@@ -7,13 +7,14 @@ import gin
 import tensorflow as tf
 
 from dhpe_tf.hand import skeletons
+from dhpe_tf.losses import biomechanics
 from dhpe_tf.methods import steps
 from dhpe_tf.networks import backbones, feature_net
 from dhpe_tf.tasks.hand.task import HandTask
 from dhpe_tf.tasks.task import Tensors
 
 _K, _ROOT = skeletons.NUM_KEYPOINTS, skeletons.ROOT
-_TERMS = ('joints_2d', 'depth', 'scale')
+_TERMS = ('joints_2d', 'depth', 'scale', 'biomechanics')
 _USUAL_UNITS_PER_METRE = 10.
 
 
@@ -24,13 +25,18 @@ class DirectRegressor(steps.TrainableMethod):
   `[B, 21, 2]`, their x and y, and units_per_metre `[B]`.
   """
 
-  def __init__(self, inputs: dict, outputs: dict, task: HandTask, depth_weight: float, scale_weight: float):
+  def __init__(self, inputs: dict, outputs: dict, task: HandTask, depth_weight: float, scale_weight: float,
+               biomechanics_weight: float):
     super().__init__(inputs, outputs, task, 'direct_regressor')
-    self._weights_of = dict(zip(_TERMS, (1., depth_weight, scale_weight)))
-    self.watch(list(_TERMS), ['error_3d_mm'])
+    weights = dict(zip(_TERMS, (1., depth_weight, scale_weight, biomechanics_weight)))
+    self._weights_of = {name: weight for name, weight in weights.items() if weight}
+    self.watch(list(self._weights_of), ['error_3d_mm'])
 
   def losses(self, batch: Tensors, outputs: Tensors, training: bool) -> steps.Losses:
-    """The mean absolute errors of x and y, of the depth relative to the root, and of the scale's logarithm."""
+    """The mean absolute errors of x and y, of the depth relative to the root, and of the scale's logarithm.
+
+    And, if it has a weight, the excess over the limits of bones and joints, which needs no label.
+    """
     del training
     joints = outputs['joints_3d']
     off = tf.abs(joints - tf.where(tf.math.is_finite(batch['joints_3d']), batch['joints_3d'], 0.))
@@ -38,6 +44,9 @@ class DirectRegressor(steps.TrainableMethod):
     terms = {'joints_2d': _mean(tf.reduce_mean(off[..., :2], axis=-1), batch['joints_2d_weight']),
              'depth': _mean(off[..., 2], batch['joints_z_weight']),
              'scale': known * tf.abs(tf.math.log(outputs['units_per_metre'] / scale))}
+    if 'biomechanics' in self._weights_of:
+      terms['biomechanics'] = biomechanics.biomechanics_loss(joints)
+    terms = {name: terms[name] for name in self._weights_of}
     return steps.Losses(sum(self._weights_of[name] * term for name, term in terms.items()), terms)
 
   def measures(self, batch: Tensors, outputs: Tensors) -> dict[str, tuple[tf.Tensor, tf.Tensor]]:
@@ -95,8 +104,8 @@ def to_hand(features: tf.Tensor) -> dict[str, tf.Tensor]:
 
 
 @gin.configurable(module='direct', denylist=['task'])
-def build_regressor(task: HandTask, image_size: int = 224, depth_weight: float = 1.,
-                    scale_weight: float = 0.1) -> DirectRegressor:
+def build_regressor(task: HandTask, image_size: int = 224, depth_weight: float = 1., scale_weight: float = 0.1,
+                    biomechanics_weight: float = 0.) -> DirectRegressor:
   """Builds the network; for `Experiment.method`. `backbone` and `feature_head` are settings of their own.
 
   Args:
@@ -104,6 +113,8 @@ def build_regressor(task: HandTask, image_size: int = 224, depth_weight: float =
     image_size: side of the pictures, px.
     depth_weight: of the depth's loss; that of x and y has 1.
     scale_weight: of the loss of the scale's logarithm.
+    biomechanics_weight: of the excess over the limits of bones and joints, see `losses.biomechanics`. It looks at x, y
+      and z in the crop, as in a picture from afar.
 
   Returns:
     The model, not compiled.
@@ -111,4 +122,5 @@ def build_regressor(task: HandTask, image_size: int = 224, depth_weight: float =
   image = tf.keras.Input((image_size, image_size, 3), name='image')
   levels = backbones.backbone(image_size)(image)
   features = feature_net.feature_head(levels)(levels['c5'])
-  return DirectRegressor({'image': image}, to_hand(features), task, depth_weight, scale_weight)
+  return DirectRegressor({'image': image}, to_hand(features), task, depth_weight, scale_weight,
+                         biomechanics_weight)

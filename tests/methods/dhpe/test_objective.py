@@ -44,7 +44,7 @@ def batch():
 def all_losses(feature_net):
   """The objective with all terms."""
   gin.parse_config(['loss_weights.shape_prior = 1.0', 'loss_weights.parameters = 1.0',
-                    'loss_weights.joint_limits = 1.0'])
+                    'loss_weights.joint_limits = 1.0', 'loss_weights.biomechanics = 1.0'])
   return objective.Objective(load_hand_model(), feature_net)
 
 
@@ -59,6 +59,8 @@ def test_a_perfect_answer_costs_nothing(batch, all_terms):
   assert set(terms) == set(all_terms.weights)
   for name in ('heatmap', 'refiner', 'feature', 'articulation', 'shape', 'laplacian', 'parameters', 'joint_limits'):
     np.testing.assert_allclose(terms[name], np.zeros(4), atol=1e-10, err_msg=name)
+  # The hands of the batch are possible ones; 0.1 would be bones that are wrong by their own length.
+  assert np.all(terms['biomechanics'] < 2e-3)
 
 
 def test_figures_of_a_known_error(batch, all_terms):

@@ -42,6 +42,18 @@ def test_true_answers_cost_nothing_and_unlabelled_hands_neither(model):
   assert not model.losses(blank, wrong, True).total.numpy().any()
 
 
+def test_impossible_depths_of_unlabelled_hands_cost_where_the_limits_have_a_weight(model):
+  data = batch()
+  blank = {**data, **{name: tf.zeros_like(data[name])
+                      for name in ('joints_2d_weight', 'joints_z_weight', 'joints_3d_weight')}}
+  limited = regressor.DirectRegressor(model.input, model.output, TASK, 1., 0.1, biomechanics_weight=1.)
+  random = tf.random.stateless_uniform([4, 21, 1], [1, 2], -1., 1.)
+  impossible = tf.concat([data['joints_3d'][..., :2], random], axis=-1)
+  costs = [limited.losses(blank, {'joints_3d': joints, 'units_per_metre': tf.ones([4])}, True).total.numpy()
+           for joints in (data['joints_3d'], impossible)]
+  assert np.all(costs[1] > 10 * costs[0])
+
+
 def test_learns_four_hands_and_answers_joints_of_the_root(model):
   data = batch()
   step = tf.function(model.train_step, autograph=False)

@@ -4,6 +4,7 @@ import tensorflow as tf
 
 from dhpe_tf.geometry import crops
 from dhpe_tf.hand import hand_space, joint_angles
+from dhpe_tf.losses import biomechanics as constraints
 from dhpe_tf.losses import reductions
 from dhpe_tf.methods.dhpe.landmarks import hand_state
 from dhpe_tf.methods.steps import Losses
@@ -15,7 +16,7 @@ class EvidenceObjective:
   """Losses and measures of the rounds.
 
     L = sum_t [joints_2d mean_k |j_k - j*_k| + joints_3d mean_k |W_k - W*_k| + angles mean_i (a_i - a*_i)^2
-               + shape mean_n (beta_n - beta*_n)^2 + limits sum_i beyond_i^2]
+               + shape mean_n (beta_n - beta*_n)^2 + limits sum_i beyond_i^2 + biomechanics excess(W)]
 
   over the rounds t = 1, 2, .. j are where the joints are seen, W the joints in metres,
   each hand about its mean over the labelled joints, * the labels; a term without a label is zero.
@@ -28,7 +29,7 @@ class EvidenceObjective:
   MEASURES = ('error_2d_px', 'error_3d_mm')
 
   def __init__(self, state: hand_state.HandState, joints_2d: float = 30.0, joints_3d: float = 40.0,
-               angles: float = 2.0, shape: float = 0.05, limits: float = 5.0):
+               angles: float = 2.0, shape: float = 0.05, limits: float = 5.0, biomechanics: float = 0.0):
     """Stores the weights.
 
     Args:
@@ -38,9 +39,12 @@ class EvidenceObjective:
       angles: of the joint angles, where the pose is known.
       shape: of the shape coefficients, where they are known.
       limits: of angles beyond the joint limits.
+      biomechanics: of bones and joints beyond their limits, see `losses.biomechanics`; at 0 it is not computed.
     """
     self._state = state
     self.weights = {'joints_2d': joints_2d, 'joints_3d': joints_3d, 'angles': angles, 'shape': shape, 'limits': limits}
+    if biomechanics:
+      self.weights['biomechanics'] = biomechanics
 
   def losses(self, batch: Tensors, outputs: Tensors) -> Losses:
     """The terms, each [B], summed over the rounds."""
@@ -64,11 +68,14 @@ class EvidenceObjective:
     angles = tf.reshape(joint_angles.pose_to_angles(batch['pose'], self._state.space.hand_model), [-1, 45])
     angles = tf.gather(angles, hand_space.MOVING, axis=1)
     found = x[:, hand_space.ANGLES]
-    return {'joints_2d': _mean_length(joints.joints_2d - batch['joints_2d'], batch['joints_2d_weight']),
-            'joints_3d': _mean_length(_about_mean(joints.metres, batch['joints_3d_m'], weight_3d), weight_3d),
-            'angles': reductions.instance_squared_error(found, angles, known, 'mean'),
-            'shape': reductions.instance_squared_error(x[:, hand_space.SHAPE], batch['shape'], known, 'mean'),
-            'limits': tf.reduce_sum(tf.square(self._state.space.beyond(found)), axis=1)}
+    terms = {'joints_2d': _mean_length(joints.joints_2d - batch['joints_2d'], batch['joints_2d_weight']),
+             'joints_3d': _mean_length(_about_mean(joints.metres, batch['joints_3d_m'], weight_3d), weight_3d),
+             'angles': reductions.instance_squared_error(found, angles, known, 'mean'),
+             'shape': reductions.instance_squared_error(x[:, hand_space.SHAPE], batch['shape'], known, 'mean'),
+             'limits': tf.reduce_sum(tf.square(self._state.space.beyond(found)), axis=1)}
+    if 'biomechanics' in self.weights:
+      terms['biomechanics'] = constraints.biomechanics_loss(joints.metres)
+    return terms
 
 
 def _about_mean(points: tf.Tensor, target: tf.Tensor, weight: tf.Tensor) -> tf.Tensor:

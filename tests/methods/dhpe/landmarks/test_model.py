@@ -73,6 +73,14 @@ def test_the_landmark_network_learns_from_pictures_where_it_may(cached):
     assert changed == {'stem': trunk, 'world': heads}
 
 
+def test_limits_of_bones_are_a_term_where_gin_gives_them_a_weight(cached):
+  gin.bind_parameter('landmarks.EvidenceObjective.biomechanics', 1.)
+  made = model.landmark_model(HandTask())
+  made.compile(tf.keras.optimizers.Adam(1e-3))
+  batch = next(iter(dataset(cached)))
+  assert 0. <= float(made.train_step(batch)['biomechanics_loss']) < 1.
+
+
 def test_a_turned_hand_is_the_same_hand(built):
   evidence = hands.truth().evidence()
   turn = tf.constant([[0., -1.], [1., 0.]])
