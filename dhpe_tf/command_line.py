@@ -1,5 +1,6 @@
 """What all command lines share: quiet start, parsing of flags, and one-line errors in place of tracebacks."""
 import importlib
+import io
 import os
 import sys
 import warnings
@@ -21,6 +22,7 @@ _TENSORFLOW_ERRORS = {
 # The last one is raised in their place where the message of TensorFlow quotes bytes of the record.
 _ERRORS_OF_RECORDS = ('DataLossError', 'InvalidArgumentError', 'UnknownError', 'UnicodeDecodeError')
 _MOST_SHARDS = 10_000
+_OUTPUTS = ('output', 'output_dir', 'report', 'sheet', 'model_dir', 'export_dir')
 # Modules that remember what a command reads; not imported here, because they import TensorFlow.
 _REMEMBER = ('dhpe_tf.data.shard_checks', 'dhpe_tf.data.damaged_pictures')
 
@@ -94,6 +96,8 @@ def run(main: Callable[[list[str]], None], flag_values: flags.FlagValues = flags
 
 def call(main: Callable[[list[str]], None], argv: list[str], flag_values: flags.FlagValues = flags.FLAGS) -> int:
   """Parses `argv`, calls `main` and returns the exit status: 0, 1 or 130; see `run`."""
+  if isinstance(sys.stdout, io.TextIOWrapper):
+    sys.stdout.reconfigure(errors='backslashreplace')  # names of files may be of any bytes
   for module in map(sys.modules.get, _REMEMBER):
     if module:
       module.forget()
@@ -116,6 +120,7 @@ def _call(main: Callable[[list[str]], None], argv: list[str], flag_values: flags
     rest = flag_values(argv, known_only=leaves_some)
     if not leaves_some:
       _refuse_arguments(rest)
+    _refuse_empty_outputs(flag_values)
     _import_modules(flag_values)
     main(rest)
   except flags.Error as error:
@@ -177,6 +182,13 @@ def _refuse_arguments(rest: list[str]) -> None:
   """Raises a UserError if any argument is left beside the program's name."""
   if len(rest) > 1:
     raise UserError(f'unexpected argument {rest[1]!r}; every option is a flag, see --help')
+
+
+def _refuse_empty_outputs(flag_values: flags.FlagValues) -> None:
+  """Raises a UserError for an empty name of an output: it would mean the working folder and all that lies there."""
+  for name in _OUTPUTS:
+    if name in flag_values and flag_values[name].value == '' and flag_values[name].default != '':
+      raise UserError(f'--{name} is empty; name a file or folder')
 
 
 def _import_modules(flag_values: flags.FlagValues) -> None:

@@ -67,6 +67,14 @@ def test_wrong_flags_are_one_line(own_flags, arguments, message, capsys):
   assert error.startswith('error: ') and message in error and error.endswith('see --help\n') and error.count('\n') == 1
 
 
+@pytest.mark.parametrize('default, status', [(None, 1), ('', 0)])
+def test_an_empty_output_is_refused_unless_it_is_the_default(own_flags, default, status, capsys):
+  """It would be the working folder, and what lies there would be replaced."""
+  flags.DEFINE_string('output', default, 'folder', flag_values=own_flags)
+  assert command_line.call(lambda argv: None, ['program', '--color=red', '--output='], own_flags) == status
+  assert ('error: --output is empty' in capsys.readouterr().err) == bool(status)
+
+
 def test_help_names_every_flag(own_flags, capsys):
   assert command_line.call(raising(ValueError()), ['program', '--help'], own_flags) == 0
   out = capsys.readouterr().out
