@@ -50,9 +50,15 @@ SERVING = [
     f'tensorflow-serving-api>=2.16,<2.22; {NEW}',
 ]
 
+DEMO = [
+    *SERVING,  # the model's server
+    'flask>=3.1',  # the page's server; small, and TensorBoard brings most of it
+]
+
 TEST = [
-    *SERVING,
+    *DEMO,
     'pytest',
+    'selenium',  # drives Chromium over the page
     'ruff',
     'scikit-image',  # another answer to the alignments of the metrics
     'trimesh',  # reads back the mesh files we write
@@ -90,9 +96,9 @@ setup(
     python_requires='>=3.9',
     packages=find_packages(include=['dhpe_tf', 'dhpe_tf.*']) + list(GIN_PACKAGES) + list(EXPORTED),
     package_dir={**GIN_PACKAGES, **EXPORTED},
-    package_data={'dhpe_tf.serving': ['deployment/*'], 'dhpe_tf.hand': ['assets/*'], 'dhpe_tf.networks': ['assets/*'],
-                  **{package: ['*.gin'] for package in GIN_PACKAGES},
+    package_data={'dhpe_tf.demo': ['page/*'], 'dhpe_tf.serving': ['deployment/*'], 'dhpe_tf.hand': ['assets/*'],
+                  'dhpe_tf.networks': ['assets/*'], **{package: ['*.gin'] for package in GIN_PACKAGES},
                   'dhpe_tf.exported': ['dhpe_hand/*/*.pb', 'dhpe_hand/*/variables/*', 'dhpe_hand/*/assets.extra/*']},
     install_requires=INSTALL_REQUIRES,
-    extras_require={'test': TEST, 'serving': SERVING, 'beam': BEAM, 'benchmark': BENCHMARK},
+    extras_require={'test': TEST, 'serving': SERVING, 'demo': DEMO, 'beam': BEAM, 'benchmark': BENCHMARK},
 )

@@ -26,7 +26,7 @@ LAYERS = (
     {'methods.dhpe', 'methods.lifting', 'methods.direct', 'methods.model_fitting', 'experiment'},
     {'training', 'evaluation', 'serving'},
     {'inference', 'experiments'},
-    {'train', 'evaluate', 'export', 'predict', 'quickstart', 'ablate'},
+    {'train', 'evaluate', 'export', 'predict', 'quickstart', 'ablate', 'demo'},
 )
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}
 # Folders whose parts are rooms of their own.

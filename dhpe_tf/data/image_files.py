@@ -19,6 +19,10 @@ _EXIF_ORIENTATION = 0x0112
 _QUARTER_TURNS = (5, 6, 7, 8)
 
 
+class TooLargeError(UserError):
+  """A picture with more pixels than its reader takes."""
+
+
 def read_image_size(data: bytes, name: str = 'image', max_pixels: int = 50_000_000) -> tuple[int, int]:
   """Reads an image's size from its header alone.
 
@@ -31,7 +35,7 @@ def read_image_size(data: bytes, name: str = 'image', max_pixels: int = 50_000_0
     (height, width) in pixels after the EXIF orientation is applied.
 
   Raises:
-    UserError: not an image of a known format, or larger than `max_pixels`.
+    UserError: not an image of a known format, or, a TooLargeError, larger than `max_pixels`.
   """
   with _open(data, name, max_pixels) as image:
     width, height = image.size
@@ -147,12 +151,12 @@ def _open(data: bytes, name: str, max_pixels: int) -> Image.Image:
       warnings.simplefilter('ignore', Image.DecompressionBombWarning)
       image = Image.open(io.BytesIO(data), formats=FORMATS)
   except Image.DecompressionBombError as error:
-    raise UserError(_too_large(name, 'over 178 million', max_pixels)) from error
+    raise TooLargeError(_too_large(name, 'over 178 million', max_pixels)) from error
   except Exception as error:
     raise UserError(f'{name}: not a picture in a format that can be read ({", ".join(FORMATS)}).') from error
   width, height = image.size
   if width * height > max_pixels:
-    raise UserError(_too_large(name, f'{width} x {height}', max_pixels))
+    raise TooLargeError(_too_large(name, f'{width} x {height}', max_pixels))
   return image
 
 

@@ -14,14 +14,15 @@ from dhpe_tf.serving.transports import SignatureSpec
 from dhpe_tf.tasks.task import Tensors
 
 
-def connect(server: str, path: str, gin_params: Sequence[str] = ()) -> predictor.Predictor:
+def connect(server: str, path: str, gin_params: Sequence[str] = (), interface: str = 'grpc') -> predictor.Predictor:
   """Returns a predictor that asks a server.
 
   Args:
-    server: host:port of the gRPC interface, with /name where the model's name there is not that of the folder.
+    server: host:port of the interface, with /name where the model's name there is not that of the folder.
     path: folder of the export that the server has, or of one of its versions. Its model card tells what a server does
       not, such as the faces of the mesh.
     gin_params: bindings, such as those of `Client`.
+    interface: of the server, 'grpc' or 'rest'.
 
   Raises:
     UserError: the folder holds no export, the server does not answer, or its model has other signatures.
@@ -33,7 +34,7 @@ def connect(server: str, path: str, gin_params: Sequence[str] = ()) -> predictor
     configuration.load(gin_params=gin_params)
   card = predictor.read_card(folder)
   address, _, name = server.partition('/')
-  client = Client(address, name or _model_name(folder))
+  client = Client(address, name or _model_name(folder), interface)
   told = client.signatures()
   _check(told, card, server, folder)
   functions = {signature: functools.partial(_call, client, signature) for signature in told}

@@ -93,7 +93,8 @@ class Running(NamedTuple):
     self.model.close()
 
 
-def serve(folder: str, port: int = 0, rest_port: int = 0, batching: Optional[Batching] = None) -> Running:
+def serve(folder: str, port: int = 0, rest_port: int = 0, batching: Optional[Batching] = None,
+          warm: bool = True) -> Running:
   """Starts a server on this machine's loopback address.
 
   Args:
@@ -101,10 +102,11 @@ def serve(folder: str, port: int = 0, rest_port: int = 0, batching: Optional[Bat
     port: of gRPC, 0 for any free one.
     rest_port: of REST, 0 for any free one.
     batching: settings of request batching; None for none.
+    warm: whether to optimize and to warm up before the first request, see `ServedModel`.
   """
   from tensorflow_serving.apis import get_model_metadata_pb2, predict_pb2
 
-  model = ServedModel(folder, batching)
+  model = ServedModel(folder, batching, warm=warm)
   service = PredictionService(model)
   server = grpc.server(futures.ThreadPoolExecutor(max_workers=_WORKERS), options=_OPTIONS)
   handlers = {name: grpc.unary_unary_rpc_method_handler(method, request.FromString, response.SerializeToString)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from tensorflow.core.protobuf import meta_graph_pb2
+from tensorflow.core.protobuf import config_pb2, meta_graph_pb2
 
 _POINTER = ctypes.c_void_p
 _STRING = 7  # TF_STRING
@@ -51,11 +51,12 @@ class NativeSession:
     signatures: SignatureDef by name.
   """
 
-  def __init__(self, folder: str):
+  def __init__(self, folder: str, optimize: bool = True):
     """Loads the graph with the tag 'serve'.
 
     Args:
       folder: of the SavedModel.
+      optimize: whether TensorFlow may rewrite the graph of each signature at its first run, which takes seconds.
 
     Raises:
       RunError: the folder holds no SavedModel that this TensorFlow can run; the message is TensorFlow's.
@@ -63,7 +64,7 @@ class NativeSession:
     self._library = _load_library()
     status = _POINTER(self._library.TF_NewStatus())
     self._graph = _POINTER(self._library.TF_NewGraph())
-    options = _POINTER(self._library.TF_NewSessionOptions())
+    options = self._options(optimize)
     buffer = _POINTER(self._library.TF_NewBuffer())
     tags = (ctypes.c_char_p * 1)(b'serve')
     self._session = _POINTER(self._library.TF_LoadSessionFromSavedModel(
@@ -120,6 +121,16 @@ class NativeSession:
       getattr(self._library, function)(self._session, status)
       self._library.TF_DeleteStatus(status)
     self._library.TF_DeleteGraph(self._graph)
+
+  def _options(self, optimize: bool) -> _POINTER:
+    """New session options; see `__init__`."""
+    options = _POINTER(self._library.TF_NewSessionOptions())
+    config = config_pb2.ConfigProto()
+    config.graph_options.rewrite_options.disable_meta_optimizer = not optimize
+    content, status = config.SerializeToString(), _POINTER(self._library.TF_NewStatus())
+    self._library.TF_SetConfig(options, content, ctypes.c_size_t(len(content)), status)
+    self._check(status)
+    return options
 
   def _free(self, tensor: _POINTER) -> None:
     """Frees a tensor that was made here. Long texts lie outside of their tensor, which does not free them."""

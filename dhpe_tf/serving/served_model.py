@@ -22,14 +22,14 @@ _WARM_UP = os.path.join('assets.extra', 'tf_serving_warmup_requests')
 class _Version:
   """A loaded version."""
 
-  def __init__(self, folder: str, batching: Optional[Batching]):
-    """Loads the version and replays its warm-up requests."""
+  def __init__(self, folder: str, batching: Optional[Batching], warm: bool):
+    """Loads the version and, if `warm`, replays its warm-up requests."""
     self.number = int(os.path.basename(folder))
-    self.session = NativeSession(folder)
+    self.session = NativeSession(folder, optimize=warm)
     self.batcher = Batcher(self.session.run, batching) if batching else None
     self.users, self.is_retired = 0, False
     path = os.path.join(folder, _WARM_UP)
-    if os.path.exists(path):
+    if warm and os.path.exists(path):
       _replay(self.session, path)
 
   def predict(self, signature: str, inputs: Arrays, wanted: Sequence[str]) -> Arrays:
@@ -56,18 +56,21 @@ class ServedModel:
     name: of the model, that of its folder.
   """
 
-  def __init__(self, folder: str, batching: Optional[Batching] = None, poll_s: float = 1.):
+  def __init__(self, folder: str, batching: Optional[Batching] = None, poll_s: float = 1., warm: bool = True):
     """Loads the newest version.
 
     Args:
       folder: `.../<name>`, whose newest version is served and replaced by newer ones, or `.../<name>/<version>`.
       batching: settings of request batching; None for none.
       poll_s: seconds between looks at the folder.
+      warm: whether to optimize graphs and to replay warm-up requests, as TensorFlow Serving does. Without, a version
+        is ready much sooner, and its first answer by each signature takes seconds.
     """
-    self._folder, self._batching, self._lock = os.path.abspath(folder), batching, threading.Lock()
+    self._folder, self._batching, self._warm = os.path.abspath(folder), batching, warm
+    self._lock = threading.Lock()
     self._is_fixed = os.path.basename(self._folder).isdigit()
     self.name = os.path.basename(os.path.dirname(self._folder) if self._is_fixed else self._folder)
-    self._current = _Version(self._newest(), batching)
+    self._current = _Version(self._newest(), batching, warm)
     self._stopped = threading.Event()
     if not self._is_fixed:
       threading.Thread(target=self._poll, args=[poll_s], daemon=True).start()
@@ -118,7 +121,7 @@ class ServedModel:
     folder = self._newest()
     if int(os.path.basename(folder)) == self.version:
       return
-    loaded = _Version(folder, self._batching)
+    loaded = _Version(folder, self._batching, self._warm)
     with self._lock:
       old, self._current = self._current, loaded
     self._retire(old)

@@ -20,9 +20,10 @@ TARGET_S, FIRST_TARGET_S = 0.5, 10
 
 def commands() -> list[str]:
   """The names of all modules that are run from the command line."""
-  files = [*sorted((ROOT / 'dhpe_tf').glob('*.py')), *sorted((ROOT / 'data_tools').glob('*.py'))]
-  return [f'{path.parent.name}.{path.stem}' for path in files
-          if 'command_line.run(main' in path.read_text(encoding='utf-8')]
+  files = [path for room in ('dhpe_tf', 'data_tools') for path in
+           [*sorted((ROOT / room).glob('*.py')), *sorted((ROOT / room).glob('*/__main__.py'))]]
+  found = [path for path in files if 'command_line.run(main' in path.read_text(encoding='utf-8')]
+  return ['.'.join(path.relative_to(ROOT).with_suffix('').parts).removesuffix('.__main__') for path in found]
 
 
 def measure(module: str, calls: int) -> tuple[float, float]:

@@ -64,6 +64,18 @@ def test_a_number_of_files_without_end_is_refused(folder, tmp_path, capsys):
   assert '--shards' in capsys.readouterr().err and not (tmp_path / 'out').exists()
 
 
+def test_an_empty_list_of_splits_is_refused(folder, tmp_path, capsys):
+  assert _convert(folder, tmp_path / 'out', '--splits=') == 1
+  assert 'error: --splits is empty; name at least one' in capsys.readouterr().err
+
+
+def test_one_picture_takes_no_further_process(tmp_path, monkeypatch):
+  (tmp_path / 'one').mkdir()
+  Image.new('RGB', (20, 16)).save(tmp_path / 'one' / 'e.png')
+  monkeypatch.setattr(shard_jobs.futures, 'ProcessPoolExecutor', None)
+  assert _convert(tmp_path / 'one', tmp_path / 'out', '--splits=train', '--workers=3', '--shards=2') == 0
+
+
 def test_shards_hold_every_nth_picture(folder, tmp_path):
   assert _convert(folder, tmp_path / 'out', '--shards=3') == 0
   names = photographs.PhotographsReader(folder, eval_fraction=.4).keys('train')

@@ -8,7 +8,7 @@ import pytest
 
 from dhpe_tf.errors import UserError
 from dhpe_tf.inference import predictor
-from dhpe_tf.serving import batching, native_session
+from dhpe_tf.serving import batching, loopback_server, native_session
 from dhpe_tf.serving.client import Client
 from tests.serving import servers, toy
 from tests.serving.test_exporter import encode
@@ -56,6 +56,15 @@ def test_outputs_can_be_chosen(model, client):
   found = client.predict('serving_default', {'images': images}, outputs=['vertices'])
   np.testing.assert_allclose(found['vertices'], model(images)['vertices'], atol=1e-4)
   assert set(found) == {'vertices'}
+
+
+def test_a_server_that_is_not_warm_answers_the_same(model, toy_export):
+  images = np.random.RandomState(0).uniform(size=[2, 16, 16, 3]).astype(np.float32)
+  cold = loopback_server.serve(toy_export, warm=False)
+  with Client(f'127.0.0.1:{cold.port}', 'toy') as opened:
+    found = opened.predict('serving_default', {'images': images})
+  cold.stop()
+  np.testing.assert_allclose(found['vertices'], model(images)['vertices'], atol=1e-4)
 
 
 def test_metadata_tell_the_signatures(server):

@@ -13,10 +13,9 @@ from dhpe_tf.geometry import crops
 from dhpe_tf.hand import hand_model as hand_models
 from dhpe_tf.networks import hand_layers
 from dhpe_tf.tasks.clips import Clip, Rendered
-from dhpe_tf.tasks.hand import prediction, results, steady, tracking
+from dhpe_tf.tasks.hand import posed_files, prediction, results, steady, tracking
 from dhpe_tf.tasks.hand import request as requests
 from dhpe_tf.tasks.task import Tensors
-from dhpe_tf.visualization import gltf
 
 # The vertices of a frame would be ten times as many numbers as all others.
 _WRITTEN = tuple(name for name in prediction.WRITTEN if name != 'vertices_m')
@@ -42,16 +41,6 @@ class Found(NamedTuple):
   numbers: Sequence[Optional[int]]
 
 
-class _Moment(NamedTuple):
-  """A hand of the animation: pose [45] and shape [10] of that side's model, camera [8] in metres (`gltf`)."""
-
-  time_s: float
-  side: str
-  pose: np.ndarray
-  shape: np.ndarray
-  camera: np.ndarray
-
-
 @gin.configurable(module='hand', denylist=['name', 'options', 'card', 'hand_finder', 'hand_model', 'upright'])
 class HandClip(Clip):
   """Follows the hands of a video.
@@ -63,7 +52,7 @@ class HandClip(Clip):
 
   def __init__(self, name: str, options: Any, card: Mapping[str, Any], hand_finder: finder.HandFinder,
                hand_model: Optional[hand_models.HandModel], upright: bool, refine_steps: int = 1, find_every: int = 15,
-               find_missing_every: int = 3):
+               find_missing_every: int = 3, drawn_points: int = 400):
     """Starts before the first frame.
 
     Args:
@@ -76,6 +65,8 @@ class HandClip(Clip):
       refine_steps: steps of test-time refinement for each frame.
       find_every: number of frames from one search for new hands to the next.
       find_missing_every: the same while a hand is missing that may come back.
+      drawn_points: sample points along a mesh at most, see `scene.draw_hands`; far fewer than in a photograph, because
+        each frame is seen only for a moment and drawing takes most of its time.
 
     Raises:
       UserError: --box or --joints, which belong to a photograph; or --gltf without a hand model.
@@ -92,9 +83,10 @@ class HandClip(Clip):
     self._hand_model = hand_model
     self._find_every, self._find_missing_every = find_every, find_missing_every
     self._tracker = tracking.Tracker()
+    self._drawn_points = drawn_points
     self._frames, self._last_search, self._best_rejected, self._any = 0, 0, 0., False
     self._steady: dict[tuple[int, str], Any] = {}
-    self._moments: dict[int, list[_Moment]] = {}
+    self._moments: dict[int, list[posed_files.Moment]] = {}
     self._layer = None if hand_model is None or not options.smoothing else hand_layers.PosedHand(hand_model)
     self._lay = tf.function(self._lay_in_crop, autograph=False, reduce_retracing=True)
 
@@ -129,11 +121,12 @@ class HandClip(Clip):
     hands = self._hands(frame, found, rows) if rows else []
     if self._options.gltf:
       for number, hand in zip(numbers, hands):
-        self._moments.setdefault(number, []).append(_moment(frame, hand))
+        self._moments.setdefault(number, []).append(
+            posed_files.moment(hand, frame.picture.shape[:2], frame.time_s))
     picture = None
     if self._options.overlay:
       labels = [str(number) for number in numbers] if len(numbers) > 1 else None
-      picture = prediction.draw(frame.picture, hands, labels)
+      picture = prediction.draw(frame.picture, hands, labels, self._drawn_points)
     return Rendered(picture, {'hands': [{'id': number, **prediction.describe_hand(hand, _WRITTEN)}
                                         for number, hand in zip(numbers, hands)]})
 
@@ -151,7 +144,8 @@ class HandClip(Clip):
       raise UserError(f'{self._name}: no hand found in {self._frames} frames; the best candidate scored '
                       f'{self._best_rejected:.2f} of 1, which is not enough.')
     for count, number in enumerate(sorted(self._moments), 1):
-      _write_moments(f'{stem}_{count}.glb' if count > 1 else f'{stem}.glb', self._moments[number], self._hand_model)
+      posed_files.write_gltf(f'{stem}_{count}.glb' if count > 1 else f'{stem}.glb', self._moments[number],
+                             self._hand_model)
 
   def _locate(self, picture: tf.Tensor, time_s: float) -> None:
     """Brings the tracks to a new frame, as far as the method's own look does not."""
@@ -226,29 +220,3 @@ def _measured(found: Found) -> list[steady.Measured]:
   return [steady.Measured(*values) for values in zip(
       joints_px, outputs['pose'].numpy(), outputs['shape'].numpy(), rotation, camera[:, 4] * half_px,
       1 / (distance * half_px))]
-
-
-def _moment(frame: Frame, hand: prediction.Hand) -> _Moment:
-  """A hand before a camera whose focal length is the longer side of the picture, with its axis in the middle."""
-  if 'camera' not in hand.values:
-    raise UserError('--gltf needs a method that says how the hand is posed, and its hand model; leave it out.')
-  size = np.array(frame.picture.shape[1::-1])
-  camera, half_px = hand.values['camera'].astype(np.float64), hand.box[2] / 2
-  mirror = -1. if hand.side == 'left' else 1.
-  rotation = steady.about_view([-hand.turn], camera[None, :4])[0] * [1, 1, mirror, mirror]
-  cos, sin = np.cos(hand.turn), np.sin(hand.turn)
-  x, y, z = camera[5:] * half_px
-  # The place of the hand's origin in the picture: turned back and mirrored, as in `results.in_picture`.
-  place_px = [mirror * (cos * x + sin * y), cos * y - sin * x] + np.array(hand.box[:2]) + half_px - size / 2
-  place_m = np.append(place_px, max(size) + z) / hand.px_per_metre
-  pose = hand.values['pose'] if mirror > 0 else hand_models.mirror_pose(hand.values['pose'])
-  return _Moment(frame.time_s, hand.side, pose, hand.values['shape'], np.concatenate([rotation, [1.], place_m]))
-
-
-def _write_moments(path: str, moments: Sequence[_Moment], hand_model: hand_models.HandModel) -> None:
-  """Writes the animation of a hand, of its last side and shape."""
-  last = moments[-1]
-  moments = [moment for moment in moments if moment.side == last.side]
-  model = hand_model if last.side == hand_model.side else hand_models.mirrored(hand_model)
-  gltf.write_gltf(path, model, np.stack([moment.pose for moment in moments]), last.shape,
-                  np.stack([moment.camera for moment in moments]), times_s=[moment.time_s for moment in moments])

@@ -1,15 +1,14 @@
-"""The moving hand that is written as glTF stands where the hand of the picture does."""
+"""A hand that is written as glTF stands where the hand of the picture does."""
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from dhpe_tf.data.video_files import Frame
 from dhpe_tf.geometry import crops, rotations
 from dhpe_tf.hand import anatomy, skeletons
 from dhpe_tf.hand.hand_model import load_hand_model
 from dhpe_tf.hand.mano_layer import ManoLayer
 from dhpe_tf.networks import hand_layers
-from dhpe_tf.tasks.hand import hand_clip, prediction, serving, steady
+from dhpe_tf.tasks.hand import posed_files, prediction, serving, steady
 from dhpe_tf.tasks.hand import request as requests
 
 
@@ -24,7 +23,7 @@ def test_moments_are_the_hand_of_the_picture(side):
   request = requests.Request(picture, 'a', crops.Crop(tf.constant([[130., 90.]]), tf.constant([120.])),
                              tf.constant([0.7]), tf.constant([side == 'left']))
   hand, = prediction.to_hands(request, {**laid, 'score': tf.ones([1])}, serving.describe(model))
-  moment = hand_clip._moment(Frame(picture, 0.), hand)
+  moment = posed_files.moment(hand, picture.shape[:2])
   posed = ManoLayer(load_hand_model(side=side))(moment.pose[None], moment.shape[None], moment.camera[None])
   root = posed['keypoints'][0, skeletons.ROOT].numpy()
   np.testing.assert_allclose(posed['vertices'][0] - root, hand.values['vertices_m'], atol=1e-5)
