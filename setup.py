@@ -55,7 +55,15 @@ DEMO = [
     'flask>=3.1',  # the page's server; small, and TensorBoard brings most of it
 ]
 
+DEVICES = [
+    'tf2onnx>=1.17',  # exports for ONNX
+    f'onnx<1.18; {OLD}',  # later ones want protobuf 6, TensorFlow 2.15 wants an older one
+    f'onnx; {NEW}',
+    'onnxruntime',  # compares them with the model
+]
+
 TEST = [
+    *DEVICES,
     *DEMO,
     'pytest',
     'selenium',  # drives Chromium over the page
@@ -80,6 +88,7 @@ GIN_PACKAGES = {
     'dhpe_tf.gin': 'gin',
     'dhpe_tf.gin.models': 'gin/models',
     'dhpe_tf.gin.ablations': 'gin/ablations',
+    'dhpe_tf.gin.bench': 'gin/bench',
     'dhpe_tf.gin.methods': 'gin/methods',
 }
 
@@ -100,5 +109,7 @@ setup(
                   'dhpe_tf.networks': ['assets/*'], **{package: ['*.gin'] for package in GIN_PACKAGES},
                   'dhpe_tf.exported': ['dhpe_hand/*/*.pb', 'dhpe_hand/*/variables/*', 'dhpe_hand/*/assets.extra/*']},
     install_requires=INSTALL_REQUIRES,
-    extras_require={'test': TEST, 'serving': SERVING, 'demo': DEMO, 'beam': BEAM, 'benchmark': BENCHMARK},
+    entry_points={'console_scripts': ['dhpe-predict = dhpe_tf.predict:program']},
+    extras_require={'test': TEST, 'serving': SERVING, 'demo': DEMO, 'devices': DEVICES, 'beam': BEAM,
+                    'benchmark': BENCHMARK},
 )

@@ -26,7 +26,7 @@ from absl import flags
 from tqdm import tqdm
 
 from data_tools.readers import jsonl
-from dhpe_tf import command_line
+from dhpe_tf import command_line, files
 from dhpe_tf.errors import UserError
 from dhpe_tf.tasks.hand import label_lines
 
@@ -62,6 +62,8 @@ def main(argv: list[str]) -> None:
   from dhpe_tf.data import tfrecords
   from dhpe_tf.tasks.hand.record import HAND_RECORD
 
+  if files.printable(_FLAGS.teacher) != _FLAGS.teacher:
+    raise UserError(f'--teacher={_FLAGS.teacher} holds bytes that are no UTF-8; write it otherwise')
   configuration.load([], _FLAGS.gin_param)
   problems = _Problems()
   groups, licences = _survey(problems)

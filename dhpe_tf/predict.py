@@ -1,6 +1,6 @@
 r"""Predicts from photographs and videos: for the hand task, lays meshes over the hands; other tasks write others.
 
-  python -m dhpe_tf.predict --input=photo.jpg
+  python -m dhpe_tf.predict --input=photo.jpg     (installed: dhpe-predict photo.jpg)
   python -m dhpe_tf.predict --input=clip.mp4 --output=results
   python -m dhpe_tf.predict --input=camera:0 --seconds=20
   python -m dhpe_tf.predict --model=runs/mine --input=photographs --output=results --box=120,80,260,260 --side=left
@@ -228,5 +228,12 @@ def _report(faults: list[str], count: int) -> None:
     raise UserError(f'{len(faults)} of {count} pictures have no result, for the reasons above.')
 
 
-if __name__ == '__main__':
+def program() -> None:
+  """Runs the installed program `dhpe-predict`, which takes the input without --input= too, as its first argument."""
+  if sys.argv[1:] and not sys.argv[1].startswith('-'):
+    sys.argv[1] = f'--input={sys.argv[1]}'
   command_line.run(main, _FLAGS)
+
+
+if __name__ == '__main__':
+  program()

@@ -1,3 +1,5 @@
+import sys
+
 import pytest
 from PIL import Image
 
@@ -112,3 +114,10 @@ def test_a_picture_without_a_hand_has_no_result(exported, tmp_path, capsys):
   error = capsys.readouterr().err.splitlines()
   assert len(error) == 1 and 'a.png: no hand found; the best candidate scored 0.' in error[0]
   assert '--box=left,top,width,height' in error[0] and not (tmp_path / 'out').exists()
+
+
+def test_the_program_takes_its_input_as_the_first_argument(monkeypatch, capsys):
+  monkeypatch.setattr(sys, 'argv', ['dhpe-predict', 'none.jpg'])
+  with pytest.raises(SystemExit) as caught:
+    predict.program()
+  assert caught.value.code == 1 and 'error: none.jpg: no such file' in capsys.readouterr().err

@@ -39,23 +39,24 @@ def measure(address: str, model: str, signature: str, inputs: dict, rows: list[s
     clients: number of clients.
     seconds: the time.
   """
-  times_s, ready = [], threading.Barrier(clients)
+  ready = threading.Barrier(clients)
 
-  def work():
-    with Client(address, model, timeout_s=600., batch_size=10**6) as client:
-      client.predict(signature, inputs, rows=rows)
-      ready.wait()
-      end = time.perf_counter() + seconds
-      while time.perf_counter() < end:
-        start = time.perf_counter()
+  def work(_: int) -> list[float]:
+    times_s = []
+    try:
+      with Client(address, model, timeout_s=600., batch_size=10**6) as client:
         client.predict(signature, inputs, rows=rows)
-        times_s.append(time.perf_counter() - start)
-  threads = [threading.Thread(target=work) for _ in range(clients)]
-  for thread in threads:
-    thread.start()
-  for thread in threads:
-    thread.join()
-  return times_s
+        ready.wait()
+        end = time.perf_counter() + seconds
+        while time.perf_counter() < end:
+          start = time.perf_counter()
+          client.predict(signature, inputs, rows=rows)
+          times_s.append(time.perf_counter() - start)
+    except BaseException:
+      ready.abort()  # or else the others would wait for ever
+      raise
+    return times_s
+  return [time_s for times_s in servers.at_once(work, range(clients)) for time_s in times_s]
 
 
 def servers_needed(pictures_per_s: float) -> int:

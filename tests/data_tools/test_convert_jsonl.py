@@ -217,3 +217,14 @@ def test_of_many_bad_labels_the_first_are_named_and_all_are_counted(folder, caps
   assert 'labels.jsonl:3: field image is missing' in said.err and 'labels.jsonl:4' not in said.err
   assert 'skipped: 3 more' in said.err and '1 train, 5 skipped' in said.out
   assert len(about(folder)['skipped']) == 2
+
+
+def test_an_empty_output_leaves_the_working_folder_as_it_is(folder, capsys, monkeypatch):
+  monkeypatch.chdir(folder)
+  assert convert(folder, [label(0)], output='') == 1
+  assert 'error: --output is empty' in capsys.readouterr().err and (folder / '0.jpg').exists()
+
+
+def test_a_teacher_of_any_bytes_is_refused(folder, capsys):
+  assert convert(folder, [label(0)], teacher='\udcff') == 1
+  assert 'error: --teacher=\\xff holds bytes that are no UTF-8' in capsys.readouterr().err

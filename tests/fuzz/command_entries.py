@@ -49,6 +49,8 @@ _VALUES = ('', ' ', '0', '-1', '1', '3', '2.5', 'nan', 'inf', '-inf', '1e400', '
            '\x1b[2J', 'a\nb', '\udcff', '\u202e', 'x' * 5000, '/dev/zero', '/dev/null', 'pipe', 'folder', 'empty',
            'missing/missing', 'text.txt', 'text.txt/inside', 'loop', 'right', 'left', 'all', 'random', 'train',
            '--help=x')
+# What an error may name beside flags and values: files of the dataset, the output, or the configuration.
+_PLACES = ('pipe', '/dev/', 'folder', 'text.txt', 'configuration', '/annotations/', '/RHD_published_v2/', 'out: ')
 _ODD = ('folder', 'pipe', 'loop', 'empty', 'text.txt')
 _GIN = ('train.epochs = 0', 'train.epochs = -1', 'build_dataset.batch_size = 0', 'x',
         'build_dataset.batch_size = 9999999999', 'build_dataset.image_size = -1', 'train.epochs = nan',
@@ -92,7 +94,7 @@ class _Command:
     if chance.random() < .03:
       arguments.append(chance.choice(('x', '--nosuch=1', '-', '--', '--=x', '--undefok=x')))
       names.append('')
-    places = os.getcwd(), 'pipe', '/dev/', 'folder', 'text.txt', 'configuration', '/annotations/'
+    places = os.getcwd(), *_PLACES
     return Case(lambda: self._run(arguments), (*names, *places))
 
   def _run(self, arguments: Sequence[str]) -> None:

@@ -4,8 +4,9 @@
   python -m tests.fuzz.table --entries=png,jpeg --inputs=2000
 
 What was done is kept in --state, a JSON file an entry, so a run that was interrupted goes on, and several processes may
-share the entries. Inputs depend on --seed and their number alone.
+share the entries. Inputs depend on --seed and their number alone; those that had faults are run again.
 """
+import collections
 import json
 import os
 
@@ -54,7 +55,7 @@ def main(argv: list[str]) -> None:
 
 def _complete(name: str) -> None:
   """Runs the inputs of an entry that were not run yet."""
-  state, left = _state(name), _FLAGS.seconds or float('inf')
+  state, left = _tried_again(name, _state(name)), _FLAGS.seconds or float('inf')
   while state['next'] < _FLAGS.inputs and left > 0:
     limits = run.Limits(min(_CHUNK_S, left), _FLAGS.inputs - state['next'], most_faults=_MOST_FAULTS)
     found = run.run(name, _FLAGS.seed, state['next'], limits)
@@ -62,8 +63,26 @@ def _complete(name: str) -> None:
              'peak_mb': max(state['peak_mb'], found['peak_mb']), 'seconds': state['seconds'] + found['seconds'],
              **{count: state[count] + found[count] for count in ('inputs', 'refused', 'read')}}
     left -= found['seconds']
-    with files.atomic_path(_path(name)) as path, open(path, 'w', encoding='utf-8') as file:
-      json.dump(state, file, indent=1)
+    _keep(name, state)
+
+
+def _tried_again(name: str, state: dict) -> dict:
+  """The state after the inputs with faults were run again: those that are mended since get right answers."""
+  faults, again = [], collections.Counter({count: state[count] for count in ('refused', 'read')})
+  for fault in state['faults']:
+    found = run.run(name, _FLAGS.seed, fault['input'], run.Limits(_CHUNK_S, 1))
+    faults += found['faults']
+    again.update({count: found[count] for count in again})
+  state = {**state, **again, 'faults': faults}
+  if os.path.exists(_path(name)):
+    _keep(name, state)
+  return state
+
+
+def _keep(name: str, state: dict) -> None:
+  """Writes the state of an entry."""
+  with files.atomic_path(_path(name)) as path, open(path, 'w', encoding='utf-8') as file:
+    json.dump(state, file, indent=1)
 
 
 def _state(name: str) -> dict:
