@@ -97,4 +97,4 @@ def _wheel_entry(folder: str) -> Entry:
 ENTRIES = {'card': _card_entry, 'weights': _weights_entry, 'checkpoints': _checkpoint_entry, 'wheel': _wheel_entry}
 ABOUT = {'card': 'a model card, by `predict`', 'weights': 'variables and a cut graph of an export, by `predictor.load`',
          'checkpoints': '`restore_weights`, `Checkpoints.restore`', 'wheel': '`landmarker.convert`, `difference`'}
-SLOW = tuple(ENTRIES)
+SLOW = ('card', 'weights')
