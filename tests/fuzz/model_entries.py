@@ -88,7 +88,7 @@ def _wheel_entry(folder: str) -> Entry:
   def read(path: str) -> None:
     content = landmarker.read_file(path, inside)
     model, _ = landmarker.convert(content, source, path)
-    landmarker.difference(model, content, source)
+    landmarker.difference(model, content, source, path)
     tf.keras.backend.clear_session()
   return Changed([seed_of(path), *[seed_of(path, mutations.inside_zip(change))] * 4], read,
                  tokens=(b'PK\1\2', b'PK\3\4', b'PK\5\6'))
