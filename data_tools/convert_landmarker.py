@@ -37,7 +37,7 @@ def main(argv: list[str]) -> None:
   for source in landmarker.SOURCES:
     content = landmarker.read_file(_FLAGS.wheel, source.path)
     model, arrays = landmarker.convert(content, source, _FLAGS.wheel)
-    error = landmarker.difference(model, content, source)
+    error = landmarker.difference(model, content, source, _FLAGS.wheel)
     if not error <= TOLERANCE:
       raise UserError(f'{source.path}: the Keras model differs from TensorFlow Lite by {error:.2g}; nothing written')
     converted.append((source.weights, arrays, error))

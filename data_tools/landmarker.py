@@ -183,9 +183,14 @@ def interpret(content: bytes, pictures: np.ndarray) -> list[np.ndarray]:
   return [np.concatenate(parts) for parts in zip(*answers)]
 
 
-def difference(model: tf.keras.Model, content: bytes, source: Source) -> float:
-  """The largest difference between a Keras model and the file it came from, over a few random pictures."""
+def difference(model: tf.keras.Model, content: bytes, source: Source, wheel: str) -> float:
+  """The largest difference between a Keras model and the file it came from, over a few random pictures.
+
+  Raises:
+    UserError: TensorFlow Lite cannot run the file, or its outputs are others; the message names the wheel.
+  """
   pictures = np.random.default_rng(0).random((_RANDOM_PICTURES, *model.input_shape[1:]), np.float32)
-  wanted, found = interpret(content, pictures), source.outputs(model(pictures))
-  # Unlike max, np.max keeps a NaN.
-  return float(np.max([np.abs(a - b).max() for a, b in zip(wanted, found)]))
+  found = source.outputs(model(pictures))
+  with naming(f'{wheel}: {source.path} cannot be run by TensorFlow Lite', _GET_IT, ValueError, RuntimeError):
+    # Unlike max, np.max keeps a NaN.
+    return float(np.max([np.abs(a - b).max() for a, b in zip(interpret(content, pictures), found)]))

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from data_tools import convert_landmarker, landmarker
 from dhpe_tf import command_line
+from dhpe_tf.errors import UserError
 from dhpe_tf.networks import landmark_net, palm_net, stored_weights
 
 WHEEL = os.environ.get('MEDIAPIPE_WHEEL', '')
@@ -56,7 +57,7 @@ def test_weights_come_back_in_the_layout_of_keras(small):
   for layer in original.layers:
     for variable in layer.weights:
       np.testing.assert_allclose(arrays[stored_weights.key(layer, variable)], variable, atol=1e-3)
-  assert landmarker.difference(model, content, source) < 1e-5
+  assert landmarker.difference(model, content, source, 'a.whl') < 1e-5
 
 
 def test_the_difference_is_seen(small):
@@ -64,7 +65,14 @@ def test_the_difference_is_seen(small):
   source = _source(['conv', 'deep', 'slope', 'bare', 'dense'])
   model, _ = landmarker.convert(content, source, 'a.whl')
   model.get_layer('deep').bias.assign_add(tf.ones(40))
-  assert landmarker.difference(model, content, source) > 1e-2
+  assert landmarker.difference(model, content, source, 'a.whl') > 1e-2
+
+
+def test_a_network_that_cannot_be_run_is_named(small):
+  model, content = small
+  damaged = content[:len(content) // 2]
+  with pytest.raises(UserError, match='^a.whl: .*cannot be run by TensorFlow Lite .*; '):
+    landmarker.difference(model, damaged, _source(['conv', 'deep', 'slope', 'bare', 'dense']), 'a.whl')
 
 
 def test_no_number_is_a_difference(small):
@@ -76,7 +84,7 @@ def test_no_number_is_a_difference(small):
   wanted = landmarker.interpret
   with pytest.MonkeyPatch.context() as patch:
     patch.setattr(landmarker, 'interpret', lambda *arguments: wanted(*arguments) * 2)
-    assert not landmarker.difference(model, content, twice) <= 1
+    assert not landmarker.difference(model, content, twice, 'a.whl') <= 1
 
 
 def test_other_networks_are_refused(small):

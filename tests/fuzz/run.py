@@ -190,7 +190,7 @@ def _answer(case: Case) -> tuple[Optional[str], Optional[str]]:
       return None, f'no file in {text!r}'
     return 'refused', None
   except AssertionError as error:
-    return None, str(error)
+    return None, str(error) or f'AssertionError ({_innermost(error)})'
   except Exception as error:
     place = _innermost(error)
     return None, f'{type(error).__name__}: {str(error)[:500]} ({place})'

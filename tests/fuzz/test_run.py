@@ -57,6 +57,10 @@ def _end():
   os.kill(os.getpid(), 9)
 
 
+def _assert():
+  assert not os.getcwd()
+
+
 def _refuse(text):
   def refuse():
     raise run.UserError(text)
@@ -71,7 +75,8 @@ def _no_memory():
 
 
 @pytest.mark.parametrize('answer, text', [
-    (_end, 'the process ended: signal 9'), (lambda: 1 / 0, 'ZeroDivisionError'), (_refuse('no picture'), 'no file in'),
+    (_end, 'the process ended: signal 9'), (lambda: 1 / 0, 'ZeroDivisionError'), (_assert, ''),
+    (_refuse('no picture'), 'no file in'),
     (lambda: os.environ.update(NEW='1'), 'another one'), (_no_memory, 'memory could not be had'),
     (lambda: bytearray(b'x') * (1 << 28), 'MB of memory')])
 def test_a_wrong_answer_is_found_and_the_entry_goes_on(monkeypatch, answer, text):
