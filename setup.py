@@ -34,6 +34,7 @@ INSTALL_REQUIRES = [
     'absl-py',  # command-line flags and logging
     'gin-config',  # configuration
     'tensorboard',  # training curves and pictures
+    'h5py',  # Keras's weights files; TensorFlow requires it too
     'scipy',  # sparse matrices, nearest neighbours, .mat files
     # Videos to read and to write: FFmpeg comes in the wheel, so that no program is needed. PyAV is BSD-3; FFmpeg and
     # x264 in its wheel have licences of their own (LGPL, GPL), which matter to those who pass them on. Older ones lose

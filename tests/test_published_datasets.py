@@ -1,5 +1,6 @@
 """From the folders of public datasets to a report, by the commands that gin/<dataset>.gin names, on small networks."""
 import json
+import re
 
 import gin
 import pytest
@@ -62,6 +63,57 @@ def test_an_epoch_and_a_report_by_the_protocol(name, folder, capsys):
     assert measure['definition'] and measure['value'] >= 0
   with open(f'{model}/report.md', encoding='utf-8') as file:
     assert f'Protocol {protocol}' in file.read()
+
+
+def epochs_of(printed: str) -> list[dict[str, float]]:
+  """The scalars of each epoch as the training's log shows them."""
+  lines = re.findall(r'^epoch \d+/\d+: (.*)$', printed, re.MULTILINE)
+  return [{name: float(value) for name, value in (part.rsplit(' ', 1) for part in line.split(', '))} for line in lines]
+
+
+@pytest.mark.slow
+def test_every_stage_of_the_paper_acts_and_the_log_shows_it(folder, capsys):
+  """Heat maps, joint training from them, gate, new instances, and refinement with the feature term, by gin/rhd.gin."""
+  params = [f'--gin_param={param}' for param in (
+      *SMALL[:4], f"RECORDS = '{folder}/records/rhd'", 'build_dataset.batch_size = 4', 'train.callbacks = []')]
+  first, joint = f'{folder}/runs/keypoints', f'{folder}/runs/joint'
+  status = call(train, '--gin_file=gin/rhd.gin', '--gin_file=methods/dhpe_keypoints.gin', f'--model_dir={first}',
+                *params, '--gin_param=train.epochs = 3', '--gin_param=train.steps_per_epoch = 4',
+                '--gin_param=constant_rate.learning_rate = 2e-3', '--gin_param=train.allow_dead_bindings = True')
+  printed = capsys.readouterr()
+  assert status == 0, printed.err[-2000:]
+  epochs = epochs_of(printed.out)
+  assert epochs[-1]['loss'] < epochs[0]['loss'], 'heat maps are learnt'
+
+  # Hardly trained, half of the hands are not within 15 px, nor plausible.
+  status = call(train, '--gin_file=gin/rhd.gin', f'--model_dir={joint}', *params,
+                f"--gin_param=train.initial_weights = '{first}'", '--gin_param=losses.shape_gate.threshold_px = 70.0',
+                *(f'--gin_param={param}' for param in OFFSPRING[1:]), '--gin_param=selfsup.Offspring.start_epoch = 1',
+                '--gin_param=train.epochs = 2', '--gin_param=train.steps_per_epoch = 2',
+                # What the new instances take is not yet used in the first step.
+                '--gin_param=train.allow_dead_bindings = True')
+  printed = capsys.readouterr()
+  assert status == 0, printed.err[-2000:]
+  assert re.search('starting from .*pose_machine', printed.out)
+  before, after = epochs_of(printed.out)
+  assert before['gate_open'] > 0 and after['gate_open'] > 0
+  assert before['offspring_used'] == 0 < after['offspring_used'], 'from their epoch on'
+  with open(f'{joint}/final', encoding='utf-8') as file:
+    scalars = json.load(file)
+  for term in ('heatmap', 'refiner', 'feature', 'articulation', 'shape', 'laplacian'):
+    assert scalars[f'{term}_loss'] > 0, term
+
+  reports = {}
+  for feature in (0.0, 50.0):
+    assert call(evaluate, f'--model_dir={joint}', f'--data={folder}/records/rhd', '--baseline_split=',
+                '--protocols=zb-rhd', '--refine_steps=3', f'--report={joint}/{feature}.json',
+                f'--gin_param=refinement.Consistency.feature = {feature}') == 0, capsys.readouterr().err[-2000:]
+    with open(f'{joint}/{feature}.json', encoding='utf-8') as file:
+      results = json.load(file)['protocols']['zb-rhd']['results']
+    reports[feature] = {name: found['epe_mean/root_bone']['value'] for name, found in results.items()}
+  refined = next(name for name in reports[0.0] if name != 'model')
+  assert reports[0.0][refined] != reports[0.0]['model'], 'refinement moves the hand'
+  assert reports[50.0][refined] != reports[0.0][refined], 'so does the feature term'
 
 
 @pytest.mark.parametrize('name', RUNS)

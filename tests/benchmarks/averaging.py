@@ -19,7 +19,6 @@ flags.DEFINE_multi_string('gin_param', [], 'Further settings.', flag_values=_FLA
 flags.DEFINE_list('steps', ['100', '200', '400'], 'Steps after which to measure.', flag_values=_FLAGS)
 flags.DEFINE_integer('seeds', 3, 'Trainings.', lower_bound=1, flag_values=_FLAGS)
 flags.DEFINE_float('decay', 0.98, 'build_optimizer.averaging_decay.', flag_values=_FLAGS)
-flags.mark_flags_as_required(['gin_file'], _FLAGS)
 
 MEASURES = ('error_3d_mm', 'error_2d_px')
 
