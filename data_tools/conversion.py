@@ -65,6 +65,8 @@ def convert(reader: base.Reader, values: flags.FlagValues, splits: Optional[Sequ
   fresh = _about(reader)
   about = _found_about(about_path, fresh)
   wanted = values.splits or splits
+  if not wanted:
+    raise UserError('--splits is empty; name at least one, or leave it out for all')
   _check_others(values.output, {*about['counts'], *wanted})
   for split in wanted:
     reader.keys(split)  # Raises if labels of any split are missing, before hours go into another.
@@ -100,7 +102,7 @@ def _run(jobs: Any, values: flags.FlagValues) -> None:
     if values.beam:
       shard_jobs.run_with_beam(jobs, values.runner, values.runner_options)
     else:
-      shard_jobs.run_here(jobs, min(workers, jobs.shards))
+      shard_jobs.run_here(jobs, min(workers, jobs.shards, pictures))
   except UserError as error:
     if values.on_error != 'stop' or not os.path.isdir(jobs.folder):
       raise

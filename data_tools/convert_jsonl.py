@@ -16,6 +16,7 @@ orientation is applied.
 If a network made the labels, name it by --teacher=NAME; the name is written into every record and into dataset.json. A
 model that agrees with such labels agrees with its teacher, which is not accuracy.
 """
+import collections
 import functools
 import os
 import sys
@@ -25,7 +26,7 @@ from absl import flags
 from tqdm import tqdm
 
 from data_tools.readers import jsonl
-from dhpe_tf import command_line
+from dhpe_tf import command_line, files
 from dhpe_tf.errors import UserError
 from dhpe_tf.tasks.hand import label_lines
 
@@ -47,6 +48,8 @@ flags.DEFINE_multi_string('gin_param', [], 'settings such as image_files.decode_
                           flag_values=_FLAGS)
 flags.mark_flags_as_required(['labels', 'output'], _FLAGS)
 
+_MOST_MESSAGES = 10_000  # about labels left out that are kept and printed
+
 
 def main(argv: list[str]) -> None:
   """Converts the labels of --labels and their pictures to the splits train and eval in --output.
@@ -59,32 +62,69 @@ def main(argv: list[str]) -> None:
   from dhpe_tf.data import tfrecords
   from dhpe_tf.tasks.hand.record import HAND_RECORD
 
+  if files.printable(_FLAGS.teacher) != _FLAGS.teacher:
+    raise UserError(f'--teacher={_FLAGS.teacher} holds bytes that are no UTF-8; write it otherwise')
   configuration.load([], _FLAGS.gin_param)
-  problems: list[str] = []
-  checked = _without(problems, label_lines.check, label_lines.read_labels(_FLAGS.labels))
-  labels = [label for label in checked if _wanted(label)]
-  if not labels:
-    raise UserError(f'{_FLAGS.labels}: no label passes --sources and --min_score')
-  groups = {label['group'] for label in labels}
-  held_out = set(_FLAGS.eval_groups or jsonl.choose_groups(groups, _FLAGS.eval_fraction))
-  if held_out - groups:
-    raise UserError(f'--eval_groups: no label has group {sorted(held_out - groups)[0]!r}')
+  problems = _Problems()
+  groups, licences = _survey(problems)
+  held_out = set(_FLAGS.eval_groups or jsonl.choose_groups(set(groups), _FLAGS.eval_fraction))
+  if held_out - set(groups):
+    raise UserError(f'--eval_groups: no label has group {sorted(held_out - set(groups))[0]!r}')
   with tfrecords.whole_record_set(_FLAGS.output) as folder:
     counts = {}
     for split in ('train', 'eval'):
-      chosen = [label for label in labels if (label['group'] in held_out) == (split == 'eval')]
-      if chosen:
+      total = sum(count for group, count in groups.items() if (group in held_out) == (split == 'eval'))
+      if total:
+        chosen = (label for label in _labels(_Problems()) if (label['group'] in held_out) == (split == 'eval'))
         records = _without(problems, functools.partial(jsonl.to_record, teacher=_FLAGS.teacher),
-                           tqdm(chosen, desc=split, unit=' hands'))
+                           tqdm(chosen, desc=split, unit=' hands', total=total))
         counts[split] = tfrecords.write_split(folder, split, records, HAND_RECORD, _FLAGS.shards)
     tfrecords.write_json(os.path.join(folder, tfrecords.DATASET_FILE), {
         'converter': 'convert_jsonl', 'labels': os.path.basename(_FLAGS.labels), 'teacher': _FLAGS.teacher or None,
-        'counts': counts, 'skipped': problems, 'eval_groups': sorted(held_out), 'min_score': _FLAGS.min_score,
-        'sources': _FLAGS.sources, 'licences': sorted({str(label.get('licence', 'not given')) for label in labels})})
-  for problem in problems:
+        'counts': counts, 'skipped': problems.first, 'eval_groups': sorted(held_out), 'min_score': _FLAGS.min_score,
+        'sources': _FLAGS.sources, 'licences': sorted(licences)})
+  for problem in problems.first:
     print(f'skipped: {problem}', file=sys.stderr)
+  if problems.count > len(problems.first):
+    print(f'skipped: {problems.count - len(problems.first)} more', file=sys.stderr)
   print(f'{_FLAGS.output}: ' + ', '.join(f'{count} {split}' for split, count in counts.items())
-        + f', {len(problems)} skipped')
+        + f', {problems.count} skipped')
+
+
+class _Problems:
+  """Messages about labels that cannot be used.
+
+  Attributes:
+    first: the first of them.
+    count: number of all.
+  """
+
+  def __init__(self):
+    self.first: list[str] = []
+    self.count = 0
+
+  def add(self, message: str) -> None:
+    """Counts a message, and keeps it if it is one of the first."""
+    self.count += 1
+    if len(self.first) < _MOST_MESSAGES:
+      self.first.append(message)
+
+
+def _survey(problems: _Problems) -> tuple[collections.Counter, set[str]]:
+  """Counts the labels of each group and gathers the licences; a UserError if no label is left."""
+  groups: collections.Counter = collections.Counter()
+  licences = set()
+  for label in _labels(problems):
+    groups[label['group']] += 1
+    licences.add(str(label.get('licence', 'not given')))
+  if not groups:
+    raise UserError(f'{_FLAGS.labels}: no label passes --sources and --min_score')
+  return groups, licences
+
+
+def _labels(problems: _Problems) -> Iterator[dict]:
+  """Reads the labels, checked, that pass --sources and --min_score; never all at once, see `read_labels`."""
+  return filter(_wanted, _without(problems, label_lines.check, label_lines.read_labels(_FLAGS.labels)))
 
 
 def _wanted(label: dict) -> bool:
@@ -93,7 +133,7 @@ def _wanted(label: dict) -> bool:
   return named and label['score'] >= _FLAGS.min_score
 
 
-def _without(problems: list[str], make: Callable[[dict], dict], labels: Iterable[dict]) -> Iterator[dict]:
+def _without(problems: _Problems, make: Callable[[dict], dict], labels: Iterable[dict]) -> Iterator[dict]:
   """Yields `make(label)` for each label; an error stops the conversion or, with --on_error=skip, goes to `problems`."""
   for label in labels:
     try:
@@ -101,7 +141,7 @@ def _without(problems: list[str], make: Callable[[dict], dict], labels: Iterable
     except UserError as error:
       if _FLAGS.on_error == 'stop':
         raise UserError(f'{error} (--on_error=skip leaves it out)') from error
-      problems.append(str(error))
+      problems.add(str(error))
     else:
       yield made
 

@@ -1,5 +1,6 @@
 """What all command lines share: quiet start, parsing of flags, and one-line errors in place of tracebacks."""
 import importlib
+import io
 import os
 import sys
 import warnings
@@ -9,6 +10,7 @@ from typing import Optional
 from absl import flags
 
 from dhpe_tf.errors import UserError, brief, one_line
+from dhpe_tf.files import printable
 
 # TensorFlow's own errors that the user can repair: class name -> the text to print.
 _TENSORFLOW_ERRORS = {
@@ -21,6 +23,10 @@ _TENSORFLOW_ERRORS = {
 # The last one is raised in their place where the message of TensorFlow quotes bytes of the record.
 _ERRORS_OF_RECORDS = ('DataLossError', 'InvalidArgumentError', 'UnknownError', 'UnicodeDecodeError')
 _MOST_SHARDS = 10_000
+# Names of flags for what is written; checkpoints and exports are written by TensorFlow.
+_OUTPUTS = ('output', 'output_dir', 'report', 'sheet', 'model_dir', 'export_dir')
+_OF_TENSORFLOW = ('model_dir', 'export_dir')
+_NOT_BOUND = 'Required bindings'  # begins gin's error about a setting that has no default
 # Modules that remember what a command reads; not imported here, because they import TensorFlow.
 _REMEMBER = ('dhpe_tf.data.shard_checks', 'dhpe_tf.data.damaged_pictures')
 
@@ -94,6 +100,8 @@ def run(main: Callable[[list[str]], None], flag_values: flags.FlagValues = flags
 
 def call(main: Callable[[list[str]], None], argv: list[str], flag_values: flags.FlagValues = flags.FLAGS) -> int:
   """Parses `argv`, calls `main` and returns the exit status: 0, 1 or 130; see `run`."""
+  if isinstance(sys.stdout, io.TextIOWrapper):
+    sys.stdout.reconfigure(errors='backslashreplace')  # names of files may be of any bytes
   for module in map(sys.modules.get, _REMEMBER):
     if module:
       module.forget()
@@ -116,6 +124,7 @@ def _call(main: Callable[[list[str]], None], argv: list[str], flag_values: flags
     rest = flag_values(argv, known_only=leaves_some)
     if not leaves_some:
       _refuse_arguments(rest)
+    _check_outputs(flag_values)
     _import_modules(flag_values)
     main(rest)
   except flags.Error as error:
@@ -126,6 +135,8 @@ def _call(main: Callable[[list[str]], None], argv: list[str], flag_values: flags
     print('\ninterrupted', file=sys.stderr)
     return 130
   except Exception as error:
+    if isinstance(error, RuntimeError) and str(error).startswith(_NOT_BOUND):
+      return _fail(f'configuration: {brief(error)}; set them by --gin_file or --gin_param')
     advice = _TENSORFLOW_ERRORS.get(type(error).__name__)
     if not type(error).__module__.startswith('tensorflow') and not isinstance(error, UnicodeDecodeError):
       raise
@@ -179,6 +190,19 @@ def _refuse_arguments(rest: list[str]) -> None:
     raise UserError(f'unexpected argument {rest[1]!r}; every option is a flag, see --help')
 
 
+def _check_outputs(flag_values: flags.FlagValues) -> None:
+  """Raises a UserError for names of outputs that would do harm, or that TensorFlow could not write at the end."""
+  for name in _OUTPUTS:
+    if name in flag_values and flag_values[name].present:
+      value = flag_values[name].value
+      # An empty name would mean the working folder and all that lies there.
+      if value == '' and flag_values[name].default != '':
+        raise UserError(f'--{name} is empty; name a file or folder')
+      if name in _OF_TENSORFLOW and printable(value) != value:
+        raise UserError(f'--{name}={value} holds bytes that are no UTF-8, which TensorFlow cannot write; choose '
+                        'another name')
+
+
 def _import_modules(flag_values: flags.FlagValues) -> None:
   """Imports the modules named by --import, which register tasks and methods with gin; gin files may import them too."""
   if 'import' not in flag_values:
@@ -188,8 +212,8 @@ def _import_modules(flag_values: flags.FlagValues) -> None:
   for name in flag_values['import'].value:
     try:
       importlib.import_module(name)
-    except ImportError as error:
-      raise UserError(f'--import={name}: {error}; run from the folder that holds it, or install it') from error
+    except (ImportError, ValueError, TypeError) as error:
+      raise UserError(f'--import={name}: {brief(error)}; run from the folder that holds it, or install it') from error
 
 
 def _fail(message: str) -> int:

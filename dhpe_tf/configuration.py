@@ -221,7 +221,7 @@ def _saved_text(path: str) -> str:
 def _find(name: str) -> pathlib.Path:
   """Returns the path of a gin file, looked up in the working folder, in `gin/` and in the folder above `gin/`."""
   for prefix in (pathlib.Path(), folder(), folder().parent):
-    if (prefix / name).is_file():
+    if os.path.isfile(prefix / name):  # unlike Path.is_file, it takes a name of any length
       return (prefix / name).resolve()
   known = sorted(str(path.relative_to(folder())) for path in folder().rglob('*.gin'))
   raise errors.UserError(f'no gin file {name} here or in {folder()}{_suggest(name.removeprefix("gin/"), known)}')

@@ -65,6 +65,7 @@ def main(argv: list[str]) -> None:
   others = reports.read_curves(_FLAGS.compare)
   experiment, predictor, evidence, others_of_ensemble = _load()
   task = experiment.task
+  reports.check_curves(others, task)
   task.prepare((evidence or predictor).card)
   options = command_line.task_flags(task.define_flags, 'evaluate', argv)
   wanted = _protocols(task)

@@ -70,9 +70,11 @@ def atomic_path(path: PathLike) -> Iterator[str]:
     The temporary path, in the same folder and so on the same file system.
 
   Raises:
-    UserError: something of another kind is at `path`, the operating system refused the write (disk full, no
-      permission), or the block raised one. What was at `path` is still there.
+    UserError: `path` is empty, something of another kind is at it, the operating system refused the write (disk full,
+      no permission), or the block raised one. What was at `path` is still there.
   """
+  if not os.fspath(path):  # The absolute path of an empty one is the working folder, which would be replaced.
+    raise UserError('the name of what is to be written is empty; give one.')
   path = os.path.abspath(os.fspath(path))
   stem, ext = os.path.splitext(printable(os.path.basename(path)))
   # Keeps the file ending, because many writers choose the format by it.

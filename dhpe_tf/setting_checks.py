@@ -13,6 +13,7 @@ from dhpe_tf.errors import UserError
 # Largest values of parameters that memory depends on, far beyond any that was used.
 _MOST = {'image_size': 4096, 'mask_size': 4096, 'batch_size': 1 << 16, 'shuffle_buffer': 1 << 24, 'pool_size': 1 << 16,
          'pool_side_px': 4096}
+_MOST_WHOLE = 2**31 - 1  # of every whole number: larger ones do not fit into the tensors that they become
 _WORDS = {bool: 'True or False', int: 'a whole number', float: 'a number', str: 'a text'}
 _MACRO = 'gin.macro'
 _UNIONS = (typing.Union, getattr(types, 'UnionType', typing.Union))
@@ -32,6 +33,8 @@ def check() -> None:
     most = _MOST.get(parameter)
     if most is not None and isinstance(value, (int, float)) and not 0 <= value <= most:
       raise UserError(f'configuration: {name} is {_short(value)}, but must be from 0 to {most}')
+    if not _is_moderate(value):
+      raise UserError(f'configuration: {name} holds a whole number beyond {_MOST_WHOLE}: {_short(value)}; correct it')
 
 
 def fits(value: Any, expected: Any) -> bool:
@@ -50,6 +53,13 @@ def fits(value: Any, expected: Any) -> bool:
   if origin is tuple or origin is collections.abc.Sequence or origin is list:
     return isinstance(value, (list, tuple)) and all(fits(item, part) for item, part in _paired(value, parts))
   return True
+
+
+def _is_moderate(value: Any) -> bool:
+  """Whether the whole numbers in a value are not beyond _MOST_WHOLE."""
+  if isinstance(value, (list, tuple)):
+    return all(map(_is_moderate, value))
+  return not isinstance(value, int) or abs(value) <= _MOST_WHOLE
 
 
 def _paired(values: Any, parts: tuple) -> Iterator[tuple[Any, Any]]:

@@ -6,8 +6,9 @@ import gin
 import pytest
 from absl import flags
 
-from dhpe_tf import command_line
+from dhpe_tf import command_line, configuration
 from dhpe_tf.errors import UserError
+from dhpe_tf.experiment import Experiment
 
 
 def raising(error):
@@ -65,6 +66,38 @@ def test_wrong_flags_are_one_line(own_flags, arguments, message, capsys):
   assert command_line.call(lambda argv: None, ['program', *arguments], own_flags) == 1
   error = capsys.readouterr().err
   assert error.startswith('error: ') and message in error and error.endswith('see --help\n') and error.count('\n') == 1
+
+
+@pytest.mark.parametrize('default, status', [(None, 1), ('', 0)])
+def test_an_empty_output_is_refused_unless_it_is_the_default(own_flags, default, status, capsys):
+  """It would be the working folder, and what lies there would be replaced."""
+  flags.DEFINE_string('output', default, 'folder', flag_values=own_flags)
+  assert command_line.call(lambda argv: None, ['program', '--color=red', '--output='], own_flags) == status
+  assert ('error: --output is empty' in capsys.readouterr().err) == bool(status)
+
+
+def test_a_folder_that_tensorflow_cannot_write_is_refused(own_flags, capsys):
+  flags.DEFINE_string('model_dir', None, 'folder', flag_values=own_flags)
+  assert command_line.call(lambda argv: None, ['program', '--color=red', '--model_dir=\udcff'], own_flags) == 1
+  assert 'error: --model_dir=\\xff holds bytes that are no UTF-8' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('name', ['', '.', '.x', 'no_such_module', 'a\0b'])
+def test_an_import_that_cannot_be_is_named(own_flags, name, capsys):
+  command_line.define_import_flag(own_flags)
+  assert command_line.call(lambda argv: None, ['program', '--color=red', f'--import={name}'], own_flags) == 1
+  assert capsys.readouterr().err.startswith('error: --import=')
+
+
+def test_a_setting_without_a_default_is_named(capsys):
+  def main(argv):
+    del argv
+    configuration.load()
+    Experiment()
+  assert command_line.call(main, ['program']) == 1
+  error = capsys.readouterr().err
+  assert error.startswith('error: configuration: Required bindings for `Experiment`') and 'method' in error
+  assert error.count('\n') == 1 and error.endswith('set them by --gin_file or --gin_param\n')
 
 
 def test_help_names_every_flag(own_flags, capsys):

@@ -197,3 +197,8 @@ def test_a_foreign_model_dir_imports_nothing(tmp_path, module, capsys):
     error = capsys.readouterr().err
     assert f'config.gin:1: import of {module} is refused' in error and f'--import={module}' in error
   assert not (tmp_path / 'trace').exists()
+
+
+def test_a_name_that_is_too_long_for_a_file():
+  with pytest.raises(errors.UserError, match='^no gin file xxx'):
+    configuration.load(['x' * 5000])

@@ -117,3 +117,11 @@ def test_a_name_of_any_bytes_can_be_written(tmp_path):
   with pytest.raises(UserError) as caught, files.atomic_path(path):
     raise OSError('no space')
   assert 'a\\xff.txt: no space' in str(caught.value)
+
+
+def test_an_empty_name_is_not_the_working_folder(tmp_path, monkeypatch):
+  (tmp_path / 'kept').write_text('kept')
+  monkeypatch.chdir(tmp_path)
+  with pytest.raises(UserError, match='is empty'), files.atomic_path('') as folder:
+    os.mkdir(folder)
+  assert os.listdir(tmp_path) == ['kept']

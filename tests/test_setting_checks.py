@@ -18,6 +18,8 @@ def _clean():
 @pytest.mark.parametrize('setting, fault', [
     ("train.epochs = 'many'", "epochs is 'many', but must be a whole number"),
     ('train.epochs = 2.5', 'epochs is 2.5, but must be a whole number'),
+    ('train.epochs = ' + '9' * 400, 'train.epochs holds a whole number beyond 2147483647: 999'),
+    ("build_dataset.sources = [('a', 'b', 10000000000)]", 'build_dataset.sources holds a whole number beyond'),
     ('train.epochs = True', 'epochs is True'), ('train.epochs = None', 'epochs is None'),
     ('build_dataset.image_size = 1000000', 'image_size is 1000000, but must be from 0 to 4096'),
     ('build_dataset.image_size = -1', 'image_size is -1'), ("build_dataset.image_size = (3, 4)", 'image_size is'),

@@ -221,8 +221,11 @@ def _feature(value: object, field: Field, place: str) -> tf.train.Feature:
     wrong = fault(value, field)
     if wrong:
       raise UserError(f'{place} {wrong}')
-    value = value.encode() if isinstance(value, str) else bytes(value)
-    return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
+    try:
+      data = value.encode() if isinstance(value, str) else bytes(value)
+    except UnicodeEncodeError as error:
+      raise UserError(f'{place} holds bytes that are no UTF-8: {value}; write it otherwise') from error
+    return tf.train.Feature(bytes_list=tf.train.BytesList(value=[data]))
   try:
     array = np.asarray(value, np.float64)
   except (TypeError, ValueError) as error:

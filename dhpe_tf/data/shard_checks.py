@@ -50,7 +50,7 @@ def open_shards(shards: Sequence[str], places: bool = False) -> tf.data.Dataset:
   def _place(path: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
     return tf.strings.join([path, tf.strings.as_string(number)], ': record ')
 
-  return tf.data.Dataset.from_tensor_slices(tf.constant(list(shards), tf.string)).flat_map(records)
+  return tf.data.Dataset.from_tensor_slices(tf.constant(list(map(os.fsencode, shards)), tf.string)).flat_map(records)
 
 
 def remember(root: str, spec: dict[str, tf.io.FixedLenFeature], schema: RecordSchema) -> None:
@@ -98,7 +98,7 @@ def explain() -> None:
 def read_records(path: str) -> Iterator[bytes]:
   """Yields the serialized records of a shard; a UserError as of `check`, or where a checksum does not fit."""
   check(path)
-  number, records = 0, iter(tf.data.TFRecordDataset(path, compression_type='GZIP'))
+  number, records = 0, iter(tf.data.TFRecordDataset(os.fsencode(path), compression_type='GZIP'))
   while True:
     with naming(f'{path}: record {number} is damaged', _REMEDY, tf.errors.OpError):
       record = next(records, None)
@@ -110,7 +110,7 @@ def read_records(path: str) -> Iterator[bytes]:
 
 def _checked_path(path: tf.Tensor) -> tf.Tensor:
   """The path of a shard after `check`."""
-  check(path.numpy().decode())
+  check(os.fsdecode(path.numpy()))
   return path
 
 

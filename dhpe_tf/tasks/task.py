@@ -18,7 +18,7 @@ import abc
 import json
 import types
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple, Optional
+from typing import Any, ClassVar, NamedTuple, Optional, Protocol
 
 import numpy as np
 import tensorflow as tf
@@ -62,6 +62,16 @@ class Signature(NamedTuple):
   about_outputs: Mapping[str, str] = types.MappingProxyType({})
   examples: Mapping[str, Any] = types.MappingProxyType({})
   may_be_infinite: Sequence[str] = ()
+
+
+class QuickNetwork(Protocol):
+  """A network of pictures that runs outside of TensorFlow's graphs, without gradients."""
+
+  def __call__(self, images: tf.Tensor) -> Tensors:
+    """The outputs by name for pictures [B, S, S, 3], in graphs too."""
+
+  def answer(self, images: Sequence[np.ndarray]) -> Mapping[str, np.ndarray]:
+    """The same for B arrays, with no step of TensorFlow."""
 
 
 class Surface(NamedTuple):
@@ -330,14 +340,14 @@ class Task(abc.ABC):
     del functions
 
   def quicker(self, functions: Mapping[str, Callable[..., Tensors]], specs: Mapping[str, Mapping[str, tf.TensorSpec]],
-              networks: Mapping[str, Callable[..., Tensors]],
+              networks: Mapping[str, QuickNetwork],
               settings: Mapping[str, Any]) -> Optional[Callable[[Tensors, int], Tensors]]:
     """Puts the networks of TensorFlow Lite of an exported model in the place of those in its graph; here it cannot.
 
     Args:
       functions: of the exported model, by the names of its signatures.
       specs: of their inputs, by the names of signature and input.
-      networks: pictures -> tensors by name, by the names that the method gave them.
+      networks: by the names that the method gave them.
       settings: that the method gave.
 
     Returns:

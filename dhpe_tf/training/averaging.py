@@ -48,7 +48,7 @@ def addons_optimizer(name: str, decay: float, learning_rate: Any,
 
 def create_state(optimizer: tf.keras.optimizers.Optimizer, variables: Sequence[tf.Variable]) -> None:
   """Creates an optimizer's variables before its first step, so that a checkpoint can restore them."""
-  inner = _inner(optimizer)
+  inner = inner_optimizer(optimizer)
   if hasattr(inner, 'build'):
     optimizer.build(variables)
   elif hasattr(inner, '_create_all_weights'):  # legacy optimizers have no public method for this
@@ -69,7 +69,7 @@ class Averages:
       optimizer: its state has been created by `create_state`.
       variables: the weights that it updates.
     """
-    inner = _inner(optimizer)
+    inner = inner_optimizer(optimizer)
     if getattr(inner, 'use_ema', False):
       self.pairs = list(zip(variables, inner._model_variables_moving_average))
     elif 'average' in getattr(inner, 'get_slot_names', list)():
@@ -94,6 +94,6 @@ class Averages:
       self.swap()
 
 
-def _inner(optimizer: tf.keras.optimizers.Optimizer) -> tf.keras.optimizers.Optimizer:
+def inner_optimizer(optimizer: tf.keras.optimizers.Optimizer) -> tf.keras.optimizers.Optimizer:
   """Returns the optimizer inside a LossScaleOptimizer, or the optimizer itself."""
   return getattr(optimizer, 'inner_optimizer', optimizer)

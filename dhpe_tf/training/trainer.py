@@ -13,7 +13,7 @@ from dhpe_tf.data.input_pipeline import by_batch
 from dhpe_tf.errors import UserError
 from dhpe_tf.experiment import Experiment
 from dhpe_tf.files import atomic_path
-from dhpe_tf.training import averaging, initial_weights
+from dhpe_tf.training import averaging, initial_weights, shares
 from dhpe_tf.training.callbacks import Scalars
 from dhpe_tf.training.checkpoints import Checkpoints, has_checkpoint, worker_suffix
 from dhpe_tf.training.progress import Bar, Progress, format_logs
@@ -65,6 +65,7 @@ class Trainer:
     with self._strategy.scope():
       if getattr(self.model, 'optimizer', None) is None:
         self.model.compile(optimizer=settings.build_optimizer(self._total_steps), jit_compile=False)
+        shares.slow_down(self.model.optimizer, *getattr(self.model, 'slowed', ((), 1.)))
       averaging.create_state(self.model.optimizer, self.model.trainable_variables)
     self._averages = averaging.Averages(self.model.optimizer, self.model.trainable_variables)
     self._progress = Progress()

@@ -77,7 +77,8 @@ class _Box(NamedTuple):
             and self.top < other.bottom and other.top < self.bottom)
 
 
-def mesh_layers(surfaces: Sequence[Surface], size: tuple[int, int], opacity: float) -> list[Layer]:
+def mesh_layers(surfaces: Sequence[Surface], size: tuple[int, int], opacity: float,
+                most_points: Optional[int] = None) -> list[Layer]:
   """Draws meshes; those whose boxes overlap in one layer, in which the nearer one hides the farther.
 
   Args:
@@ -85,6 +86,7 @@ def mesh_layers(surfaces: Sequence[Surface], size: tuple[int, int], opacity: flo
       picture, draws nothing.
     size: (height, width) of the picture in pixels.
     opacity: of the meshes, 0..1.
+    most_points: as of `mesh_layer`; None leaves it as it is there.
 
   Returns:
     The layers; they do not overlap.
@@ -93,7 +95,8 @@ def mesh_layers(surfaces: Sequence[Surface], size: tuple[int, int], opacity: flo
   boxes = [_box_of(surface.vertices_px, 0, size) for surface in drawable]
   shown = [k for k, box in enumerate(boxes) if box.width > 0 and box.height > 0]
   groups = _overlapping([boxes[k] for k in shown])
-  return [mesh_layer([drawable[shown[k]] for k in group], _union([boxes[shown[k]] for k in group]), opacity)
+  given = {} if most_points is None else {'most_points': most_points}
+  return [mesh_layer([drawable[shown[k]] for k in group], _union([boxes[shown[k]] for k in group]), opacity, **given)
           for group in groups]
 
 

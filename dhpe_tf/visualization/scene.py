@@ -35,7 +35,8 @@ class DrawnHand(NamedTuple):
 
 @gin.configurable(module='scene', allowlist=['opacity', 'bone_width', 'least_bone_width_px'])
 def draw_hands(picture: np.ndarray, hands: Sequence[DrawnHand], mesh: bool = True, skeleton: bool = True,
-               opacity: float = 0.85, bone_width: float = 1 / 90, least_bone_width_px: float = 1.) -> np.ndarray:
+               opacity: float = 0.85, bone_width: float = 1 / 90, least_bone_width_px: float = 1.,
+               most_points: Optional[int] = None) -> np.ndarray:
   """Draws shaded meshes, skeletons and labels over a picture. Only the pixels around the hands are touched.
 
   Where meshes overlap, each pixel shows the nearest one. Skeletons and labels are drawn over all meshes, those of the
@@ -50,6 +51,7 @@ def draw_hands(picture: np.ndarray, hands: Sequence[DrawnHand], mesh: bool = Tru
     opacity: of the meshes, 0..1.
     bone_width: width of the bones as a part of the longer side of the joints' box.
     least_bone_width_px: their least width.
+    most_points: sample points along a mesh at most, see `layers.mesh_layer`; None for as many as there.
 
   Returns:
     uint8 [H, W, 3], a new picture.
@@ -59,7 +61,7 @@ def draw_hands(picture: np.ndarray, hands: Sequence[DrawnHand], mesh: bool = Tru
   if mesh:
     surfaces = [layers.Surface(hand.vertices_px, hand.vertices_depth, hand.faces, hand.color, hand.px_per_depth)
                 for hand in hands if hand.vertices_px is not None]
-    for layer in layers.mesh_layers(surfaces, size, opacity):
+    for layer in layers.mesh_layers(surfaces, size, opacity, most_points):
       layers.lay_over(drawn, layer)
   for hand in sorted(hands, key=_depth, reverse=True):
     over = _skeleton(hand, size, bone_width, least_bone_width_px) if skeleton else None

@@ -18,7 +18,7 @@ from tests.benchmarks import peers
 _INPUT = flags.DEFINE_string('input', None, 'Folder of photographs, each with a hand.', required=True)
 _MODEL = flags.DEFINE_string('model', None, 'Another export than the shipped one.')
 _LITE = flags.DEFINE_boolean('lite', True, 'As in predict.')
-_MOST = flags.DEFINE_integer('most', 20, 'Largest number of photographs.')
+_MOST = flags.DEFINE_integer('most', 20, 'Largest number of photographs, taken evenly from the folder.')
 _CALLS = flags.DEFINE_integer('calls', 3, 'Calls for each photograph, of which the fastest counts.')
 _ENVIRONMENT = flags.DEFINE_string('environment', 'runs/mediapipe', 'Folder of the peer\'s virtual environment.')
 
@@ -70,6 +70,11 @@ def stages(predictor, picture: np.ndarray, calls: int) -> dict[str, np.ndarray]:
   return {name: milliseconds(calls, *part) for name, part in parts.items()}
 
 
+def evenly(paths: list[str], most: int) -> list[str]:
+  """At most so many of the paths, evenly from first to last: neighbours often show one session."""
+  return [paths[number] for number in np.unique(np.linspace(0, len(paths) - 1, min(most, len(paths))).astype(int))]
+
+
 def with_hands(predictor, pictures: list[np.ndarray]) -> list[np.ndarray]:
   """The pictures in which a hand is found: the others cost both sides less. Says how many are left out."""
   hand_finder = predictor.task.hand_finder()
@@ -86,7 +91,8 @@ def main(argv: list[str]) -> None:
   from dhpe_tf.inference import predictor as predictors
   from dhpe_tf.tasks.hand import prediction
   predictor = predictors.load(_MODEL.value or predictors.shipped_model(), lite=_LITE.value)
-  pictures = [image_files.read_image(path) for path in files.list_pictures(_INPUT.value)[:_MOST.value]]
+  paths = evenly(files.list_pictures(_INPUT.value), _MOST.value)
+  pictures = [image_files.read_image(path) for path in paths]
   pictures = with_hands(predictor, pictures)
   for steps in (0, REFINE_STEPS):
     answer(predictor, pictures[0], steps)

@@ -14,6 +14,7 @@ from data_tools.readers import base, photographs
 from dhpe_tf import command_line
 from dhpe_tf.data import tfrecords
 from dhpe_tf.errors import UserError
+from dhpe_tf.tasks.hand.record import HAND_RECORD
 from tests.data import damage
 
 
@@ -62,6 +63,25 @@ def test_a_number_of_files_without_end_is_refused(folder, tmp_path, capsys):
   # Each of them would be looked for before the first picture is read.
   assert _convert(folder, tmp_path / 'out', f'--shards={10**18}') == 1
   assert '--shards' in capsys.readouterr().err and not (tmp_path / 'out').exists()
+
+
+def test_a_record_set_with_a_name_of_any_bytes(folder, tmp_path, capsys):
+  output = tmp_path / '\udcff'
+  assert _convert(folder, output, '--splits=train', '--shards=2') == 0, capsys.readouterr().err
+  kept = tfrecords.read(str(output), 'train', HAND_RECORD.schema)
+  assert len(list(kept)) == tfrecords.count(str(output), 'train') > 0
+
+
+def test_an_empty_list_of_splits_is_refused(folder, tmp_path, capsys):
+  assert _convert(folder, tmp_path / 'out', '--splits=') == 1
+  assert 'error: --splits is empty; name at least one' in capsys.readouterr().err
+
+
+def test_one_picture_takes_no_further_process(tmp_path, monkeypatch):
+  (tmp_path / 'one').mkdir()
+  Image.new('RGB', (20, 16)).save(tmp_path / 'one' / 'e.png')
+  monkeypatch.setattr(shard_jobs.futures, 'ProcessPoolExecutor', None)
+  assert _convert(tmp_path / 'one', tmp_path / 'out', '--splits=train', '--workers=3', '--shards=2') == 0
 
 
 def test_shards_hold_every_nth_picture(folder, tmp_path):

@@ -1,6 +1,7 @@
 import json
 import os
 import resource
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -195,3 +196,35 @@ def test_what_is_asked_for_must_be_there(folder, capsys):
                           ({'labels': folder / 'none.jsonl'}, 'none.jsonl: cannot be read')):
     assert convert(folder, [label(0)], **values) == 1
     assert message in capsys.readouterr().err
+
+
+def test_labels_are_never_all_in_memory(folder, capsys):
+  """All are read, and left out by their score; parsed they would take twelve times the size of the file."""
+  lines = [json.dumps(label(number % 10, score=.1)) for number in range(100)] * 60
+  (folder / 'labels.jsonl').write_text('\n'.join(lines))
+  tracemalloc.start()
+  assert convert(folder, min_score=.5) == 1
+  peak = tracemalloc.get_traced_memory()[1]
+  tracemalloc.stop()
+  assert 'no label passes --sources and --min_score' in capsys.readouterr().err
+  assert peak < (folder / 'labels.jsonl').stat().st_size / 4
+
+
+def test_of_many_bad_labels_the_first_are_named_and_all_are_counted(folder, capsys, monkeypatch):
+  monkeypatch.setattr(convert_jsonl, '_MOST_MESSAGES', 2)
+  assert convert(folder, [label(0), *[{}] * 5], on_error='skip', eval_fraction=0) == 0
+  said = capsys.readouterr()
+  assert 'labels.jsonl:3: field image is missing' in said.err and 'labels.jsonl:4' not in said.err
+  assert 'skipped: 3 more' in said.err and '1 train, 5 skipped' in said.out
+  assert len(about(folder)['skipped']) == 2
+
+
+def test_an_empty_output_leaves_the_working_folder_as_it_is(folder, capsys, monkeypatch):
+  monkeypatch.chdir(folder)
+  assert convert(folder, [label(0)], output='') == 1
+  assert 'error: --output is empty' in capsys.readouterr().err and (folder / '0.jpg').exists()
+
+
+def test_a_teacher_of_any_bytes_is_refused(folder, capsys):
+  assert convert(folder, [label(0)], teacher='\udcff') == 1
+  assert 'error: --teacher=\\xff holds bytes that are no UTF-8' in capsys.readouterr().err

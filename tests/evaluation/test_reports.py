@@ -78,6 +78,13 @@ def test_several_runs_in_one_plot(tmp_path, monkeypatch):
                                 report.measured['zb-rhd']['model'].curves['root_bone'])
 
 
+def test_a_curve_of_another_length_is_refused():
+  axes = len(TASK.curve_axes.x)
+  reports.check_curves({'own-size': {'runs/a, root': np.zeros(axes)}}, TASK)
+  with pytest.raises(UserError, match=f'the curve runs/a, root of own-size has 3 points, not {axes}; leave it out'):
+    reports.check_curves({'own-size': {'runs/a, root': np.zeros(3)}}, TASK)
+
+
 @pytest.mark.parametrize('content', [None, 'no json', '[]', '{"protocols": {}}'])
 def test_what_is_no_report(tmp_path, content):
   path = tmp_path / 'other.json'

@@ -13,6 +13,5 @@ ENTRIES: dict[str, Callable[[str], Entry]] = {name: entry for module in _MODULES
 # For the table.
 ABOUT: dict[str, str] = {name: about for module in _MODULES for name, about in module.ABOUT.items()}
 
-# Slow entries, which build graphs or run commands for every input, get this many times fewer inputs.
-SLOW: dict[str, int] = {name: times for module in _MODULES[2:]
-                        for name, times in module.SLOW.items()}
+# Slow entries, which build graphs or run commands.
+SLOW: frozenset[str] = frozenset(name for module in _MODULES[2:] for name in module.SLOW)

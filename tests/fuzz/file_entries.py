@@ -16,6 +16,7 @@ from scipy import io as scipy_io
 from data_tools.readers import base, jsonl, mat_files
 from dhpe_tf import configuration, plain_arrays
 from dhpe_tf.data import image_files
+from dhpe_tf.evaluation import reports
 from dhpe_tf.hand import hand_model, restricted_pickle
 from dhpe_tf.networks import torch_weights
 from dhpe_tf.tasks.hand import label_lines, submissions
@@ -180,6 +181,17 @@ def _submission_entry(folder: str) -> Entry:
                  lambda path: submissions.read(path, 'freihand'), tokens=tokens)
 
 
+def _report_entry(folder: str) -> Entry:
+  """The report of another run, whose curves `evaluate --compare` draws."""
+  path = os.path.join(folder, 'report.json')
+  curves = {name: {'root': [0., .5, 1.], 'palm': [0., .25, .5]} for name in ('model', 'mean of train')}
+  entry = {'summary': 'x', 'results': {'model': {'auc': {'value': .5, 'unit': '', 'definition': 'x'}}},
+           'curves': curves, 'lines': {'model': {}}}
+  content = json.dumps({'images': 2, 'protocols': {'own-size': entry}, 'curves_over': {'x': [0, 1, 2], 'label': 'mm'}})
+  return Changed([Seed(path, content.encode(), mutations.change_json)], lambda path: reports.read_curves([path]),
+                 tokens=mutations.TEXT_TOKENS)
+
+
 def _video_entry(folder: str) -> Entry:
   """Videos in three containers, and a GIF in the place of one, read frame by frame."""
   from dhpe_tf.data import video_files
@@ -207,7 +219,7 @@ ENTRIES = {
     'gin': _gin_entry, 'mat': _mat_entry, 'png': _picture_entry('PNG', 'png'),
     'jpeg': _picture_entry('JPEG', 'jpg', quality=60), 'webp': _picture_entry('WEBP', 'webp'),
     'gif': _picture_entry('GIF', 'gif'), 'bmp': _picture_entry('BMP', 'bmp'), 'label_pictures': _label_picture_entry,
-    'jsonl': _jsonl_entry, 'submission': _submission_entry, 'video': _video_entry,
+    'jsonl': _jsonl_entry, 'submission': _submission_entry, 'report': _report_entry, 'video': _video_entry,
 }
 
 _READ_PICTURE = '`image_files.read_image`, `read_upright`, `read_image_size`'
@@ -217,5 +229,6 @@ ABOUT = {
     'gin': '`configuration.load`', 'mat': '`mat_files.read`', **dict.fromkeys(('png', 'jpeg', 'webp', 'gif', 'bmp'),
                                                                              _READ_PICTURE),
     'label_pictures': '`base.read_picture`, `read_labels`', 'jsonl': '`label_lines`, `jsonl.to_record`',
-    'submission': '`submissions.read`', 'video': '`video_files.read_frames`',
+    'submission': '`submissions.read`', 'report': '`reports.read_curves`, by `evaluate --compare`',
+    'video': '`video_files.read_frames`',
 }

@@ -9,23 +9,22 @@ from PIL import Image
 
 from data_tools import landmarker
 from dhpe_tf import predict
+from dhpe_tf.inference import predictor
 from dhpe_tf.serving import exporter, model_card
 from dhpe_tf.training import checkpoints
 from tests.data_tools import test_convert_landmarker
-from tests.fuzz import mutations
+from tests.fuzz import mutations, remembered
 from tests.fuzz.cases import Changed, Entry, command, seed_of
 from tests.serving import toy
 from tests.training import tiny
 
 
-def _toy_export(folder: str) -> str:
-  """A version of an export of the toy model."""
-  return exporter.export(toy.build_toy_model(), os.path.join(folder, 'toy'), model_card.describe(toy.TASK, 'toy'))
-
-
-def _predicting(folder: str, version: str, names: list[str]):
-  """Reads an export whose files `names` are changed by predicting from it."""
-  picture, output = os.path.join(folder, 'a.png'), os.path.join(folder, 'out')
+def _card_entry(folder: str) -> Entry:
+  """The model card of an export, which `predict` reads before anything else; its networks are loaded once."""
+  remembered.load_exports_once()
+  version = exporter.export(toy.build_toy_model(), os.path.join(folder, 'toy'), model_card.describe(toy.TASK, 'toy'))
+  path, picture, output = (os.path.join(*parts) for parts in ((version, exporter.CARD), (folder, 'a.png'),
+                                                              (folder, 'out')))
   Image.fromarray(toy.bright_picture()).save(picture)
 
   def read(path: str) -> None:
@@ -35,24 +34,22 @@ def _predicting(folder: str, version: str, names: list[str]):
               predict._FLAGS)
     finally:
       shutil.rmtree(output, ignore_errors=True)
-  return read
-
-
-def _card_entry(folder: str) -> Entry:
-  version = _toy_export(folder)
-  path = os.path.join(version, exporter.CARD)
-  return Changed([seed_of(path, mutations.change_json)], _predicting(folder, version, [path]), also=(version,),
-                 tokens=mutations.TEXT_TOKENS)
+  return Changed([seed_of(path, mutations.change_json)], read, also=(version,), tokens=mutations.TEXT_TOKENS)
 
 
 def _weights_entry(folder: str) -> Entry:
-  """Weights of an export; its graph is cut off, but not changed: TensorFlow takes graphs for trusted programs."""
-  version = _toy_export(folder)
+  """Weights of an export of few numbers; its graph is cut off, but not changed: TensorFlow takes graphs for trusted."""
+  version = exporter.export(tiny.build_tiny_model(), os.path.join(folder, 'tiny'), model_card.describe(tiny.TASK, 'x'))
   seeds = [seed_of(os.path.join(version, 'variables', f'variables.{name}'))
            for name in ('index', 'data-00000-of-00001')]
   seeds.append(seed_of(os.path.join(version, 'saved_model.pb'), lambda content, chance: content[:chance.randrange(
       len(content))]))
-  return Changed(seeds, _predicting(folder, version, []), also=(version,))
+  inputs = {'image': tf.zeros([1, 4, 4, 3])}
+
+  def read(path: str) -> None:
+    del path
+    command(lambda argv: predictor.load(version).answer(inputs))
+  return Changed(seeds, read, also=(version,))
 
 
 def _checkpoint_entry(folder: str) -> Entry:
@@ -98,6 +95,6 @@ def _wheel_entry(folder: str) -> Entry:
 
 
 ENTRIES = {'card': _card_entry, 'weights': _weights_entry, 'checkpoints': _checkpoint_entry, 'wheel': _wheel_entry}
-ABOUT = {'card': 'a model card, by `predict`', 'weights': 'variables and a cut graph of an export, by `predict`',
+ABOUT = {'card': 'a model card, by `predict`', 'weights': 'variables and a cut graph of an export, by `predictor.load`',
          'checkpoints': '`restore_weights`, `Checkpoints.restore`', 'wheel': '`landmarker.convert`, `difference`'}
-SLOW = {'card': 10, 'weights': 10, 'checkpoints': 5, 'wheel': 5}
+SLOW = tuple(ENTRIES)

@@ -1,28 +1,37 @@
-"""Entries of record sets: a shard, statistics.json, schema.pbtxt or dataset.json is changed, and commands read them."""
+"""Entries of record sets: a shard, statistics.json, schema.pbtxt or dataset.json is changed, and commands read them.
+
+The input pipeline takes half a second to start, most of it for TensorFlow to optimize its functions. So the functions
+run on their own, and only one changed file in _SHARE goes through the pipeline.
+"""
+import functools
 import glob
 import json
 import os
 import random
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Optional
+from unittest import mock
 
 import tensorflow as tf
 
+from data_tools import validate, view_records
 from dhpe_tf.data import input_pipeline, shard_checks, tfrecords
 from dhpe_tf.tasks.hand.record import HAND_RECORD
 from dhpe_tf.tasks.hand.task import HandTask
 from tests.data import records
-from tests.fuzz import mutations
+from tests.fuzz import mutations, remembered
 from tests.fuzz.cases import Changed, Entry, command, seed_of
 
 _NUMBERS = (0., -1., .5, 2., 1e6, -1e6, 1e38, float('nan'), float('inf'), -float('inf'))
+_SHARE = 200
+_RECORDS = 2
 _TEXTS = (b'', b'up', b'left', b'\xff\xfe', b'x' * 100_000, b'\0', b'a\nb', b'\x89PNG\r\n\x1a\n')
 
 
 def _change_records(content: bytes, chance: random.Random) -> bytes:
   """Changes a field of a record; the checksums of the shard are right."""
   del content  # a good shard is written anew
-  made = [HAND_RECORD.schema.encode(records.record(number)) for number in range(2)]
+  made = list(_good_records())
   example = tf.train.Example.FromString(made[0])
   for _ in range(chance.choice((1, 1, 2, 5))):
     _change_feature(example.features.feature, chance)
@@ -38,6 +47,12 @@ def _change_records(content: bytes, chance: random.Random) -> bytes:
       return file.read()
   finally:
     os.remove(path)
+
+
+@functools.cache
+def _good_records() -> tuple[bytes, ...]:
+  """Serialized records without fault."""
+  return tuple(HAND_RECORD.schema.encode(records.record(number)) for number in range(_RECORDS))
 
 
 def _change_feature(features: Any, chance: random.Random) -> None:
@@ -67,14 +82,20 @@ def _change_feature(features: Any, chance: random.Random) -> None:
     values[chance.randrange(len(values))] = chance.choice(_NUMBERS)
 
 
-def _record_set(read: Callable[[str], None]) -> Callable[[str], Entry]:
-  """An entry that reads a changed record set; `read` takes its folder."""
+def _record_set(read: Callable[[str], None], quickly: Optional[Callable[[str], None]] = None
+                ) -> Callable[[str], Entry]:
+  """An entry that reads a changed record set.
+
+  Args:
+    read: takes its folder.
+    quickly: reads all that are no samples; `read` if it is None.
+  """
   def make(folder: str) -> Entry:
     root = os.path.join(folder, 'records')
-    records.write(root, 4)
+    tfrecords.write_split(root, 'train', map(records.record, range(_RECORDS)), HAND_RECORD, 1)
     tfrecords.write_json(os.path.join(root, 'dataset.json'), {
         'converter': 'x', 'version': '0', 'source': 'rhd', 'licence': '', 'options': {},
-        'published_counts': {'train': 4}, 'counts': {'train': 4}, 'skipped': {'train': []}})
+        'published_counts': {'train': _RECORDS}, 'counts': {'train': _RECORDS}, 'skipped': {'train': []}})
     shard = sorted(glob.glob(f'{root}/Split-train/*.gz'))[0]
     statistics = os.path.join(root, 'Split-train', 'statistics.json')
     good = seed_of(statistics)
@@ -91,7 +112,7 @@ def _record_set(read: Callable[[str], None]) -> Callable[[str], Entry]:
         with open(statistics, 'w', encoding='utf-8') as file:
           json.dump(content, file)
       shard_checks._kinds.clear()
-      read(root)
+      (read if quickly is None or remembered.is_sample(path, _SHARE) else quickly)(root)
     tokens = (*mutations.TEXT_TOKENS, b'feature {', b'type: BYTES', b'dim {', b'size: 21')
     return Changed(seeds, read_set, also=(root,), tokens=tokens)
   return make
@@ -100,6 +121,14 @@ def _record_set(read: Callable[[str], None]) -> Callable[[str], Entry]:
 def _parse(root: str) -> None:
   """Reads and parses all records."""
   command(lambda argv: [None for _ in tfrecords.read(root, 'train', HAND_RECORD.schema).as_numpy_iterator()])
+
+
+def _quickly(size: Optional[int] = None, seed: Optional[tuple[int, int]] = None,
+             use: Callable[[Any], Any] = lambda record: None) -> Callable[[str], None]:
+  """Reads all records by functions that are traced once, see `remembered.records`; `use` takes each."""
+  def read(root: str) -> None:
+    command(lambda argv: [use(record) for record in remembered.records(root, 'train', size, seed)])
+  return read
 
 
 def _pipeline(training: bool) -> Callable[[str], None]:
@@ -116,20 +145,29 @@ def _pipeline(training: bool) -> Callable[[str], None]:
 
 
 def _validate(root: str) -> None:
-  from data_tools import validate
   command(lambda argv: validate.validate(HandTask(), root))
 
 
+def _validate_quickly(root: str) -> None:
+  """The same with records that `remembered` has read."""
+  with mock.patch.object(tfrecords, 'read', lambda root, split, schema: remembered.dataset(root, split)):
+    _validate(root)
+
+
 def _view(root: str) -> None:
-  from data_tools import view_records
   command(view_records.main, [f'--records={root}', f'--output={root}/../sheet.png', '--count=4', '--cell=32'],
           view_records._FLAGS)
 
 
-ENTRIES = {'records': _record_set(_parse), 'evaluation_batches': _record_set(_pipeline(False)),
-           'training_batches': _record_set(_pipeline(True)), 'validate': _record_set(_validate),
-           'view_records': _record_set(_view)}
-ABOUT = {'records': '`tfrecords.read`', 'evaluation_batches': '`build_dataset`, `training=False`',
-         'training_batches': '`build_dataset`, `training=True`', 'validate': '`data_tools.validate`',
-         'view_records': '`data_tools.view_records`'}
-SLOW = {'evaluation_batches': 10, 'training_batches': 10, 'validate': 10, 'view_records': 10}
+ENTRIES = {'records': _record_set(_parse, _quickly()),
+           'evaluation_batches': _record_set(_pipeline(False), _quickly(32)),
+           'training_batches': _record_set(_pipeline(True), _quickly(32, (3, 4))),
+           'validate': _record_set(_validate, _validate_quickly),
+           'view_records': _record_set(_view, _quickly(
+               32, use=lambda instance: view_records.draw_cell(HandTask(), instance)))}
+ABOUT = {'records': f'`tfrecords.read`, 1 in {_SHARE} as a whole',
+         'evaluation_batches': f'`build_dataset`, `training=False`, 1 in {_SHARE} as a whole',
+         'training_batches': f'`build_dataset`, `training=True`, 1 in {_SHARE} as a whole',
+         'validate': f'`data_tools.validate`, 1 in {_SHARE} as a whole',
+         'view_records': f'`data_tools.view_records`, 1 in {_SHARE} as a whole'}
+SLOW = ('evaluation_batches', 'training_batches', 'validate', 'view_records')

@@ -163,4 +163,4 @@ def _entry(signature: str) -> Callable[[str], Entry]:
 _SIGNATURES = ('serving_default', 'refine', 'predict_encoded', 'predict_encoded_status')
 ENTRIES = {f'served_{name}': _entry(name) for name in _SIGNATURES}
 ABOUT = {f'served_{name}': f'signature `{name}` of the shipped model' for name in _SIGNATURES}
-SLOW = {name: 10 for name in ENTRIES}
+SLOW = tuple(ENTRIES)

@@ -4,8 +4,9 @@
   python -m tests.fuzz.table --entries=png,jpeg --inputs=2000
 
 What was done is kept in --state, a JSON file an entry, so a run that was interrupted goes on, and several processes may
-share the entries. Inputs depend on --seed and their number alone.
+share the entries. Inputs depend on --seed and their number alone; those that had faults are run again.
 """
+import collections
 import json
 import os
 
@@ -17,8 +18,8 @@ from tests.fuzz import entries, run
 
 _FLAGS = flags.FlagValues()
 flags.DEFINE_list('entries', None, 'which entries; all by default', flag_values=_FLAGS)
-flags.DEFINE_integer('inputs', 10_000, 'how many an entry gets; those of `SLOW` get a tenth or fewer',
-                     flag_values=_FLAGS)
+flags.DEFINE_integer('inputs', 10_000, 'how many an entry gets', flag_values=_FLAGS)
+flags.DEFINE_float('seconds', None, 'how long at most an entry runs in this call', flag_values=_FLAGS)
 flags.DEFINE_integer('seed', 0, 'of all inputs', flag_values=_FLAGS)
 flags.DEFINE_string('state', 'runs/fuzz', 'folder for what was done', flag_values=_FLAGS)
 flags.DEFINE_bool('again', False, 'begin anew', flag_values=_FLAGS)
@@ -54,16 +55,34 @@ def main(argv: list[str]) -> None:
 
 def _complete(name: str) -> None:
   """Runs the inputs of an entry that were not run yet."""
-  wanted = max(_FLAGS.inputs // entries.SLOW.get(name, 1), 1)
-  state = _state(name)
-  while state['next'] < wanted:
-    limits = run.Limits(_CHUNK_S, wanted - state['next'], most_faults=_MOST_FAULTS)
+  state, left = _tried_again(name, _state(name)), _FLAGS.seconds or float('inf')
+  while state['next'] < _FLAGS.inputs and left > 0:
+    limits = run.Limits(min(_CHUNK_S, left), _FLAGS.inputs - state['next'], most_faults=_MOST_FAULTS)
     found = run.run(name, _FLAGS.seed, state['next'], limits)
     state = {'seed': _FLAGS.seed, 'next': found['next'], 'faults': state['faults'] + found['faults'],
              'peak_mb': max(state['peak_mb'], found['peak_mb']), 'seconds': state['seconds'] + found['seconds'],
              **{count: state[count] + found[count] for count in ('inputs', 'refused', 'read')}}
-    with files.atomic_path(_path(name)) as path, open(path, 'w', encoding='utf-8') as file:
-      json.dump(state, file, indent=1)
+    left -= found['seconds']
+    _keep(name, state)
+
+
+def _tried_again(name: str, state: dict) -> dict:
+  """The state after the inputs with faults were run again: those that are mended since get right answers."""
+  faults, again = [], collections.Counter({count: state[count] for count in ('refused', 'read')})
+  for fault in state['faults']:
+    found = run.run(name, _FLAGS.seed, fault['input'], run.Limits(_CHUNK_S, 1))
+    faults += found['faults']
+    again.update({count: found[count] for count in again})
+  state = {**state, **again, 'faults': faults}
+  if os.path.exists(_path(name)):
+    _keep(name, state)
+  return state
+
+
+def _keep(name: str, state: dict) -> None:
+  """Writes the state of an entry."""
+  with files.atomic_path(_path(name)) as path, open(path, 'w', encoding='utf-8') as file:
+    json.dump(state, file, indent=1)
 
 
 def _state(name: str) -> dict:

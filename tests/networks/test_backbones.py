@@ -1,4 +1,5 @@
 """Trunks: shapes, normalisation, pretrained weights, frozen normalisation."""
+import h5py
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -96,3 +97,45 @@ def test_frozen_until():
   assert trained == {f'block{name}' for name in ('4a', '4b', '4c', '5a', '5b', '5c', '6a', '6b', '6c', '6d', '7a')} | {
       'top'}
   assert len(model.weights) == len(whole.weights)
+
+
+@pytest.mark.parametrize('whole_model', [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_resnet50_weights_of_keras_applications(tmp_path, whole_model):
+  """The maps are those of keras.applications but for a move by three pixels, which its larger padding makes."""
+  source = tf.keras.applications.ResNet50(include_top=False, weights=None, input_shape=(160, 160, 3))
+  random = np.random.default_rng(0)
+  for layer in source.layers:
+    # Means, variances and biases are 0 and 1 at the start, which would hide a mistake.
+    layer.set_weights([value + (value.ndim == 1) * random.uniform(0, 0.1, value.shape)
+                       for value in layer.get_weights()])
+  path = str(tmp_path / 'resnet50.h5')
+  source.save(path) if whole_model else source.save_weights(path)
+  trunk = backbones.backbone(160, 'resnet50', path)
+  picture = random.uniform(0, 1, (1, 163, 163, 3)).astype(np.float32)
+  ours = trunk(picture[:, :160, :160])['c2']
+  maps = tf.keras.Model(source.input, source.get_layer('conv2_block3_out').output)
+  theirs = maps(tf.keras.applications.resnet.preprocess_input(255 * picture[:, 3:, 3:]))
+  # Away from the rim, which sees the padding.
+  np.testing.assert_allclose(ours[:, 10:-10, 10:-10], theirs[:, 10:-10, 10:-10], rtol=1e-3, atol=1e-3)
+  # The deepest layers too.
+  deep = source.get_layer('conv5_block3_3_bn'), trunk.get_layer('resnet50').get_layer('v2_stack_3_block3_3_bn')
+  bias = source.get_layer('conv5_block3_3_conv').bias
+  np.testing.assert_allclose(deep[1].moving_mean, deep[0].moving_mean - bias, rtol=1e-6)
+
+
+def test_a_damaged_file_of_keras_applications(tmp_path):
+  path = str(tmp_path / 'resnet50.h5')
+  tf.keras.applications.ResNet50(include_top=False, weights=None, input_shape=(64, 64, 3)).save_weights(path)
+  with h5py.File(path, 'a') as file:
+    del file['conv5_block2_1_bn']
+  with pytest.raises(errors.UserError, match='holds no conv5_block2_1_bn/conv5_block2_1_bn/gamma:0'):
+    backbones.backbone(64, 'resnet50', path)
+
+
+def test_synchronized_normalisation_on_one_replica_is_the_plain_one():
+  image = tf.random.stateless_uniform([2, 64, 64, 3], [1, 2])
+  plain, synchronized = (backbones.backbone(64, 'resnet_tiny', synchronized_batch_norm=flag) for flag in (False, True))
+  synchronized.set_weights(plain.get_weights())
+  np.testing.assert_allclose(synchronized(image, training=True)['c5'], plain(image, training=True)['c5'], atol=1e-4)
+  for found, expected in zip(synchronized.get_weights(), plain.get_weights()):
+    np.testing.assert_allclose(found, expected, rtol=2e-2, atol=1e-4)  # the fused variance is the unbiased one

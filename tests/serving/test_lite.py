@@ -39,6 +39,14 @@ def test_answers_as_the_keras_model(model, network, count):
     assert found[name].dtype == value.dtype and found[name].shape == value.shape
 
 
+def test_arrays_are_answered_as_tensors_are_also_views_that_run_backwards(network):
+  images = pictures(3)
+  expected = network(np.concatenate([images, images[:, :, ::-1]]))
+  found = network.answer([*images, *images[:, :, ::-1]])
+  for name, value in expected.items():
+    np.testing.assert_array_equal(found[name], value)
+
+
 def test_no_picture_gives_no_rows(network):
   assert network(pictures(1)[:0])['joints'].shape == [0, 3, 2]
 

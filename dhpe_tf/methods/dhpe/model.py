@@ -47,8 +47,10 @@ class DhpeModel(steps.TrainableMethod):
   used_later = ('Consistency', 'step_sizes', 'descend')
 
   def __init__(self, inputs: tf.Tensor, outputs: dict, task: HandTask, parts: dict,
-               build_objective: Callable[..., Objective], offspring: Optional[Callable] = None):
+               build_objective: Callable[..., Objective], offspring: Optional[Callable] = None,
+               trunk_share: float = 1.0):
     super().__init__(inputs, outputs, task, 'dhpe')
+    self._trunk_share = trunk_share
     self.feature_net = parts['feature_net']
     self.mesh_regressor = parts['mesh_regressor']
     self.pose_refiner = parts['pose_refiner']
@@ -63,6 +65,11 @@ class DhpeModel(steps.TrainableMethod):
   def hand_model(self) -> hand_models.HandModel:
     """The hand model that `hand` poses."""
     return self.hand.hand_model
+
+  @property
+  def slowed(self) -> tuple[Sequence[tf.Variable], float]:
+    """The trunk's weights, which take `trunk_share` of each step."""
+    return self.feature_net.get_layer('backbone').trainable_variables, self._trunk_share
 
   def begin_epoch(self, epoch: int) -> bool:
     """Switches the offspring on at its first epoch; returns whether that changes the step."""
@@ -111,7 +118,7 @@ class DhpeModel(steps.TrainableMethod):
 def build_model(task: HandTask, image_size: int = 224, keypoint_net_name: str = 'pose_machine',
                 use_joints_2d: bool = True, use_refiner: bool = True, rounds: int = 3, mask_size: int = 64,
                 build_objective: Callable[..., Objective] = Objective,
-                offspring: Optional[Callable] = None) -> DhpeModel:
+                offspring: Optional[Callable] = None, trunk_share: float = 1.0) -> DhpeModel:
   """Builds the estimator; for `Experiment.method`.
 
   Args:
@@ -126,6 +133,9 @@ def build_model(task: HandTask, image_size: int = 224, keypoint_net_name: str = 
     build_objective: (hand model, feature net, refined) -> Objective.
     offspring: (hand model, image size) -> `selfsup.Offspring`, which adds new instances to the training batches; None
       adds none.
+    trunk_share: share of each step of the optimizer that the trunk's weights take. A pretrained trunk with frozen batch
+      normalisation needs a small one: the first gradients, which come through untrained heads and push all pictures
+      the same way, otherwise saturate its last activation for all of them (features become constant).
 
   Returns:
     The model, not compiled.
@@ -136,6 +146,8 @@ def build_model(task: HandTask, image_size: int = 224, keypoint_net_name: str = 
   if use_refiner and not use_joints_2d:
     raise errors.UserError('build_model.use_refiner = True refines 2D joints that use_joints_2d = False leaves out; '
                            'set both alike')
+  if not 0 <= trunk_share <= 1:
+    raise errors.UserError(f'build_model.trunk_share is {trunk_share}; give a share from 0 to 1')
   hand_model = task.hand_model
   image = tf.keras.Input((image_size, image_size, 3), name='image')
   trunk = backbones.backbone(image_size)
@@ -157,7 +169,8 @@ def build_model(task: HandTask, image_size: int = 224, keypoint_net_name: str = 
   outputs = {'heatmaps': stages[-1], 'heatmap_stages': stages, 'features': features,
              **_estimate(features, stages[-1], parts, rounds, use_joints_2d)}
   outputs['mask'] = parts['silhouette'](outputs['vertices'])
-  return DhpeModel(image, outputs, task, parts, build_objective, offspring and offspring(hand_model, image_size))
+  return DhpeModel(image, outputs, task, parts, build_objective, offspring and offspring(hand_model, image_size),
+                   trunk_share)
 
 
 def _estimate(features: tf.Tensor, heatmaps: tf.Tensor, parts: dict, rounds: int,

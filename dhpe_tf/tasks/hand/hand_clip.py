@@ -52,7 +52,7 @@ class HandClip(Clip):
 
   def __init__(self, name: str, options: Any, card: Mapping[str, Any], hand_finder: finder.HandFinder,
                hand_model: Optional[hand_models.HandModel], upright: bool, refine_steps: int = 1, find_every: int = 15,
-               find_missing_every: int = 3):
+               find_missing_every: int = 3, drawn_points: int = 400):
     """Starts before the first frame.
 
     Args:
@@ -65,6 +65,8 @@ class HandClip(Clip):
       refine_steps: steps of test-time refinement for each frame.
       find_every: number of frames from one search for new hands to the next.
       find_missing_every: the same while a hand is missing that may come back.
+      drawn_points: sample points along a mesh at most, see `scene.draw_hands`; far fewer than in a photograph, because
+        each frame is seen only for a moment and drawing takes most of its time.
 
     Raises:
       UserError: --box or --joints, which belong to a photograph; or --gltf without a hand model.
@@ -81,6 +83,7 @@ class HandClip(Clip):
     self._hand_model = hand_model
     self._find_every, self._find_missing_every = find_every, find_missing_every
     self._tracker = tracking.Tracker()
+    self._drawn_points = drawn_points
     self._frames, self._last_search, self._best_rejected, self._any = 0, 0, 0., False
     self._steady: dict[tuple[int, str], Any] = {}
     self._moments: dict[int, list[posed_files.Moment]] = {}
@@ -123,7 +126,7 @@ class HandClip(Clip):
     picture = None
     if self._options.overlay:
       labels = [str(number) for number in numbers] if len(numbers) > 1 else None
-      picture = prediction.draw(frame.picture, hands, labels)
+      picture = prediction.draw(frame.picture, hands, labels, self._drawn_points)
     return Rendered(picture, {'hands': [{'id': number, **prediction.describe_hand(hand, _WRITTEN)}
                                         for number, hand in zip(numbers, hands)]})
 

@@ -3,12 +3,12 @@
 The signature `answer_looks` takes what the landmark network answers to the crops of B right hands, by name, the same
 for their mirror images with `mirrored_` before the names if the method looks at them, and the scalar `steps`.
 """
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Optional
 
+import numpy as np
 import tensorflow as tf
 
-from dhpe_tf.geometry import crops
 from dhpe_tf.tasks.task import Tensors
 
 ANSWER, STEPS, MIRRORED = 'answer_looks', 'steps', 'mirrored_'
@@ -35,17 +35,23 @@ def looks(given: Tensors) -> tuple[Tensors, Optional[Tensors]]:
 
 
 def answer_of(function: Callable[..., Tensors], specs: Mapping[str, tf.TensorSpec],
-              network: Callable[[tf.Tensor], Tensors]) -> Callable[[Tensors, int], Tensors]:
-  """Returns (inputs, steps) -> served outputs, by `answer_looks`, its inputs, and the landmark network."""
+              network: Callable[[Sequence[np.ndarray]], Mapping[str, np.ndarray]]) -> Callable[[Tensors, int], Tensors]:
+  """Returns (inputs, steps) -> served outputs, by `answer_looks`, its inputs, and the landmark network.
+
+  Args:
+    function: the signature.
+    specs: its inputs.
+    network: as `LiteNetwork.answer`.
+  """
   names = rows(specs)
   mirrored = any(name.startswith(MIRRORED) for name in names)
 
   def answer(inputs: Tensors, steps: int) -> Tensors:
-    images = tf.convert_to_tensor(inputs['image'])
+    images = np.asarray(inputs['image'])
     # One call for both views: the network shares the rows out to its threads.
-    answers = network(tf.concat([images, crops.mirror_image(images)], axis=0) if mirrored else images)
+    answers = network([*images, *images[:, :, ::-1]] if mirrored else images)
     count = len(images)
     given = {name: answers[name.removeprefix(MIRRORED)][count:] if name.startswith(MIRRORED) else answers[name][:count]
              for name in names}
-    return function(**given, steps=tf.constant(steps))
+    return function(**{name: tf.constant(value) for name, value in given.items()}, steps=tf.constant(steps))
   return answer

@@ -138,18 +138,20 @@ def summarise(hands: Sequence[Hand]) -> str:
   return f'{found}; refinement: misfit {before:.1f} -> {after:.1f}'
 
 
-def draw(picture: np.ndarray, hands: Sequence[Hand], labels: Optional[Sequence[str]] = None) -> np.ndarray:
+def draw(picture: np.ndarray, hands: Sequence[Hand], labels: Optional[Sequence[str]] = None,
+         most_points: Optional[int] = None) -> np.ndarray:
   """Draws meshes and skeletons over a picture; where hands overlap, the nearer one covers the other.
 
   Args:
     picture: uint8 [H, W, 3].
     hands: in it.
     labels: a short text to write above each hand, or None.
+    most_points: fewer sample points make it faster and coarser, see `scene.draw_hands`; None for the usual number.
   """
   drawn = [_drawn(hand, picture.shape) for hand in hands]
   if labels is not None:
     drawn = [hand._replace(label=label) for hand, label in zip(drawn, labels)]
-  return scene.draw_hands(picture, drawn)
+  return scene.draw_hands(picture, drawn, most_points=most_points)
 
 
 def _drawn(hand: Hand, size: tuple[int, ...]) -> scene.DrawnHand:

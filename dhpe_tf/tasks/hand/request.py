@@ -15,6 +15,7 @@ from dhpe_tf.tasks.hand import label_lines
 from dhpe_tf.tasks.hand.view import MOST_OUTSIDE
 
 WHOLE = 'whole'  # --box=whole takes the whole picture as the box
+_MOST_JOINTS_BYTES = 1 << 26  # of --joints, all of which are kept
 
 
 class Request(NamedTuple):
@@ -132,7 +133,7 @@ def find(picture: np.ndarray, name: str, hand_finder: finder.HandFinder) -> find
 
 def read_joints(path: str) -> dict[str, label_lines.Label]:
   """Reads the labels of a .jsonl file by the file name of their picture; raises a UserError for an unusable line."""
-  checked = [label_lines.check(label) for label in label_lines.read_labels(path)]
+  checked = map(label_lines.check, label_lines.read_labels(path, _MOST_JOINTS_BYTES))
   return {os.path.basename(str(label['image'])): label for label in checked}
 
 

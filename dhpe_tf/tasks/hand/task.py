@@ -34,7 +34,7 @@ from dhpe_tf.tasks.hand import request as requests
 from dhpe_tf.tasks.hand.checks import all_checks, leaks
 from dhpe_tf.tasks.hand.predictions import from_root
 from dhpe_tf.tasks.measured import Column, Measured, Published
-from dhpe_tf.tasks.task import Arrays, Signature, Surface, Task, Tensors
+from dhpe_tf.tasks.task import Arrays, QuickNetwork, Signature, Surface, Task, Tensors
 from dhpe_tf.visualization import curves, overlay
 
 # In a model card's usage of images: crops are turned so that the hand points up, in the square of `finding.regions`.
@@ -183,13 +183,13 @@ class HandTask(Task):
       self._finder = served.ServedFinder(functions)
 
   def quicker(self, functions: Mapping[str, Callable[..., Tensors]], specs: Mapping[str, Mapping[str, tf.TensorSpec]],
-              networks: Mapping[str, Callable[..., Tensors]],
+              networks: Mapping[str, QuickNetwork],
               settings: Mapping[str, Any]) -> Optional[Callable[[Tensors, int], Tensors]]:
     """Looks at pictures by the networks of TensorFlow Lite, to find hands too; see `lite`."""
     if lite.ANSWER not in functions or not {lite.LANDMARKS, lite.PALMS} <= set(networks):
       return None
     self._finder = finder.HandFinder(networks[lite.LANDMARKS], networks[lite.PALMS], **settings)
-    return lite.answer_of(functions[lite.ANSWER], specs[lite.ANSWER], networks[lite.LANDMARKS])
+    return lite.answer_of(functions[lite.ANSWER], specs[lite.ANSWER], networks[lite.LANDMARKS].answer)
 
   def read_request(self, path: str, options: Any, card: Mapping[str, Any]) -> requests.Request:
     """Reads the picture and finds the hands in it, or takes the one that the flags name."""

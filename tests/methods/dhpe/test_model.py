@@ -11,6 +11,7 @@ from dhpe_tf import configuration, errors
 from dhpe_tf.methods import method
 from dhpe_tf.methods.dhpe import model as dhpe_model
 from dhpe_tf.tasks.hand import outputs
+from dhpe_tf.training import shares
 from tests.methods.dhpe import example_batch
 from tests.tasks.hand.hands import TASK
 
@@ -109,6 +110,7 @@ def test_switches(batch, params, rounds):
 
 @pytest.mark.parametrize('params, message', [
     (('dhpe.build_model.use_joints_2d = False',), 'set both alike'),
+    (('dhpe.build_model.trunk_share = 1.5',), 'trunk_share is 1.5'),
     (("dhpe.build_model.keypoint_net_name = 'cpm'",), 'keypoint_net_name')])
 def test_errors(params, message):
   with pytest.raises(errors.UserError, match=message):
@@ -177,22 +179,23 @@ def test_two_replicas_step_like_one():
     from tests.methods.dhpe import example_batch, test_model
     batch = example_batch.make_batch()
     del batch['id']
-    results = []
-    for devices in (['CPU:0'], ['CPU:0', 'CPU:1']):
-      strategy = tf.distribute.MirroredStrategy(devices)
-      with strategy.scope():
-        model = test_model.build('backbone.freeze_batch_norm = True')
-        model.compile(optimizer=tf.keras.optimizers.SGD(0.01, global_clipnorm=0.1))
-      data = strategy.experimental_distribute_dataset(tf.data.Dataset.from_tensor_slices(batch).batch(4).repeat(2))
-      step = tf.function(lambda part: strategy.run(model.train_step, [part]))
-      for part in data:
-        logs = step(part)
-      results.append((model.get_weights(), {mean.name: float(mean.result()) for mean in model.metrics}))
-    for one, two in zip(*(weights for weights, _ in results)):
-      np.testing.assert_allclose(one, two, rtol=1e-3, atol=2e-6)
-    for name, one in results[0][1].items():
-      if name not in ('feature_spread', 'feature_active'):  # figures of the replica's own part of the batch
-        np.testing.assert_allclose(one, results[1][1][name], rtol=1e-3, err_msg=name)
+    for setting in ('backbone.freeze_batch_norm = True', 'backbone.synchronized_batch_norm = True'):
+      results = []
+      for devices in (['CPU:0'], ['CPU:0', 'CPU:1']):
+        strategy = tf.distribute.MirroredStrategy(devices)
+        with strategy.scope():
+          model = test_model.build(setting)
+          model.compile(optimizer=tf.keras.optimizers.SGD(0.01, global_clipnorm=0.1))
+        data = strategy.experimental_distribute_dataset(tf.data.Dataset.from_tensor_slices(batch).batch(4).repeat(2))
+        step = tf.function(lambda part: strategy.run(model.train_step, [part]))
+        for part in data:
+          logs = step(part)
+        results.append((model.get_weights(), {mean.name: float(mean.result()) for mean in model.metrics}))
+      for one, two in zip(*(weights for weights, _ in results)):
+        np.testing.assert_allclose(one, two, rtol=1e-3, atol=2e-6, err_msg=setting)
+      for name, one in results[0][1].items():
+        if name not in ('feature_spread', 'feature_active'):  # figures of the replica's own part of the batch
+          np.testing.assert_allclose(one, results[1][1][name], rtol=1e-3, err_msg=name)
     '''
   done = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True)
   assert done.returncode == 0, done.stderr[-3000:]
@@ -220,12 +223,20 @@ def test_joint_training_does_not_collapse_the_features(batch):
   assert min(spread) > spread[0] / 2
 
 
+def test_the_trunk_takes_a_share_of_the_steps():
+  variables, share = build('dhpe.build_model.trunk_share = 0.25').slowed
+  names = {variable.name.split('/')[0] for variable in variables}
+  assert share == 0.25 and 'conv1_conv' in names and not names & {'offset', 'heatmaps', 'mix'}
+  assert build().slowed[1] == 1
+
+
 def test_feature_units_stay_active():
   """At a constant 5e-4 the first steps, all toward the mean hand, must not drive units of the head below zero."""
   configuration.load(['methods/dhpe_light.gin'], ['IMAGE_SIZE = 64'])
   tf.keras.utils.set_random_seed(1)
   model = dhpe_model.build_model(TASK)
   model.compile(optimizer=tf.keras.optimizers.Adam(5e-4, global_clipnorm=1.0))
+  shares.slow_down(model.optimizer, *model.slowed)
   step, logs = tf.function(model.train_step), []
   batches = [{name: value for name, value in example_batch.make_batch(8, seed=seed).items() if name != 'id'}
              for seed in range(8)]
@@ -235,3 +246,5 @@ def test_feature_units_stay_active():
   # Without normalisation: 0.34 and 0.17.
   assert min(log['feature_active'] for log in logs) > 0.5
   assert logs[-1]['feature_rms'] > 0.4
+  # The trunk must not saturate either, or all pictures would have the same features.
+  assert logs[-1]['feature_spread'] > 0.2

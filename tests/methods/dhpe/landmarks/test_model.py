@@ -1,3 +1,4 @@
+import gin
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -52,6 +53,24 @@ def test_learns_from_evidence(built, cached):
   assert last['error_3d_mm'] < 0.75 * first['error_3d_mm'] and last['error_2d_px'] < 0.75 * first['error_2d_px']
   # The network that sees pictures is frozen.
   assert not built.landmark_net.trainable_variables
+
+
+def test_the_landmark_network_learns_from_pictures_where_it_may(cached):
+  """Trunk and heads each learn if gin says so, and without it stay as published."""
+  batch = {name: value[:2] for name, value in next(iter(dataset(cached))).items() if name != 'landmark_evidence'}
+  batch['image'] = tf.random.stateless_uniform([2, 224, 224, 3], [1, 2])
+  for trunk, heads in ((False, False), (True, False), (False, True)):
+    gin.bind_parameter('landmark_net.trainable', trunk)
+    gin.bind_parameter('landmark_net.trainable_heads', heads)
+    made = model.landmark_model(HandTask(), mirrored=False)
+    made.compile(tf.keras.optimizers.Adam(1e-3))
+    before = {name: made.landmark_net.get_layer(name).get_weights()[0] for name in ('stem', 'world')}
+    # The layer between evidence and hand starts at zero, so that the first step does not reach beyond it.
+    for _ in range(2):
+      made.train_step(batch)
+    changed = {name: not np.array_equal(made.landmark_net.get_layer(name).get_weights()[0], weights)
+               for name, weights in before.items()}
+    assert changed == {'stem': trunk, 'world': heads}
 
 
 def test_a_turned_hand_is_the_same_hand(built):
