@@ -18,6 +18,8 @@ _SMALL_SERIES_SQUARED = 1e-2
 _VANISHING_SQUARED = 1e-24
 # Quaternions whose squared length is below this count as zero; its square is still a float32.
 _TINY_SQUARED = 1e-18
+_LEAST_LENGTH = 1e-30  # of a matrix, so that zeros stay zeros
+_SQUARINGS = 16  # eigenvalues apart by a thousandth of their size are told apart
 # Linear map from a vector to its cross-product matrix, row by row: [3, 9].
 _CROSS = np.array([[0, 0, 0, 0, 0, -1, 0, 1, 0],
                    [0, 0, 1, 0, 0, 0, -1, 0, 0],
@@ -192,10 +194,46 @@ def matrix_to_quaternion(matrix: tf.Tensor) -> tf.Tensor:
   """
   def convert(m):
     outer = tf.reshape(_times(m, _MATRIX_TO_OUTER) + tf.constant(np.eye(4).reshape(16), m.dtype), [-1, 4, 4])
-    column = tf.gather(outer, tf.argmax(tf.linalg.diag_part(outer), axis=-1), axis=1, batch_dims=1)
-    unit = column / tf.norm(column, axis=-1, keepdims=True)
-    return tf.where(unit[:, :1] < 0, -unit, unit)
+    return _from_outer(outer)
   return _batched(convert, matrix, 2, [4])
+
+
+def nearest_rotation(matrix: tf.Tensor) -> tf.Tensor:
+  """Unit quaternions of the rotations R that maximise trace(R^T M), the best ones between point sets (Kabsch 1976).
+
+  trace(R(q)^T M) is q^T N q plus a constant, with N linear in M (Horn, Closed-form solution of absolute orientation
+  using unit quaternions, 1987), so q is the eigenvector of the largest eigenvalue. Powers of N + c I, all of whose
+  eigenvalues are positive, tend to a multiple of q q^T. This takes products of matrices only, which runtimes on devices
+  have; most have no singular values. If several rotations are equally good, one of those between them is returned.
+
+  Args:
+    matrix: [..., 3, 3], sum_j q_j p_j^T for points p_j that are turned onto q_j, both about their means.
+
+  Returns:
+    [..., 4] (w, x, y, z) with w >= 0; no rotation for a matrix of zeros.
+  """
+  def convert(m):
+    form = tf.reshape(_times(m, _OUTER_TO_MATRIX.T), [-1, 4, 4])
+    form += tf.linalg.matrix_transpose(form)
+    length = tf.sqrt(tf.reduce_sum(form * form, axis=[1, 2], keepdims=True))
+    power = form / tf.maximum(length, _LEAST_LENGTH) + tf.constant(np.eye(4), m.dtype)
+    for _ in range(_SQUARINGS):
+      power = tf.matmul(power, power)
+      power /= tf.reduce_sum(_diagonal(power), axis=1)[:, None, None]
+    return _from_outer(power)
+  return _batched(convert, matrix, 2, [4])
+
+
+def _from_outer(outer: tf.Tensor) -> tf.Tensor:
+  """Unit quaternions q [N, 4], w >= 0, of multiples of q q^T [N, 4, 4]: the column of the largest diagonal entry."""
+  column = tf.gather(outer, tf.argmax(_diagonal(outer), axis=-1), axis=1, batch_dims=1)
+  unit = column / tf.norm(column, axis=-1, keepdims=True)
+  return tf.where(unit[:, :1] < 0, -unit, unit)
+
+
+def _diagonal(matrix: tf.Tensor) -> tf.Tensor:
+  """The diagonals [N, 4] of matrices [N, 4, 4]."""
+  return tf.reshape(matrix, [-1, 16])[:, ::5]
 
 
 def quaternion_to_axis_angle(quaternion: tf.Tensor) -> tf.Tensor:

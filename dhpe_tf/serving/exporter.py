@@ -3,7 +3,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Optional
 
 import numpy as np
@@ -12,7 +12,7 @@ import tensorflow as tf
 from dhpe_tf.errors import UserError
 from dhpe_tf.files import atomic_path
 from dhpe_tf.methods.method import Method
-from dhpe_tf.serving import limits, lite, warm_up
+from dhpe_tf.serving import devices, limits, lite, warm_up
 from dhpe_tf.serving.model_card import USAGE
 from dhpe_tf.serving.versions import next_version
 from dhpe_tf.tasks.task import Signature, Tensors
@@ -111,7 +111,8 @@ def _concrete(signature: Signature) -> Any:
   return tf.function(run, autograph=False).get_concrete_function(**specs)
 
 
-def export(method: Method, export_dir: str, card: dict[str, Any], version: Optional[int] = None) -> str:
+def export(method: Method, export_dir: str, card: dict[str, Any], version: Optional[int] = None,
+           formats: Sequence[str] = ()) -> str:
   """Writes `export_dir/<version>/` and checks that it computes the same as the method.
 
   Args:
@@ -119,6 +120,7 @@ def export(method: Method, export_dir: str, card: dict[str, Any], version: Optio
     export_dir: folder of this model's versions.
     card: result of `model_card.describe`; the signatures and the result of the check are added.
     version: number of the version; None for the next free one.
+    formats: further ones, see `devices.FORMATS`.
 
   Returns:
     The folder of the version, which appears only when it is complete and checked.
@@ -148,6 +150,9 @@ def export(method: Method, export_dir: str, card: dict[str, Any], version: Optio
     os.makedirs(os.path.dirname(os.path.join(temporary, CARD)), exist_ok=True)
     _write_warm_up(os.path.join(temporary, warm_up.FILE), card.get('name', ''), signatures, served.requests.held)
     card.update(_write_lite(method, temporary))
+    described = devices.write(method, os.path.dirname(os.path.join(temporary, CARD)), formats, signatures)
+    if described:
+      card['devices'] = described
     with open(os.path.join(temporary, CARD), 'w', encoding='utf-8') as file:
       json.dump(card, file, indent=1)
   return folder
@@ -187,10 +192,7 @@ def _write_lite(method: Method, folder: str) -> dict[str, Any]:
 def _lite_difference(model: tf.keras.Model, converted: lite.LiteNetwork) -> float:
   """The largest difference over all outputs for a random picture, relative to the largest number of the output or 1."""
   images = tf.constant(np.random.RandomState(0).uniform(size=[1, *model.input.shape[1:]]), tf.float32)
-  expected, found = model(images), converted(images)
-  # Unlike max, np.max keeps a NaN.
-  return float(np.max([np.abs(found[name] - value).max() / max(1., np.abs(value).max())
-                       for name, value in expected.items()]))
+  return devices.difference(model(images), converted(images))
 
 
 def measure_parity(function: Any, folder: str) -> float:

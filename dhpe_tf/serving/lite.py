@@ -5,14 +5,17 @@ import queue
 import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent import futures
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from dhpe_tf.errors import UserError
+from dhpe_tf.errors import UserError, brief
 
 _INPUT = 'images'
 MOST_BYTES = 1 << 28  # of a file
+WEIGHTS = ('float32', 'float16', 'int8')
+_LACKING = ('TF Select ops: ', 'Custom ops: ')  # begin the lines in which the converter names what it lacks
 _MOST_THREADS = 4
 _REMEDY = 'export the model again.'
 
@@ -109,21 +112,45 @@ def convert(model: tf.keras.Model) -> bytes:
   Returns:
     The content of a .tflite file, whose signature answers one picture `images` `[1, S, S, 3]`.
   """
-  module = tf.Module()
-  module.model = model
   picture = tf.TensorSpec([1, *model.input.shape[1:]], tf.float32, _INPUT)
   answer = tf.function(lambda images: model(images, training=False), [picture], autograph=False)
-  with tempfile.TemporaryDirectory() as folder, _silent():
-    tf.saved_model.save(module, folder, signatures=answer.get_concrete_function())
+  return convert_function(answer.get_concrete_function(), 'float16')
+
+
+def convert_function(function: Any, weights: str) -> bytes:
+  """Converts a function of stock operations that TensorFlow Lite has itself.
+
+  Args:
+    function: a concrete function of named tensors to a dict of tensors.
+    weights: one of `WEIGHTS`, how they rest; all numbers are float32 when they are used, but with 'int8' products of
+      matrices with large weights are those of whole numbers.
+
+  Returns:
+    The content of a .tflite file, whose signature has the names of the function's inputs and outputs.
+
+  Raises:
+    UserError: TensorFlow Lite lacks an operation.
+  """
+  module = tf.Module()
+  module.weights = list(function.variables)
+  with tempfile.TemporaryDirectory() as folder, silent():
+    tf.saved_model.save(module, folder, signatures=function)
     converter = tf.lite.TFLiteConverter.from_saved_model(folder)
-    converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    converter.target_spec.supported_types = [tf.float16]
-    return converter.convert()
+    if weights != 'float32':
+      converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if weights == 'float16':
+      converter.target_spec.supported_types = [tf.float16]
+    try:
+      return converter.convert()
+    except Exception as error:  # of the converter's own kinds, which have changed their places
+      lacking = ' '.join(line for line in str(error).splitlines() if line.startswith(_LACKING))
+      raise UserError(f'TensorFlow Lite cannot take this model ({lacking or brief(error)}); leave out tflite of '
+                      '--formats.') from error
 
 
 def _interpreter(content: bytes) -> tf.lite.Interpreter:
   """An interpreter of one thread, ready to run."""
-  with _silent():
+  with silent():
     interpreter = tf.lite.Interpreter(model_content=content, num_threads=1)
     interpreter.allocate_tensors()
   return interpreter
@@ -135,8 +162,8 @@ def _processors() -> int:
 
 
 @contextlib.contextmanager
-def _silent() -> Iterator[None]:
-  """Drops what TensorFlow Lite writes past Python's own streams: counts of operations, names of delegates."""
+def silent() -> Iterator[None]:
+  """Drops what converters and TensorFlow Lite write to the terminal, also past Python's own streams, in the block."""
   kept = os.dup(2)
   with open(os.devnull, 'wb') as nowhere:
     os.dup2(nowhere.fileno(), 2)

@@ -94,6 +94,7 @@ class Task(abc.ABC):
     columns: the measures of the default protocol that appear in short tables.
     curve_axes: axes of the curves of all protocols; None if there are no curves.
     about_served: meaning of what `served` adds to the outputs, by name, for the model card.
+    only_served: outputs that `served` gives but files for devices do not hold, with the reason, by name.
     card_objects: names of entries of a model card that are JSON objects where they are there.
     lines_over: label of the x axis of `Measured.lines`.
   """
@@ -107,6 +108,7 @@ class Task(abc.ABC):
   columns: Sequence[Column] = ()
   curve_axes: Optional[curves.Axes] = None
   about_served: Mapping[str, str] = types.MappingProxyType({})
+  only_served: Mapping[str, str] = types.MappingProxyType({})
   card_objects: Sequence[str] = ()
   lines_over: ClassVar[str] = ''
 

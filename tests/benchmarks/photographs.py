@@ -79,7 +79,7 @@ def measure(predictor, folder: str, label: dict, steps: list[int]) -> list[dict[
   return figures
 
 
-def _labels() -> list[dict]:
+def labelled() -> list[dict]:
   """The labels of --labels that --groups and --most leave."""
   with open(_LABELS.value, encoding='utf-8') as file:
     labels = [json.loads(line) for line in file]
@@ -97,7 +97,7 @@ def main(argv: list[str]) -> None:
   predictor = predictors.load(_MODEL.value or predictors.shipped_model())
   steps = [int(text) for text in _STEPS.value or [predictor.card.get('usage', {}).get('refine_steps', 0)]]
   rows, missed, every = collections.defaultdict(list), collections.Counter(), []
-  for label in tqdm(_labels(), unit=' photographs'):
+  for label in tqdm(labelled(), unit=' photographs'):
     source = label['image'].split('/')[0]
     figures = measure(predictor, os.path.dirname(_LABELS.value), label, steps)
     missed[source] += not figures

@@ -2,6 +2,7 @@
 import base64
 import io
 import json
+import pathlib
 import re
 import struct
 from concurrent import futures
@@ -120,3 +121,11 @@ def test_a_taken_port_is_told(answers):
 def test_models_without_hands_or_meshes_are_refused():
   with pytest.raises(UserError, match='runs/x: has no hand finder or no mesh'):
     check({'hand_model': {'faces': []}}, {'serving_default': {}}, 'runs/x')
+
+
+def test_three_is_the_pinned_version():
+  room = pathlib.Path(web.__file__).parent
+  pinned = json.loads((room / 'vendor' / 'package.json').read_text())['devDependencies']['three']
+  text = (room / 'page' / 'three.js').read_text()
+  assert f'"{pinned.split(".")[1]}"' in text[:300] and 'SPDX-License-Identifier: MIT' in text
+  assert f'three {pinned}' in (room / 'README.md').read_text().replace('[three](https://threejs.org)', 'three')

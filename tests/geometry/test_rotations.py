@@ -131,3 +131,17 @@ def test_cross_is_numpys():
   columns = np.random.default_rng(5).normal(size=[4, 3, 2])
   found = rotations.cross(tf.constant(first[0, 0, :4, :, None]), tf.constant(columns), axis=1)
   np.testing.assert_allclose(found, np.cross(first[0, 0, :4, :, None], columns, axis=1))
+
+
+@pytest.mark.parametrize('dtype, atol', [(np.float32, 1e-5), (np.float64, 1e-12)])
+def test_the_nearest_rotation_is_that_of_singular_values(dtype, atol):
+  # Also flat clouds, as the joints of a palm nearly are, and mirrored ones.
+  clouds = np.random.default_rng(0).normal(size=[60, 2, 7, 3]) * [1, 1, 0.2]
+  clouds[:20, 0, :, 2] = 0
+  clouds -= clouds.mean(2, keepdims=True)
+  expected = [Rotation.align_vectors(goal, points)[0].as_matrix() for points, goal in clouds]
+  matrices = np.einsum('njx,njy->nxy', clouds[:, 1], clouds[:, 0])
+  for scale in (1e-4, 1., 1e4):
+    found = rotations.nearest_rotation(tf.constant(scale * matrices, dtype))
+    np.testing.assert_allclose(rotations.quaternion_to_matrix(found), expected, atol=atol)
+  np.testing.assert_allclose(rotations.nearest_rotation(tf.zeros([2, 5, 3, 3])), np.tile([1., 0, 0, 0], [2, 5, 1]))

@@ -63,6 +63,7 @@ class HandTask(Task):
              Column(f'2D, px of {REPORT_PX}', f'epe_2d_mean_px{REPORT_PX}', '.1f'),
              Column('mask IoU', 'hand_iou_mean', '.3f'))
   card_objects = ('hand_model',)
+  only_served = {'mask': 'pixels are counted and sorted by RaggedRange, BitwiseAnd and LeftShift, which neither has'}
   about_served = {'score': results.DOCUMENTED['score']}
   lines_over = 'distance to the nearest training hand'
   curve_axes = curves.Axes(1000 * pck.THRESHOLDS_M['full'], 'error threshold (mm)', 'PCK: share of keypoints within it')

@@ -103,7 +103,7 @@ class HandState:
     mean = tf.constant(self.space.mean[None], tf.float32)
     still = tf.constant([[1., 0., 0., 0.]])
     flat = self.space.joints(mean, still)
-    base = rotations.matrix_to_quaternion(_rotation_onto(tf.tile(flat, [count, 1, 1]), evidence.world_m))
+    base = _rotation_onto(tf.tile(flat, [count, 1, 1]), evidence.world_m)
     x = tf.pad(tf.tile(mean, [count, 1]), [[0, 0], [0, 1]], constant_values=self.closeness)
     seen = self.joints(x, base).joints_2d
     center, target_center = (tf.reduce_mean(points, axis=1, keepdims=True) for points in (seen, evidence.joints_2d))
@@ -126,13 +126,7 @@ def _about_mean(points: tf.Tensor) -> tf.Tensor:
 
 
 def _rotation_onto(points: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
-  """The rotations `[B, 3, 3]` that turn the palm joints of `points` best onto those of `target`, both `[B, 21, 3]`.
-
-  With the singular values U S V^T of sum_j q_j p_j^T about the means, R = U diag(1, 1, det(U V^T)) V^T.
-  """
+  """The quaternions `[B, 4]` that turn the palm joints of `points` best onto those of `target`, both `[B, 21, 3]`."""
   p, q = (tf.gather(x, _PALM, axis=1) for x in (points, target))
   p, q = p - tf.reduce_mean(p, axis=1, keepdims=True), q - tf.reduce_mean(q, axis=1, keepdims=True)
-  _, left, right = tf.linalg.svd(tf.matmul(q, p, transpose_a=True))
-  sign = tf.linalg.det(tf.matmul(left, right, transpose_b=True))
-  flip = tf.stack([tf.ones_like(sign), tf.ones_like(sign), sign], axis=-1)
-  return tf.matmul(left * flip[:, None], right, transpose_b=True)
+  return rotations.nearest_rotation(tf.matmul(q, p, transpose_a=True))

@@ -56,7 +56,7 @@ def test_random_rotations_of_a_cloud_are_found(seed):
   points = tf.constant(random.normal(size=[3, 21, 3]), tf.float32)
   matrices = rotations.quaternion_to_matrix(tf.cast(rotations.random_rotations(3, seed), tf.float32))
   found = hand_state._rotation_onto(points, tf.matmul(points, matrices, transpose_b=True) * 3. + 1.)
-  np.testing.assert_allclose(found, matrices, atol=1e-4)
+  np.testing.assert_allclose(rotations.quaternion_to_matrix(found), matrices, atol=1e-4)
   # The mirror image of a cloud is no turned cloud: what comes out is a rotation all the same.
   found = hand_state._rotation_onto(points, points * [-1., 1., 1.])
-  np.testing.assert_allclose(tf.linalg.det(found), np.ones(3), atol=1e-4)
+  np.testing.assert_allclose(tf.linalg.det(rotations.quaternion_to_matrix(found)), np.ones(3), atol=1e-4)
