@@ -61,7 +61,8 @@ class TrainSettings:
 
   def __post_init__(self):
     for name in ('epochs', 'eval_every', 'keep_checkpoints', 'log_steps'):
-      if getattr(self, name) < 1:
+      # A reference of gin may stand for anything.
+      if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
         raise UserError(f'train.{name} is {getattr(self, name)}; it must be at least 1.')
     if self.precision not in ('float32', 'mixed_bfloat16', 'mixed_float16'):
       raise UserError(f'train.precision is {self.precision!r}; it must be float32, mixed_bfloat16 or mixed_float16.')

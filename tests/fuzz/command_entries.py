@@ -50,7 +50,8 @@ _VALUES = ('', ' ', '0', '-1', '1', '3', '2.5', 'nan', 'inf', '-inf', '1e400', '
            'missing/missing', 'text.txt', 'text.txt/inside', 'loop', 'right', 'left', 'all', 'random', 'train',
            '--help=x')
 # What an error may name beside flags and values: files of the dataset, the output, or the configuration.
-_PLACES = ('pipe', '/dev/', 'folder', 'text.txt', 'configuration', '/annotations/', '/RHD_published_v2/', 'out: ')
+_PLACES = ('pipe', '/dev/', 'folder', 'text.txt', 'configuration', 'train.', '/annotations/', '/RHD_published_v2/',
+           'out: ')
 _ODD = ('folder', 'pipe', 'loop', 'empty', 'text.txt')
 _GIN = ('train.epochs = 0', 'train.epochs = -1', 'build_dataset.batch_size = 0', 'x',
         'build_dataset.batch_size = 9999999999', 'build_dataset.image_size = -1', 'train.epochs = nan',

@@ -266,7 +266,7 @@ def test_mixed_precision_and_xla(tmp_path):
 
 
 @pytest.mark.parametrize('changes, message', [
-    (dict(epochs=0), 'train.epochs is 0'),
+    (dict(epochs=0), 'train.epochs is 0'), (dict(epochs=int), 'train.epochs is .*int.*; it must be at least 1'),
     (dict(precision='half'), "train.precision is 'half'"),
     (dict(strategy='two'), "train.strategy is 'two'; it must be one of auto"),
     (dict(strategy='multi_worker'), 'TF_CONFIG'),

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Optional
 import numpy as np
 import tensorflow as tf
 
-from dhpe_tf.errors import UserError
+from dhpe_tf.errors import UserError, naming
 from dhpe_tf.files import check_output
 from dhpe_tf.geometry import cameras, crops
 from dhpe_tf.tasks.hand import results, view
@@ -15,6 +15,7 @@ from dhpe_tf.tasks.hand.request import Request
 from dhpe_tf.tasks.task import Tensors, write_json
 from dhpe_tf.visualization import mesh_files, pictures, scene
 
+_CARD, _EXPORT_AGAIN = 'model_card.json', 'export the model again'
 _MASK_SIZE = 32  # side of the empty mask for methods that can use one
 # The values of a hand that its entry in a JSON file holds, if it has them.
 WRITTEN = ('joints_2d_px', 'joints_3d_m', 'vertices_m', 'pose', 'shape', 'camera', 'units_per_metre', 'score',
@@ -99,13 +100,29 @@ def to_hands(request: Request, outputs: Tensors, card: Mapping[str, Any]) -> lis
           for number in range(count)]
 
 
+def _faces(card: Mapping[str, Any]) -> np.ndarray:
+  """The triangles of the mesh [F, 3], int32; a UserError if a model card holds none."""
+  with naming(f'{_CARD}: hand_model.faces are no triangles', _EXPORT_AGAIN, KeyError, TypeError, ValueError,
+              OverflowError):
+    faces = np.array(card['hand_model']['faces'], np.int32)
+    if faces.ndim != 2 or faces.shape[1] != 3:
+      raise ValueError(f'their shape is {faces.shape}')
+  return faces
+
+
+def _joint_order(card: Mapping[str, Any]) -> Any:
+  """The names of the joints; a UserError if a model card has none."""
+  with naming(_CARD, _EXPORT_AGAIN, KeyError):
+    return card['joint_order']
+
+
 def _hand(request: Request, values: dict[str, np.ndarray], number: int, card: Mapping[str, Any]) -> Hand:
   """Hand `number` of the request."""
   is_left, side_px = bool(request.is_left[number]), float(request.crop.side_px[number])
   left, top = request.crop.center_px[number].numpy() - side_px / 2
   faces = None
   if 'vertices_m' in values:
-    faces = np.array(card['hand_model']['faces'], np.int32)[:, ::-1 if is_left else 1]
+    faces = _faces(card)[:, ::-1 if is_left else 1]
   return Hand('left' if is_left else 'right', (float(left), float(top), side_px, side_px), float(request.turn[number]),
               faces, values)
 
@@ -184,5 +201,5 @@ def write(request: Request, hands: Sequence[Hand], stem: str, card: Mapping[str,
   for path, hand in meshes.items():
     title = f'{hand.side} hand in {os.path.basename(request.name)}'
     mesh_files.write_obj(path, hand.values['vertices_m'], hand.faces, title)
-  write_json(text, describe(request, hands, card['joint_order']))
+  write_json(text, describe(request, hands, _joint_order(card)))
   return written

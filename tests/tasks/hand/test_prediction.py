@@ -83,3 +83,15 @@ def test_known_joints_are_taken_to_the_crop_of_a_right_hand():
   assert float(found['mask_weight'][0]) == 0.
   with pytest.raises(UserError, match='takes 2D joints; give them by --joints'):
     prediction.inputs(request._replace(joints_px=None), specs)
+
+
+@pytest.mark.parametrize('hand_model', [{}, {'faces': 'x'}, {'faces': [0, 1, 2]}, {'faces': [[0, 1, 2], [0]]},
+                                        {'faces': [[10**20, 0, 0]]}])
+def test_a_model_card_without_triangles_is_named(hand_model):
+  with pytest.raises(UserError, match='^model_card.json: hand_model.faces are no triangles.*; export the model again'):
+    prediction._faces({'hand_model': hand_model})
+
+
+def test_a_model_card_without_the_order_of_joints_is_named():
+  with pytest.raises(UserError, match='^model_card.json: .*joint_order.* is missing; export the model again'):
+    prediction._joint_order({})
