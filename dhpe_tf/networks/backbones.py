@@ -146,7 +146,8 @@ def backbone(image_size: int, architecture: str = 'resnet50', weights: Optional[
       through the costliest layers. Sensible with pretrained weights.
     drop_connect_rate: stochastic depth of EfficientNet-Lite at its last block.
     synchronized_batch_norm: batch normalisation that learns takes its statistics from the batches of all replicas, so
-      that their number does not change the step.
+      that their number does not change the step. On two logical CPUs TensorFlow's collective operations mismatch and
+      the step stops with an error; untried on GPUs.
 
   Returns:
     A model from images [B, S, S, 3] in 0..1 to a dict of maps `c2`..`c5` [B, S/4, S/4, C] .. [B, S/32, S/32, C].
