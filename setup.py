@@ -67,6 +67,7 @@ TEST = [
     *DEVICES,
     *DEMO,
     'pytest',
+    'pytest-xdist',  # tests in several processes: one alone leaves a core idle
     'selenium',  # drives Chromium over the page
     'ruff',
     'scikit-image',  # another answer to the alignments of the metrics
