@@ -8,6 +8,7 @@ abduction for each joint. A training uses it by --gin_param="losses.biomechanics
 """
 import numpy as np
 from absl import flags
+from tqdm import tqdm
 
 from dhpe_tf import command_line
 from dhpe_tf.errors import UserError
@@ -27,6 +28,8 @@ flags.DEFINE_float('kept', 0.9995, 'Share of the hands that each limit keeps ins
 flags.DEFINE_integer('seed', 0, 'Seed of the random hands.', lower_bound=0, upper_bound=2**31 - 1, flag_values=_FLAGS)
 flags.mark_flag_as_required('output', _FLAGS)
 
+_AT_ONCE = 2000  # hands whose meshes are in memory together
+
 
 def main(_) -> None:
   """Estimates the limits and writes them.
@@ -40,7 +43,7 @@ def main(_) -> None:
   if _FLAGS.records:
     joints, source = labelled_joints_m(_FLAGS.records, _FLAGS.split, _FLAGS.count), f'{_FLAGS.records}, {_FLAGS.split}'
   else:
-    joints, source = random_joints_m(_FLAGS.hand_model, _FLAGS.count, _FLAGS.seed), 'random hands of the hand model'
+    joints, source = random_joints_m(_FLAGS.hand_model, _FLAGS.count, _FLAGS.seed), 'random, of the hand model'
   limits = bone_limits.estimate(joints, _FLAGS.kept)
   write_json(_FLAGS.output, {'made_from': f'{len(joints)} hands ({source})', **limits.to_json()})
   print(f'wrote {_FLAGS.output}: limits of {len(joints)} hands, '
@@ -53,8 +56,13 @@ def random_joints_m(hand_model_file: str, count: int, seed: int) -> np.ndarray:
   from dhpe_tf.hand.hand_model import NUM_SHAPE, load_hand_model
   from dhpe_tf.hand.mano_layer import ManoLayer
   model = load_hand_model(hand_model_file)
-  shapes = np.random.default_rng(seed).normal(size=[count, NUM_SHAPE]).clip(-2, 2).astype(np.float32)
-  return ManoLayer(model)(sample_poses(count, seed, model), shapes)['keypoints'].numpy()
+  layer, shapes = ManoLayer(model), np.random.default_rng(seed).normal(size=[count, NUM_SHAPE]).clip(-2, 2)
+  found = []
+  with tqdm(total=count, unit=' hands') as bar:
+    for number, some in enumerate(np.split(shapes.astype(np.float32), range(_AT_ONCE, count, _AT_ONCE))):
+      found.append(layer(sample_poses(len(some), seed + number, model), some)['keypoints'].numpy())
+      bar.update(len(some))
+  return np.concatenate(found)
 
 
 def labelled_joints_m(records: str, split: str, most: int) -> np.ndarray:

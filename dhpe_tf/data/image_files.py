@@ -20,7 +20,7 @@ _QUARTER_TURNS = (5, 6, 7, 8)
 
 
 class TooLargeError(UserError):
-  """A picture with more pixels than its reader takes."""
+  """A picture with more pixels or bytes than its reader takes."""
 
 
 def read_image_size(data: bytes, name: str = 'image', max_pixels: int = 50_000_000) -> tuple[int, int]:

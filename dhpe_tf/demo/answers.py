@@ -49,10 +49,6 @@ class Limits:
   at_once: int = 2
 
 
-class TooLargeError(UserError):
-  """A photograph beyond the limits."""
-
-
 class Answers:
   """Answers photographs by a predictor of the hand task; threads may share it."""
 
@@ -66,8 +62,8 @@ class Answers:
     self.limits = limits
     self._predictor, self._task = predictor, predictor.task
     # As an array, because converting lists for each photograph would take longer than posing the hand.
-    faces = np.array(predictor.card['hand_model']['faces'], np.int32)
-    self._card = {**predictor.card, 'hand_model': {**predictor.card['hand_model'], 'faces': faces}}
+    card = predictor.card
+    self._card = {**card, 'hand_model': {**card['hand_model'], 'faces': prediction.faces_of(card)}}
 
   def warm_up(self) -> threading.Thread:
     """Starts to answer a picture without a hand, and a crop, in a thread, which it returns: first answers take long.
@@ -103,7 +99,7 @@ class Answers:
       `[F, 3]`, and `obj` and `glb` in base64.
 
     Raises:
-      TooLargeError: too many bytes or pixels.
+      image_files.TooLargeError: too many bytes or pixels.
       UserError: no picture, no hand, too many steps, or the server does not answer.
     """
     if not 0 <= steps <= self.limits.most_steps:
@@ -120,13 +116,13 @@ class Answers:
     """The upright picture, uint8 [H, W, 3]."""
     limits = self.limits
     if len(data) > limits.max_bytes:
-      raise TooLargeError(f'The file is longer than the limit, {limits.max_bytes / 2**20:.3g} MiB. Choose a smaller '
-                          'one.')
+      raise image_files.TooLargeError(f'The file is longer than the limit, {limits.max_bytes / 2**20:.3g} MiB. Choose '
+                                      'a smaller one.')
     try:
       return image_files.decode_image(data, _NAME, limits.max_pixels)
     except image_files.TooLargeError as error:
-      raise TooLargeError(f'The picture has too many pixels; the limit is {limits.max_pixels / 1e6:.3g} million. '
-                          'Scale it down.') from error
+      raise image_files.TooLargeError(f'The picture has too many pixels; the limit is {limits.max_pixels / 1e6:.3g} '
+                                      'million. Scale it down.') from error
 
   def _find(self, picture: np.ndarray) -> finder.Hands:
     """The hands of a picture, found in a smaller copy, by the pixels of the picture itself."""

@@ -17,7 +17,8 @@ from typing import Any
 import flask
 from werkzeug import exceptions, serving
 
-from dhpe_tf.demo.answers import Answers, TooLargeError
+from dhpe_tf.data import image_files
+from dhpe_tf.demo.answers import Answers
 from dhpe_tf.errors import UserError
 
 _ADDRESS = '127.0.0.1'
@@ -62,7 +63,7 @@ def create_app(answers: Answers) -> flask.Flask:
     response.headers.update(_HEADERS)
     return response
 
-  app.register_error_handler(TooLargeError, lambda error: _failed(error, 413))
+  app.register_error_handler(image_files.TooLargeError, lambda error: _failed(error, 413))
   app.register_error_handler(UserError, lambda error: _failed(error, 400))
   app.register_error_handler(exceptions.RequestEntityTooLarge, lambda error: _failed(
       f'The file is longer than the limit, {answers.limits.max_bytes / 2**20:.3g} MiB. Choose a smaller one.', 413))

@@ -98,11 +98,11 @@ def hull(points: np.ndarray, kept: float) -> np.ndarray:
   Returns:
     Corners [M, 2], counter-clockwise, M at least 3.
   """
-  spread = points.std(axis=0)
-  if (spread < _LEAST_WIDTH).any():
-    # A joint that bends one way only: the hull of its points has no area, or none to speak of.
-    aside = np.where(spread < _LEAST_WIDTH, _LEAST_WIDTH, 0.)
-    points = np.concatenate([points - aside, points + aside])
+  variances, axes = np.linalg.eigh(np.cov(points.T, bias=True))
+  for variance, axis in zip(variances, axes.T):
+    if variance < _LEAST_WIDTH**2:
+      # A joint that bends one way only: the hull of its points has no area, or none to speak of.
+      points = np.concatenate([points - _LEAST_WIDTH * axis, points + _LEAST_WIDTH * axis])
   corners = points[scipy.spatial.ConvexHull(points).vertices]
   outside, most = 0, (1 - kept) * len(points)
   inside = points

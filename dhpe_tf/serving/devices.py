@@ -150,8 +150,8 @@ def _written(folder: str, name: str, content: bytes, expected: Tensors, found: M
   """Writes a file; returns its entry in the model card. Raises a UserError beyond the tolerance, if there is one."""
   differs = difference(expected, found)
   if not np.isfinite(differs) or tolerance is not None and differs > tolerance:
-    raise UserError(f'{folder} is not written: {name} differs from the model by {differs:.2g}, of which {tolerance} '
-                    'are allowed; leave its format out of --formats.')
+    raise UserError(f'{name} differs from the model by {differs:.2g}, of which {tolerance} are allowed, so nothing is '
+                    'written; leave its format out of --formats.')
   with open(os.path.join(folder, name), 'wb') as file:
     file.write(content)
   return {'bytes': len(content), 'sha256': hashlib.sha256(content).hexdigest(), 'max_relative_difference': differs}

@@ -41,8 +41,9 @@ def test_a_hull_keeps_its_share_with_fewer_corners(kept):
   assert kept == 1. or len(corners) < 12
 
 
-def test_a_joint_that_bends_one_way_only_has_a_polygon():
-  points = np.stack([np.linspace(0, 1, 50), np.zeros(50)], axis=1)
+@pytest.mark.parametrize('direction', [(1., 0.), (0.3, 0.7), (0., 0.)])
+def test_a_joint_that_bends_one_way_only_or_not_at_all_has_a_polygon(direction):
+  points = np.linspace(0, 1, 50)[:, None] * np.array(direction)
   assert inside(points, bone_limits.hull(points, 1.)).all()
 
 

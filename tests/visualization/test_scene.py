@@ -130,6 +130,15 @@ def test_a_giant_hand_is_drawn_coarser_and_looks_the_same():
   assert 0.2 < _changed(large, picture).mean() < 0.99
 
 
+def test_as_many_points_as_in_videos_are_coarser_and_look_the_same():
+  picture = np.full([300, 300, 3], 128, np.uint8)
+  fine, coarse = (scene.draw_hands(picture, [_hand(260, (150, 150))], skeleton=False, most_points=points)
+                  for points in (None, 400))
+  difference = np.abs(fine.astype(int) - coarse).max(-1)
+  assert difference.any() and np.mean(difference > 40) < 0.01
+  assert np.mean(_changed(fine, picture) != _changed(coarse, picture)) < 0.02
+
+
 def test_a_left_hand_with_faces_reversed_covers_the_mirror_image():
   hand = _hand(60, (90, 60))
   grey = np.full_like(PICTURE, 128)

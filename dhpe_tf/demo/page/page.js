@@ -158,7 +158,7 @@ function showParts() {
 }
 
 function tellSteps() {
-  at('stepsTold').textContent = `${at('steps').value} steps`;
+  at('stepsTold').textContent = `${at('steps').value} ${at('steps').value === '1' ? 'step' : 'steps'}`;
 }
 
 function save(kind) {

@@ -78,8 +78,7 @@ class HandClip(Clip):
     self.refine_steps = refine_steps
     self._name, self._options, self._finder, self._upright = name, options, hand_finder, upright
     # As an array, because converting lists for each frame would take longer than posing the hand.
-    faces = np.array(card['hand_model']['faces'], np.int32)
-    self._card = {**card, 'hand_model': {**card['hand_model'], 'faces': faces}}
+    self._card = {**card, 'hand_model': {**card['hand_model'], 'faces': prediction.faces_of(card)}}
     self._hand_model = hand_model
     self._find_every, self._find_missing_every = find_every, find_missing_every
     self._tracker = tracking.Tracker()

@@ -100,7 +100,7 @@ def to_hands(request: Request, outputs: Tensors, card: Mapping[str, Any]) -> lis
           for number in range(count)]
 
 
-def _faces(card: Mapping[str, Any]) -> np.ndarray:
+def faces_of(card: Mapping[str, Any]) -> np.ndarray:
   """The triangles of the mesh [F, 3], int32; a UserError if a model card holds none."""
   with naming(f'{_CARD}: hand_model.faces are no triangles', _EXPORT_AGAIN, KeyError, TypeError, ValueError,
               OverflowError):
@@ -122,7 +122,7 @@ def _hand(request: Request, values: dict[str, np.ndarray], number: int, card: Ma
   left, top = request.crop.center_px[number].numpy() - side_px / 2
   faces = None
   if 'vertices_m' in values:
-    faces = _faces(card)[:, ::-1 if is_left else 1]
+    faces = faces_of(card)[:, ::-1 if is_left else 1]
   return Hand('left' if is_left else 'right', (float(left), float(top), side_px, side_px), float(request.turn[number]),
               faces, values)
 

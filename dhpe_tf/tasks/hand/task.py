@@ -153,14 +153,14 @@ class HandTask(Task):
     """Draws crop, mesh, skeleton and the mesh turned by 90 degrees side by side."""
     joints = outputs['joints_2d'] if 'joints_2d' in outputs else outputs['joints_3d'][..., :2]
     image = inputs['image'] if 'image' in inputs else overlay.blank(overlay.PANEL_PX)
-    return overlay.draw_panels(image, _seen_vertices(outputs), joints, np.asarray(card['hand_model']['faces']))
+    return overlay.draw_panels(image, _seen_vertices(outputs), joints, prediction.faces_of(card))
 
   def surface(self, outputs: Tensors, card: Mapping[str, Any]) -> Optional[Surface]:
     """Returns the meshes in the viewer's axes, (x, -y, -z), or None without a mesh."""
     if 'vertices' not in outputs:
       return None
     return Surface(tf.cast(outputs['vertices'], tf.float32) * [1., -1., -1.],
-                   np.asarray(card['hand_model']['faces'], np.int32))
+                   prediction.faces_of(card))
 
   def define_flags(self, command: str, values: flags.FlagValues) -> None:
     """Defines the flags of `task_flags`."""

@@ -89,7 +89,7 @@ def test_known_joints_are_taken_to_the_crop_of_a_right_hand():
                                         {'faces': [[10**20, 0, 0]]}])
 def test_a_model_card_without_triangles_is_named(hand_model):
   with pytest.raises(UserError, match='^model_card.json: hand_model.faces are no triangles.*; export the model again'):
-    prediction._faces({'hand_model': hand_model})
+    prediction.faces_of({'hand_model': hand_model})
 
 
 def test_a_model_card_without_the_order_of_joints_is_named():
