@@ -85,7 +85,7 @@ def _spans(points, attributes, faces, size):
   face, row, left, right = face[kept], row[kept], left[kept], right[kept]
   at_origin, by_x, by_y = (plane.take(face, axis=1) for plane in _planes(corners, attributes[faces]))
   values = at_origin + by_x * (left + .5) + by_y * (row + .5)
-  # Half as many bytes as the usual int64 take half the time for each point.
+  # Half as many bytes as the usual int64, because a picture has many points.
   row, left, count = (number.astype(np.int32) for number in (row, left, right - left))
   return _Spans(row, left, count, values.astype(np.float32), by_x.astype(np.float32))
 
