@@ -112,7 +112,7 @@ def _concrete(signature: Signature) -> Any:
 
 
 def export(method: Method, export_dir: str, card: dict[str, Any], version: Optional[int] = None,
-           formats: Sequence[str] = ()) -> str:
+           formats: Sequence[str] = (), weights: Optional[str] = None) -> str:
   """Writes `export_dir/<version>/` and checks that it computes the same as the method.
 
   Args:
@@ -121,6 +121,7 @@ def export(method: Method, export_dir: str, card: dict[str, Any], version: Optio
     card: result of `model_card.describe`; the signatures and the result of the check are added.
     version: number of the version; None for the next free one.
     formats: further ones, see `devices.FORMATS`.
+    weights: type in which weights rest, see `Method.before_export`; the check compares with the model after that.
 
   Returns:
     The folder of the version, which appears only when it is complete and checked.
@@ -132,7 +133,7 @@ def export(method: Method, export_dir: str, card: dict[str, Any], version: Optio
   folder = os.path.join(export_dir, str(version))
   if os.path.exists(folder):
     raise UserError(f'{folder} is there already; remove it or choose another version.')
-  method.before_export()
+  method.before_export(weights)
   served = ServedModel(method)
   signatures = served.signatures()
   with atomic_path(folder) as temporary:
