@@ -69,7 +69,8 @@ def servers_needed(pictures_per_s: float) -> int:
 def cases() -> list[tuple[str, int, dict]]:
   """Signature, pictures in a request, and further inputs, of all measurements."""
   plain = [('serving_default', int(rows), {}) for rows in _ROWS.value]
-  return [*plain, *((name, 1, {}) for name in ENCODED), *(('refine', 1, {'steps': int(steps)}) for steps in _STEPS.value)]
+  refined = [('refine', 1, {'steps': int(steps)}) for steps in _STEPS.value]
+  return [*plain, *((name, 1, {}) for name in ENCODED), *refined]
 
 
 def given(signature: str, size: int, rows: int) -> np.ndarray:
