@@ -39,7 +39,7 @@ def test_other_weights_are_rounded_to_half():
   model = tf.keras.Sequential([tf.keras.Input((3,)), tf.keras.layers.Dense(2)])
   model.set_weights([np.full([3, 2], 1 / 3, np.float32), np.zeros(2, np.float32)])
   halved = at_rest.copy(model)
-  np.testing.assert_allclose(halved(np.ones([1, 3], np.float32)), 3. * np.float16(1 / 3), rtol=1e-6)
+  np.testing.assert_allclose(halved(np.ones([1, 3], np.float32)), 3. * float(np.float16(1 / 3)), rtol=1e-6)
 
 
 def test_float32_is_the_model_itself():
