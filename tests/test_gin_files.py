@@ -26,10 +26,12 @@ _ON_LANDMARKS = (*_FROM_EVIDENCE, 'methods/dhpe_landmarks.gin', 'upright_crops.g
 # Files of direct regression, whose networks are small; those of the generalisation bench name its splits.
 _DIRECT = ('methods/direct.gin', 'bench/direct.gin', 'bench/direct_recombined.gin', 'bench/direct_all_regions.gin',
            'bench/lifter.gin')
+# Files of the cross-modal VAE, likewise; those of public datasets have its networks at the paper's size.
+_VAE = tuple(name for name in FILES if 'cross_modal_vae' in name)
 _BENCH_SPLITS = ('interp', 'train_recombined', 'train_all_regions')
 
 # Files that differ from others by values of the same settings, or that longer tests train too.
-_RARER = ('rhd.gin', 'stb.gin', 'rhd_stb.gin', 'dexter_object.gin',
+_RARER = ('rhd.gin', 'stb.gin', 'rhd_stb.gin', 'dexter_object.gin', 'cross_modal_vae_rhd.gin', 'cross_modal_vae_stb.gin',
           *(name for name in FILES if name.startswith('ablations/') and name != 'ablations/full.gin'))
 
 # The networks shrunk, so that the whole folder takes little time; what the files set is used or overridden.
@@ -68,7 +70,7 @@ def _settings(name, record_set):
   if name in _OTHERS:
     yield from (f'RECORDS = {record_set!r}', *_SMALL[-4:])
     return
-  if name in _DIRECT:
+  if name in (*_DIRECT, *_VAE):
     yield from _SMALL[-4:]
     yield from _sources(name, record_set)
     return
@@ -96,7 +98,7 @@ def _settings(name, record_set):
 
 def _sources(name, record_set):
   """The record set of a file that may be of the bench."""
-  if name.startswith('bench/'):
+  if not name.startswith('methods/'):
     yield f'RECORDS = {record_set!r}'
   else:
     yield from (f"{split}/build_dataset.sources = [({record_set!r}, '{split}', 1.0)]" for split in ('train', 'eval'))

@@ -44,6 +44,23 @@ def folder(tmp_path_factory):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize('name', ['rhd', 'stb'])
+def test_a_step_of_the_cross_modal_vae_at_its_size(name, folder, capsys):
+  params = (f"RECORDS = '{folder}/records/{name}'", 'build_dataset.batch_size = 2', 'train.epochs = 1',
+            'train.steps_per_epoch = 1', 'train.eval_steps = 1', 'train.callbacks = []')
+  model = f'{folder}/runs/vae_{name}'
+  assert call(train, f'--gin_file=gin/cross_modal_vae_{name}.gin', f'--model_dir={model}',
+              *(f'--gin_param={param}' for param in params)) == 0, capsys.readouterr().err[-2000:]
+  assert call(evaluate, f'--model_dir={model}', f'--data={folder}/records/{name}', '--baseline_split=',
+              f'--protocols=zb-{name}', f'--report={model}/report.json') == 0, capsys.readouterr().err[-2000:]
+  with open(f'{model}/report.json', encoding='utf-8') as file:
+    found = json.load(file)['protocols'][f'zb-{name}']['results']['model']
+  assert found['epe_mean/root_bone']['value'] > 0
+  with open(f'{model}/final', encoding='utf-8') as file:
+    assert {f'val_kl_{number:02d}_loss' for number in range(30)} <= set(json.load(file))
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize('name', RUNS)
 def test_an_epoch_and_a_report_by_the_protocol(name, folder, capsys):
   macros, measured_on, protocol, expected = RUNS[name]

@@ -10,19 +10,10 @@ import tensorflow as tf
 
 from dhpe_tf.hand import skeletons
 from dhpe_tf.methods.direct import regressor
+from dhpe_tf.networks import known_points
 from dhpe_tf.tasks.hand.task import HandTask
 
 _K = skeletons.NUM_KEYPOINTS
-
-
-class _Seen(tf.keras.layers.Layer):
-  """Joints [B, 21, 2] and visibility [B, 21] to numbers [B, 63]: joints that are seen, zeros for others, and which."""
-
-  def call(self, inputs):
-    """Numbers [B, 63] of (joints, visibility)."""
-    joints, visibility = inputs
-    seen = tf.where(visibility[..., None] > 0, joints, 0.)
-    return tf.concat([tf.reshape(seen, [-1, 2 * _K]), tf.cast(visibility > 0, joints.dtype)], axis=-1)
 
 
 class _KeepSeen(tf.keras.layers.Layer):
@@ -52,7 +43,7 @@ def build_lifter(task: HandTask, hidden: Sequence[int] = (512, 512, 512), depth_
   """
   joints = tf.keras.Input((_K, 2), name='joints_2d')
   visibility = tf.keras.Input((_K,), name='visibility')
-  x = _Seen(name='seen')([joints, visibility])
+  x = known_points.KnownPoints(name='seen')([joints, visibility])
   for number, units in enumerate(hidden, 1):
     x = tf.keras.layers.Dense(units, kernel_initializer='he_normal', name=f'dense{number}')(x)
     x = tf.keras.layers.ReLU(name=f'active{number}')(tf.keras.layers.LayerNormalization(name=f'norm{number}')(x))

@@ -68,7 +68,7 @@ def inputs(request: Request, specs: Mapping[str, tf.TensorSpec]) -> Tensors:
                       '--evidence=exported/dhpe_hand.')
     joints = crops.to_crop(tf.constant(request.joints_px, tf.float32), crop)
     given['joints_2d'] = tf.where(is_left[:, None, None], crops.mirror_points(joints), joints)
-    given['joints_2d_weight'] = tf.constant(request.joints_valid, tf.float32)
+    given['joints_2d_weight'] = given['visibility'] = tf.constant(request.joints_valid, tf.float32)
   return {name: given[name] for name in specs}
 
 

@@ -249,7 +249,7 @@ def _seen_vertices(found: Arrays) -> Optional[np.ndarray]:
 
 
 def _as_evidence(found: Tensors) -> Tensors:
-  """Converts a method's outputs to labels: joints_2d, mask and their weights, by the names of the batch."""
+  """Converts a method's outputs to labels: joints_2d, mask, their weights, visibility, by the names of the batch."""
   evidence = {}
   if 'joints_2d_rounds' in found:
     # On held-out pictures the mean over the rounds was nearer to the truth than the joints of any single round.
@@ -260,6 +260,8 @@ def _as_evidence(found: Tensors) -> Tensors:
     evidence['joints_2d_weight'] = outputs.joint_confidence(tf.reduce_max(found['heatmaps'], axis=[1, 2]))
   elif 'joints_2d' in evidence:
     evidence['joints_2d_weight'] = tf.ones_like(evidence['joints_2d'][..., 0])
+  if 'joints_2d_weight' in evidence:
+    evidence['visibility'] = evidence['joints_2d_weight']
   if 'mask' in found:
     evidence['mask'], evidence['mask_weight'] = found['mask'], tf.ones_like(found['mask'][:, 0, 0])
   return evidence
