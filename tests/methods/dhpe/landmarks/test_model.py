@@ -18,6 +18,9 @@ from tests.serving import signature_checks
 
 @pytest.fixture(scope='module')
 def built():
+  # Not every random start leaves the refinement room: with seed 0 one of the two hands is near its goal at once, under
+  # TensorFlow 2.15 and 2.21 alike.
+  tf.keras.utils.set_random_seed(3)
   made = model.landmark_model(HandTask())
   made.compile(tf.keras.optimizers.Adam(1e-3))
   return made
