@@ -81,6 +81,7 @@ def test_a_channel_of_zeros_stays_zero():
   np.testing.assert_allclose(at_rest.copy(model, 'int8')(np.ones([1, 1, 1, 3])), [[[[.5, 6.]]]], rtol=.01)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('build, size', PUBLISHED)
 def test_published_networks_in_int8_are_smaller_than_in_float16(build, size):
   model = build()
