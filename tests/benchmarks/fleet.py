@@ -11,8 +11,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from absl import app, flags
 
-_BATCH_S = flags.DEFINE_list('batch_s', None, 'Measured: pictures in a batch:seconds, with commas between.',
-                             required=True)
+_BATCH_S = flags.DEFINE_list('batch_s', None, 'Measured: pictures in a batch:seconds, with commas between.')
 _RATE = flags.DEFINE_float('rate', 10_000., 'Pictures a second that are asked for.', lower_bound=1e-3)
 _PATIENCE_S = flags.DEFINE_float('patience_s', 1., '99% of the requests must be answered within this time.')
 _REQUESTS = flags.DEFINE_integer('requests', 200_000, 'Requests in each simulation.', lower_bound=1000)
@@ -114,4 +113,5 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == '__main__':
+  flags.mark_flag_as_required('batch_s')  # here, because an import of this module asks no other program for it
   app.run(main)
