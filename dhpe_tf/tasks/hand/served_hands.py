@@ -58,19 +58,26 @@ class _Seen(NamedTuple):
   is_left: tf.Tensor
 
 
-def signature(answer: Callable[[Tensors], Tensors], size: int, hand_finder: finder.HandFinder) -> Signature:
+def signature(answer: Callable[[Tensors], Tensors], size: int, hand_finder: finder.HandFinder,
+              upright: bool) -> Signature:
   """Builds `predict_hands`: encoded pictures, boxes, sides and intrinsics -> `DOCUMENTED`.
 
   It takes images `[B]` string, boxes `[B, 4]` float32, sides `[B]` int32 and intrinsics `[B, 4]` float32. A bad picture
   is marked in 'status' and fails nothing.
 
   Args:
-    answer: crops of right hands `[N, S, S, 3]` that point up, as 'image' -> served outputs.
+    answer: crops of right hands `[N, S, S, 3]`, as 'image' -> served outputs.
     size: side S of the crops, px.
     hand_finder: finds the hands.
+    upright: whether the crops are those of the finder, turned so that hands point up; otherwise they are the squares
+      around the landmarks.
   """
+  def see(picture: tf.Tensor, box: tf.Tensor, side: tf.Tensor) -> _Seen:
+    hands = _found(hand_finder, picture, box, side)
+    return _cut(picture, hands if upright else hands.around_landmarks(), size)
+
   def predict_hands(images: tf.Tensor, boxes: tf.Tensor, sides: tf.Tensor, intrinsics: tf.Tensor) -> Tensors:
-    judged, rows = _look(hand_finder, size, images, boxes, sides, intrinsics)
+    judged, rows = _look(see, size, images, boxes, sides, intrinsics)
     seen = _Seen(*(ragged.flat_values for ragged in rows))
     owner = rows.turn.value_rowids()
     hands = _hands(answer, seen, tf.gather(intrinsics, owner))
@@ -89,8 +96,14 @@ def signature(answer: Callable[[Tensors], Tensors], size: int, hand_finder: find
                    examples=example, may_be_infinite=('boxes', 'intrinsics'))
 
 
-def _look(hand_finder: finder.HandFinder, size: int, *given: tf.Tensor) -> tuple[tf.Tensor, _Seen]:
-  """The status `[B]` of pictures and their hands, ragged tensors `[B, (N), ..]`; takes what `predict_hands` takes."""
+def _look(see: Callable[..., _Seen], size: int, *given: tf.Tensor) -> tuple[tf.Tensor, _Seen]:
+  """The status `[B]` of pictures and their hands, ragged tensors `[B, (N), ..]`.
+
+  Args:
+    see: a picture, its box and side -> its hands.
+    size: side of the crops, px.
+    *given: what `predict_hands` takes.
+  """
   def look(one: tuple[tf.Tensor, ...]) -> tuple[tf.Tensor, _Seen]:
     encoded, box, side, camera = one
     picture, judged = encoded_pictures.decode_if_sound(encoded)
@@ -98,7 +111,7 @@ def _look(hand_finder: finder.HandFinder, size: int, *given: tf.Tensor) -> tuple
     judged = status.marked(judged, (side < AS_FOUND) | (side > RIGHT), status.BAD_SIDE)
     judged = status.marked(judged, ~_is_camera(camera), status.BAD_CAMERA)
     sound = tf.equal(judged, encoded_pictures.OK)
-    return judged, tf.cond(sound, lambda: _seen(hand_finder, picture, box, side, size), lambda: _nothing(size))
+    return judged, tf.cond(sound, lambda: see(picture, box, side), lambda: _nothing(size))
 
   rows = _Seen(*(tf.RaggedTensorSpec([None, *value.shape[1:]], value.dtype, ragged_rank=0)
                  for value in _nothing(size)))
@@ -106,11 +119,15 @@ def _look(hand_finder: finder.HandFinder, size: int, *given: tf.Tensor) -> tuple
   return tf.map_fn(look, given, parallel_iterations=1, fn_output_signature=(tf.TensorSpec([], tf.int32), rows))
 
 
-def _seen(hand_finder: finder.HandFinder, picture: tf.Tensor, box: tf.Tensor, side: tf.Tensor, size: int) -> _Seen:
+def _found(hand_finder: finder.HandFinder, picture: tf.Tensor, box: tf.Tensor, side: tf.Tensor) -> finder.Hands:
   """The hands of a sound picture, all or the one in the box."""
   has_box = tf.reduce_all(box[2:] > 0.)
   hands = tf.cond(has_box, lambda: hand_finder.at(picture, box), lambda: hand_finder.find(picture)[0])
-  hands = tf.cond(tf.equal(side, AS_FOUND), lambda: hands, lambda: hands.sided(tf.equal(side, LEFT)))
+  return tf.cond(tf.equal(side, AS_FOUND), lambda: hands, lambda: hands.sided(tf.equal(side, LEFT)))
+
+
+def _cut(picture: tf.Tensor, hands: finder.Hands, size: int) -> _Seen:
+  """The hands with their crops."""
   images = tf.map_fn(
       lambda hand: view.cut(picture, crops.Crop(hand[0], hand[1]), hand[2], size, hand[3]),
       (*hands.crop, hands.is_left, hands.rotation), fn_output_signature=tf.TensorSpec([size, size, 3], tf.float32))

@@ -116,7 +116,7 @@ def encoded_signatures(answer: Callable[[Tensors], Tensors], specs: Mapping[str,
   found = {'predict_encoded': Signature(predict_encoded, taken, **described),
            'predict_encoded_status': Signature(predict_encoded_status, taken, **described, may_be_infinite=('boxes',))}
   if hand_finder is not None:
-    found[served_hands.NAME] = served_hands.signature(answer, size, hand_finder)
+    found[served_hands.NAME] = served_hands.signature(answer, size, hand_finder, upright=True)
   return found
 
 

@@ -72,6 +72,25 @@ def test_all_hands_are_found_as_by_predict(built, predict_hands, two):
   assert not any(np.any(value[0]) for value in found.values())
 
 
+def test_methods_that_see_hands_as_they_are_get_squares_around_the_landmarks(built, clear):
+  task = HandTask()
+  crops_seen = []
+
+  def answer(inputs):
+    crops_seen.append(inputs['image'])
+    return task.served({'joints_3d': tf.zeros([tf.shape(inputs['image'])[0], 21, 3]),
+                        'units_per_metre': tf.ones([tf.shape(inputs['image'])[0]])})
+  signature = served_hands.signature(answer, 64, built._finder, upright=False)
+  found = signature.function(images=tf.constant([png(clear)]), boxes=tf.zeros([1, 4]), sides=tf.zeros([1], tf.int32),
+                             intrinsics=tf.zeros([1, 4]))
+  hands, _ = built._finder.find(tf.constant(clear))
+  request = requests.found(clear, 'a picture', hands, upright=False)
+  np.testing.assert_allclose(crops_seen[0], task.inputs(request, {'image': tf.TensorSpec([None, 64, 64, 3])})['image'],
+                             atol=1e-5)
+  assert not np.any(found['turn']) and found['count'][0] == 1
+  np.testing.assert_allclose(found['joints_2d_px'][0, 0, 0], request.crop.center_px[0], atol=1e-3)
+
+
 def test_no_picture_with_a_hand(predict_hands):
   found = predict_hands([BLANK, BLANK])
   np.testing.assert_array_equal(found['count'], [0, 0])
