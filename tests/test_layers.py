@@ -13,7 +13,7 @@ TOOLS = PACKAGE.parent / 'data_tools'
 
 # Rooms of one layer know nothing of each other.
 LAYERS = (
-    {'errors', 'renamed_settings'},
+    {'errors', 'quiet_import', 'renamed_settings'},
     {'files'},
     {'plain_arrays', 'plain_pickle', 'json_files', 'setting_checks'},
     {'configuration', 'geometry'},
