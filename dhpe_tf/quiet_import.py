@@ -45,7 +45,7 @@ class _Finder(importlib.abc.MetaPathFinder):
 
 @contextlib.contextmanager
 def _without_start_up_messages() -> Iterator[None]:
-  """Context after which stderr gets what was written to it, but for the messages; C++ writes them to the file itself."""
+  """Context after which stderr gets what was written to it, but for the messages; C++ writes these to the file."""
   try:
     stderr = os.dup(_STDERR)
   except OSError:  # closed
