@@ -121,7 +121,7 @@ def test_imports_go_down(path):
 @pytest.mark.parametrize('path', _shared_files(), ids=lambda path: f'{path.parent.name}/{path.name}')
 def test_shared_rooms_know_no_task_and_no_method(path):
   allowed = {*SHARED, 'errors', 'files', 'json_files', 'plain_arrays', 'quiet_import',
-             'setting_checks', 'visualization', '__version__'}
+             'renamed_settings', 'geometry', 'setting_checks', 'visualization', '__version__'}
   assert set(_imports(path)) <= allowed, sorted(set(_imports(path)) - allowed)
   assert not _of_hands(path), sorted(_of_hands(path))
 
