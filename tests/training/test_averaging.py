@@ -132,6 +132,7 @@ def test_the_other_kind_of_averages_is_refused_with_a_remedy(tmp_path, monkeypat
   monkeypatch.setattr(averaging, 'has_addons', lambda: not first)
   with pytest.raises(UserError, match="its optimizer is .*, and here it is .* name this one as train.initial_weights"):
     train(tmp_path, precision=precision, epochs=3)
+  restore_weights(str(tmp_path), tiny.build_tiny_model())  # what evaluation and export do
   again, _ = train(tmp_path / 'again', initial_weights=str(tmp_path), precision=precision)
   assert averages_of(again)
   # The kind that began it goes on.
