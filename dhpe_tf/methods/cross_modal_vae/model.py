@@ -16,6 +16,7 @@ import tensorflow as tf
 
 from dhpe_tf import errors
 from dhpe_tf.hand import skeletons
+from dhpe_tf.losses import biomechanics
 from dhpe_tf.methods import method, steps
 from dhpe_tf.methods.cross_modal_vae import codes, modalities, networks
 from dhpe_tf.methods.cross_modal_vae.modalities import IMAGE, JOINTS_2D, JOINTS_3D, MODALITIES
@@ -39,6 +40,7 @@ class Settings(NamedTuple):
   kl_weight: float
   kl_warmup_steps: int
   picture_weight: float
+  biomechanics_weight: float
   alternating: bool
   collapsed_nats: float
 
@@ -177,8 +179,12 @@ class CrossModalVae(steps.TrainableMethod):
     code = outputs if source == self._settings.source else self.encoders[source](
         method.inputs_of(batch, dict.fromkeys(entries.inputs)), training=training)
     drawn = self._sample([code['mean'], code['log_variance']], training=training)
-    error, labelled = MODALITIES[target].error(batch, self.decoders[target](drawn, training=training))
-    error = error * (self._settings.picture_weight if target == IMAGE else 1.)
+    decoded = self.decoders[target](drawn, training=training)
+    error, labelled = MODALITIES[target].error(batch, decoded)
+    if target == IMAGE:
+      error *= self._settings.picture_weight
+    if target == JOINTS_3D and self._settings.biomechanics_weight:
+      error += self._settings.biomechanics_weight * biomechanics.biomechanics_loss(decoded)
     kl = tf.reduce_sum(codes.kl_to_normal(code['mean'], code['log_variance']), axis=-1)
     return error, kl, entries.present(batch) * labelled
 
@@ -202,8 +208,8 @@ def build_model(task: HandTask, source: str = IMAGE,
                                          (JOINTS_3D, JOINTS_3D)),
                 latent: int = 30, image_size: int = 224, encoder_hidden: Sequence[int] = (512, 512, 512),
                 decoder_hidden: Sequence[int] = (512, 512, 512), kl_weight: float = 1e-5, kl_warmup_steps: int = 0,
-                picture_weight: float = 1., alternating: bool = True, most_log_variance: float = 10.,
-                collapsed_nats: float = 0.01) -> CrossModalVae:
+                picture_weight: float = 1., biomechanics_weight: float = 0., alternating: bool = True,
+                most_log_variance: float = 10., collapsed_nats: float = 0.01) -> CrossModalVae:
   """Builds the auto-encoder; for `Experiment.method`. `backbone` and `feature_head` are settings of their own.
 
   Args:
@@ -218,6 +224,8 @@ def build_model(task: HandTask, source: str = IMAGE,
       wrist to root of 3D).
     kl_warmup_steps: over so many steps that weight grows from 0.
     picture_weight: of the mean squared distance of the colours of decoded pictures.
+    biomechanics_weight: of what decoded 3D joints exceed the limits of bones and joints by (`losses.biomechanics`); the
+      paper has none.
     alternating: whether a step learns one pair, in turn, as in the paper, or the mean of all pairs.
     most_log_variance: bound of the logarithm of a code's variances, either side of 0.
     collapsed_nats: a dimension with a lower mean KL is told to have collapsed.
@@ -235,7 +243,7 @@ def build_model(task: HandTask, source: str = IMAGE,
   targets = {name: networks.decoder(name, latent, decoder_hidden)
              for name in MODALITIES if name in {second for _, second in pairs}}
   return CrossModalVae(task, inputs, targets, Settings(source, pairs, kl_weight, kl_warmup_steps, picture_weight,
-                                                       alternating, collapsed_nats))
+                                                       biomechanics_weight, alternating, collapsed_nats))
 
 
 def _check(source: str, pairs: Sequence[Pair]) -> None:

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from dhpe_tf.errors import UserError
 from dhpe_tf.inference import predictor
+from dhpe_tf.losses import biomechanics
 from dhpe_tf.methods import method
 from dhpe_tf.methods.cross_modal_vae import modalities
 from dhpe_tf.methods.cross_modal_vae import model as vae
@@ -198,6 +199,22 @@ def test_weight_of_the_divergence_grows_over_its_steps():
   np.testing.assert_allclose(weight(True), 0.375, rtol=1e-3)
   model.optimizer.iterations.assign(9)
   np.testing.assert_allclose(weight(True), 0.5, rtol=1e-3)
+
+
+def test_impossible_hands_cost_where_the_limits_have_a_weight():
+  free, limited = build(alternating=False), build(alternating=False, biomechanics_weight=2.)
+  data = batch()
+  outputs = free(free.taken(data))
+  plain, more = (model.losses(data, outputs, training=False) for model in (free, limited))
+  decoded = free.decoders['joints_3d'](outputs['mean'])
+  np.testing.assert_allclose(limited.decoders['joints_3d'](outputs['mean']), decoded)
+  assert np.all(more.total > plain.total) and np.all(biomechanics.biomechanics_loss(decoded) > 0)
+  flat_only = build(alternating=False, biomechanics_weight=2., source='joints_2d', pairs=CROSS[:2])
+  same = build(alternating=False, source='joints_2d', pairs=CROSS[:2])
+  totals = [model.losses(data, model(model.taken(data)), False).total for model in (flat_only, same)]
+  # The mean of two pairs, of which one has 3D joints.
+  np.testing.assert_allclose(totals[0] - totals[1], biomechanics.biomechanics_loss(
+      same.decoders['joints_3d'](same(same.taken(data))['mean'])), rtol=1e-3, atol=1e-5)
 
 
 @pytest.mark.parametrize('settings, message', [
