@@ -79,12 +79,13 @@ def signature(answer: Callable[[Tensors], Tensors], size: int, hand_finder: find
   def predict_hands(images: tf.Tensor, boxes: tf.Tensor, sides: tf.Tensor, intrinsics: tf.Tensor) -> Tensors:
     judged, rows = _look(see, size, images, boxes, sides, intrinsics)
     seen = _Seen(*(ragged.flat_values for ragged in rows))
-    owner = rows.turn.value_rowids()
-    hands = _hands(answer, seen, tf.gather(intrinsics, owner))
+    hands = _hands(answer, seen, tf.gather(intrinsics, rows.turn.value_rowids()))
     count = tf.cast(rows.turn.row_lengths(), tf.int32)
+    # Of each place [B, N] the number of its hand; one more than there are hands where there is none.
+    numbers = rows.turn.with_values(tf.range(tf.size(seen.turn))).to_tensor(tf.size(seen.turn))
 
     def padded(value: tf.Tensor) -> tf.Tensor:
-      return tf.RaggedTensor.from_value_rowids(value, owner, tf.size(images, tf.int64)).to_tensor()
+      return tf.gather(tf.concat([value, tf.zeros([1, *value.shape[1:]], value.dtype)], axis=0), numbers)
     found = status.only_sound({name: padded(value) for name, value in hands.items()}, judged)
     sound = tf.equal(found['status'], encoded_pictures.OK)
     return {**found, 'is_left': padded(seen.is_left) & sound[:, None], 'count': tf.where(sound, count, 0)}

@@ -65,6 +65,7 @@ class LandmarkModel(steps.TrainableMethod):
     seen, rotation = tf.TensorSpec(packed.shape), tf.TensorSpec([None, 4])
     state_spec = tf.TensorSpec([None, hand_state.SIZE])
     self._estimate = self._estimate_function()
+    self._residuals = tf.function(self._start_residuals, [state_spec, rotation, seen], autograph=False)
     self._linearised = tf.function(self._linearised_misfit, [state_spec, state_spec, rotation, seen], autograph=False)
     self._outputs = tf.function(self._outputs_of, [state_spec, rotation, seen], autograph=False)
     self._objective = build_objective(state)
@@ -251,7 +252,7 @@ class LandmarkModel(steps.TrainableMethod):
                 factors: Optional[tf.Tensor]) -> least_squares.Fit:
     """The start itself, with its cost; the arguments of `_fitted`."""
     del steps
-    residuals = self._misfit.residuals(start, start, base, evidences.unpack(packed))
+    residuals = self._residuals(start, base, packed)
     residuals = residuals if factors is None else residuals * factors
     cost = tf.reduce_sum(tf.square(residuals), axis=1) / 2
     return least_squares.Fit(start, cost, cost)
@@ -263,6 +264,10 @@ class LandmarkModel(steps.TrainableMethod):
       residuals, jacobian = self._linearised(x, start, base, packed)
       return (residuals, jacobian) if factors is None else (residuals * factors, jacobian * factors[..., None])
     return least_squares.minimise_squares(linearised, start, iterations=steps)
+
+  def _start_residuals(self, start: tf.Tensor, base: tf.Tensor, packed: tf.Tensor) -> tf.Tensor:
+    """The residuals [B, R] of starts [B, 43]."""
+    return self._misfit.residuals(start, start, base, evidences.unpack(packed))
 
   def _linearised_misfit(self, x: tf.Tensor, start: tf.Tensor, base: tf.Tensor,
                          packed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
