@@ -4,8 +4,8 @@
   python -m tests.benchmarks.cross_modal_vae --records=records/bench --output=runs/bench_vae --steps=1500 --views=4 \
     --learning_rate=1e-3
   python -m tests.benchmarks.cross_modal_vae --records=records/bench --output=runs/bench_vae_image --from_pictures \
-    --steps=800 --views=2 --learning_rate=2e-3 --only=direct \
-    --only='VAE, all pairs a step' --only='VAE, few' --only='VAE, few and skeletons'
+    --steps=800 --views=2 --learning_rate=2e-3 --arm=direct \
+    --arm='VAE, all pairs a step' --arm='VAE, few' --arm='VAE, few and skeletons'
 
 Arms, all with equal steps: the direct network and the VAE on the split train; both on a twentieth of its hands; the VAE
 on these and on the others without what it is asked for (skeletons: of pictures 2D and 3D joints stay, of 2D joints the
@@ -16,7 +16,7 @@ with a linear map from the means of one's codes to the other's, fitted by least 
 Prints, as mean and standard deviation over the seeds: the mean joint error by split of the protocol hands19; how far
 decoded 3D joints, laid over the decoded 2D joints of the same code and of another hand's, are from these; the KL by
 dimension; and which hands along walks, and of random codes, the biomechanical limits of the built-in hand allow. What
-is done is kept in the folder of the output, so that a stopped run goes on. --only=NAME, again and again, picks arms.
+is done is kept in the folder of the output, so that a stopped run goes on. --arm=NAME, again and again, picks arms.
 """
 import functools
 import json
@@ -30,7 +30,7 @@ from absl import app, flags
 from tests.benchmarks import generalisation as bench
 
 _FROM_PICTURES = flags.DEFINE_bool('from_pictures', False, 'Whether the input is the picture, not the 2D joints.')
-_ONLY = flags.DEFINE_multi_string('only', None, 'Name of an arm; all by default.')
+_ARM = flags.DEFINE_multi_string('arm', None, 'Name of an arm; all by default.')
 _SHARE = flags.DEFINE_float('share', 0.05, 'Share of the hands that is labelled in the arms with few.', 0., 1.)
 _FLAGS = flags.FLAGS
 
@@ -80,7 +80,7 @@ def main(argv: list[str]) -> None:
   del argv
   os.makedirs(_FLAGS.output, exist_ok=True)
   results = {name: run(name, arm) for name, arm in arms(_FROM_PICTURES.value).items()
-             if _ONLY.value is None or name in _ONLY.value}
+             if _ARM.value is None or name in _ARM.value}
   text = tables(results)
   with open(os.path.join(_FLAGS.output, 'table.md'), 'w', encoding='utf-8') as file:
     file.write(text)
