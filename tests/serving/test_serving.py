@@ -96,8 +96,9 @@ def test_webp_is_sent_as_png(client):
   found = client.predict_encoded([webp, encode(picture)], with_status=True)
   np.testing.assert_array_equal(found['status'], [0, 0])
   np.testing.assert_allclose(found['joints_2d_px'][0], found['joints_2d_px'][1], atol=1e-3)
+  noise = image_files.encode(np.random.RandomState(0).randint(0, 256, picture.shape, np.uint8), 'WEBP', lossless=True)
   with pytest.raises(UserError, match='picture 2: .*damaged'):
-    client.predict_encoded([encode(picture), webp[:60]])
+    client.predict_encoded([encode(picture), noise[:100] + bytes(100) + noise[200:]])
 
 
 def test_parts_with_different_numbers_of_hands_are_joined():
