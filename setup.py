@@ -18,7 +18,7 @@ INSTALL_REQUIRES = [
     f'tensorflow>=2.16,<2.22; {NEW}',
     f'tf-keras>=2.16,<2.22; {NEW}',  # Keras 2, on which the custom train steps rest
     # Framebuffer, interpolation, splatting; its last release. It requires tensorflow-addons, so on Python 3.12 only
-    # `pip install --no-deps tensorflow-graphics` gets it; what uses it imports it when called.
+    # `pip install --no-deps tensorflow-graphics==2021.12.3` gets it; what uses it imports it when called.
     f'tensorflow-graphics==2021.12.3; {OLD}',
     f'keras-cv==0.9.0; {OLD}',  # backbones built from architecture arguments, image augmentation
     f'keras-cv>=0.9.0; {NEW}',

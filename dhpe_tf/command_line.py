@@ -9,6 +9,7 @@ from typing import Optional
 
 from absl import flags
 
+from dhpe_tf import quiet_import
 from dhpe_tf.errors import UserError, brief, one_line
 from dhpe_tf.files import printable
 
@@ -76,6 +77,8 @@ def task_flags(define: Callable[[str, flags.FlagValues], None], command: str, ar
 def quiet() -> None:
   """Silences TensorFlow's start-up messages and other packages' warnings; call before importing them."""
   os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
+  if os.environ['TF_CPP_MIN_LOG_LEVEL'] != '0':
+    quiet_import.install()
   os.environ.setdefault('GRPC_VERBOSITY', 'ERROR')
   if not sys.warnoptions:
     warnings.simplefilter('ignore')

@@ -10,6 +10,7 @@ _RENAMED = (
     (r'@(train\.)?pck_curve\b', '@train.held_out_measures'),
     (r'\b(train\.)?pck_curve\.', 'train.held_out_measures.'),
     (r'\b(dhpe\.)?build_model\.hand_file\b', 'HandTask.hand_file'),
+    (r'(?<![\w.])build_model\b', 'dhpe.build_model'),  # the only one, before other methods had a function of this name
     (r'@(baselines\.)?lifting\b(?!\.)', '@lifting.pose_prior'),
     (r'^(\s*)(baselines\.)?lifting\.(?!pose_prior)', r'\1lifting.pose_prior.'),
     (r'\bbaselines\.(levenberg_marquardt|particle_swarm)\b', r'model_fitting.\1'),

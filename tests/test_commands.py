@@ -57,6 +57,7 @@ def test_training_shows_pictures(trained):
   assert {'loss', 'iou', 'gate_open', 'feature_spread'} <= tags
 
 
+@pytest.mark.slow
 def test_a_training_cut_off_ends_with_the_same_weights(folder, trained):
   class Cut(tf.keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
@@ -101,6 +102,7 @@ def test_report(folder, trained):
   assert (folder / 'report.md').exists() and (folder / 'report.png').exists()
 
 
+@pytest.mark.slow
 def test_report_of_refinement(folder, trained, exported, capsys):
   arguments = [f'--data={folder}/records', f'--report={folder}/refined.json', '--baseline_split=']
   assert call(evaluate, *arguments, f'--model_dir={trained}', '--refine_steps=1,4') == 0
@@ -161,6 +163,7 @@ def test_unknown_protocol(folder, trained, capsys):
   assert "unknown protocol 'zb'" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_an_export_is_exported_again(folder, exported, tmp_path, capsys):
   assert call(export, f'--from_export={exported}', f'--export_dir={tmp_path}/again') == 0
   images = np.random.default_rng(0).uniform(size=[2, 64, 64, 3]).astype(np.float32)

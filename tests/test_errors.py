@@ -1,3 +1,5 @@
+import re
+
 import pytest
 import tensorflow as tf
 
@@ -26,4 +28,5 @@ def test_other_exceptions_become_one_with_the_place():
 def test_what_tensorflow_adds_is_left_out():
   with pytest.raises(tf.errors.InvalidArgumentError) as caught:
     tf.io.decode_png(b'no picture')
-  assert errors.brief(caught.value) == 'Unknown image file format. One of JPEG, PNG, GIF, BMP required.'
+  # Which formats it names depends on the version.
+  assert re.fullmatch(r'Unknown image file format\. One of JPEG, [\w ,]+ required\.', errors.brief(caught.value))

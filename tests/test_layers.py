@@ -13,7 +13,7 @@ TOOLS = PACKAGE.parent / 'data_tools'
 
 # Rooms of one layer know nothing of each other.
 LAYERS = (
-    {'errors', 'renamed_settings'},
+    {'errors', 'quiet_import', 'renamed_settings'},
     {'files'},
     {'plain_arrays', 'plain_pickle', 'json_files', 'setting_checks'},
     {'configuration', 'geometry'},
@@ -120,8 +120,8 @@ def test_imports_go_down(path):
 
 @pytest.mark.parametrize('path', _shared_files(), ids=lambda path: f'{path.parent.name}/{path.name}')
 def test_shared_rooms_know_no_task_and_no_method(path):
-  allowed = {*SHARED, 'errors', 'files', 'json_files', 'plain_arrays', 'renamed_settings', 'geometry',
-             'setting_checks', 'visualization', '__version__'}
+  allowed = {*SHARED, 'errors', 'files', 'json_files', 'plain_arrays', 'quiet_import',
+             'renamed_settings', 'geometry', 'setting_checks', 'visualization', '__version__'}
   assert set(_imports(path)) <= allowed, sorted(set(_imports(path)) - allowed)
   assert not _of_hands(path), sorted(_of_hands(path))
 

@@ -90,6 +90,7 @@ def test_a_name_of_any_bytes_stops_nothing(exported, clear, tmp_path):
   assert named == ['a\\xff.png', 'b.png']
 
 
+@pytest.mark.slow
 def test_a_crowd_and_a_half_hand(exported, clear, tmp_path):
   picture, center_px = clear
   crowd = np.concatenate([np.concatenate([picture, picture[:, ::-1]], axis=1)] * 2)

@@ -190,6 +190,7 @@ def landmarks():
   return predictor.from_method(model.landmark_model(HandTask()))
 
 
+@pytest.mark.slow
 def test_the_real_networks_follow_a_rendered_hand(landmarks, tmp_path, monkeypatch):
   monkeypatch.undo()
   picture, joints_px = (values[0] for values in hands.rendered())

@@ -14,7 +14,7 @@ from dhpe_tf.finding import palms as palms_of
 from dhpe_tf.finding import regions as regions_of
 from dhpe_tf.finding import windows
 from dhpe_tf.geometry import crops
-from dhpe_tf.networks import landmark_net, palm_net
+from dhpe_tf.networks import at_rest, landmark_net, palm_net
 
 # Called from several places, a function would be copied into each, and optimized there again at the first run.
 _ONCE = {'_noinline': True}
@@ -47,6 +47,10 @@ class Hands(NamedTuple):
     wanted = tf.fill(tf.shape(self.is_left), is_left)
     # The turn of a mirrored crop has the opposite sense.
     return self._replace(is_left=wanted, rotation=tf.where(wanted == self.is_left, 1., -1.) * self.rotation)
+
+  def around_landmarks(self) -> 'Hands':
+    """The same hands in squares around their landmarks that are not turned, as most methods see hands."""
+    return self._replace(crop=crops.crop_from_joints(self.joints_px), rotation=tf.zeros_like(self.rotation))
 
 
 class _Looks(NamedTuple):
@@ -213,6 +217,11 @@ class HandFinder(tf.Module):
     number = tf.range(tf.size(size_px))
     again = tf.reduce_any(same & (number < number[:, None]), axis=1)
     return _pick(hands, tf.where(~again)[:self._max_hands, 0])
+
+
+def for_export() -> HandFinder:
+  """A finder whose networks rest in float16, which loses nothing of the published weights."""
+  return HandFinder(at_rest.copy(landmark_net.landmark_net()), at_rest.copy(palm_net.palm_net()))
 
 
 def from_landmarks(presence: tf.Tensor, is_left_probability: tf.Tensor, joints_px: tf.Tensor) -> Hands:

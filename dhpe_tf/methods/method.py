@@ -87,11 +87,19 @@ class Method:
     """
     return {}
 
-  def before_export(self) -> None:
+  def before_export(self, weights: Optional[str] = None) -> None:
     """Gets ready for an export, before any of its functions is traced for it; here nothing to do.
 
     The method is not trained any further afterwards: what is frozen may change its type.
+
+    Args:
+      weights: type in which weights rest in the export, one of `networks.at_rest.WEIGHTS`; None for the method's usual.
+
+    Raises:
+      UserError: the method has no choice.
     """
+    if weights:
+      raise UserError(f'--weights={weights}: {type(self).__name__} keeps its weights as it learnt them; leave it out.')
 
   def lite_parts(self) -> Optional[LiteParts]:
     """Returns the networks that an export holds as files of TensorFlow Lite too, or None for none."""

@@ -76,6 +76,6 @@ def require_splat() -> Any:
   try:
     from tensorflow_graphics.rendering import splat
   except ImportError as error:
-    raise UserError('silhouette.method: splat needs tensorflow-graphics (pip install --no-deps tensorflow-graphics on '
-                    f'Python 3.12 and later; {error})') from error
+    raise UserError('silhouette.method: splat needs tensorflow-graphics (pip install --no-deps '
+                    f'tensorflow-graphics==2021.12.3 on Python 3.12 and later; {error})') from error
   return splat

@@ -14,6 +14,7 @@ import gin
 import numpy as np
 import tensorflow as tf
 
+from dhpe_tf.data import image_files
 from dhpe_tf.errors import UserError, naming
 from dhpe_tf.serving import transports
 
@@ -91,14 +92,14 @@ class Client:
     parts = [self._once(signature, {name: value[start:start + self._batch_size] if name in rows else value
                                     for name, value in given.items()}, outputs)
              for start in range(0, count, self._batch_size)]
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    return {name: np.concatenate(_padded([part[name] for part in parts])) for name in parts[0]}
 
   def predict_encoded(self, images: Sequence[bytes], inputs: Optional[Mapping[str, Any]] = None,
                       outputs: Sequence[str] = (), with_status: bool = False) -> Arrays:
     """Sends encoded pictures.
 
     Args:
-      images: B encoded pictures (JPEG, PNG).
+      images: B encoded pictures: JPEG, PNG or BMP, or WebP, which is sent as PNG: servers cannot read it.
       inputs: what else the signature takes, by name, each with B rows: for hands `boxes` and `is_left`.
       outputs: names of the results wanted; all if empty.
       with_status: whether a bad picture is only marked in 'status'; otherwise it fails the call.
@@ -107,12 +108,31 @@ class Client:
       Results by name.
 
     Raises:
-      UserError: see `predict`.
+      UserError: see `predict`; or a WebP is damaged or too large.
     """
     signature = 'predict_encoded_status' if with_status else 'predict_encoded'
-    given = {'images': np.array(list(images), object), **(inputs or {})}
+    given = {'images': _readable(images), **(inputs or {})}
     rows = list(self._spec(signature).inputs)
     return self.predict(signature, given, outputs, rows)
+
+  def predict_hands(self, images: Sequence[bytes], inputs: Optional[Mapping[str, Any]] = None,
+                    outputs: Sequence[str] = ()) -> Arrays:
+    """Sends encoded pictures of which nothing need be known, and gets all their hands.
+
+    Args:
+      images: B encoded pictures: JPEG, PNG or BMP, or WebP, which is sent as PNG: servers cannot read it.
+      inputs: what is known, by name, each with B rows: `boxes`, `sides`, `intrinsics`.
+      outputs: names of the results wanted; all if empty.
+
+    Returns:
+      Results by name; `count` `[B]` tells how many of the N rows of a picture are hands, and a bad picture is marked in
+      'status'.
+
+    Raises:
+      UserError: see `predict`; or a WebP is damaged or too large.
+    """
+    given = {'images': _readable(images), **(inputs or {})}
+    return self.predict('predict_hands', given, outputs, list(self._spec('predict_hands').inputs))
 
   def _once(self, signature: str, given: Arrays, outputs: Sequence[str]) -> Arrays:
     """One request, repeated while the server is not there."""
@@ -159,3 +179,16 @@ class Client:
 def _has_rows(spec: tf.TensorSpec) -> bool:
   """Whether axis 0 may have any size."""
   return spec.shape.rank > 0 and spec.shape[0] is None
+
+
+def _readable(images: Sequence[bytes]) -> np.ndarray:
+  """Encoded pictures as an array of objects, WebP as PNG: TensorFlow 2.15 has no operation that decodes WebP."""
+  return np.array([image_files.encode(image_files.decode_image(data, f'picture {number}'), 'PNG')
+                   if data[:4] == b'RIFF' and data[8:12] == b'WEBP' else data
+                   for number, data in enumerate(images, 1)], object)
+
+
+def _padded(parts: Sequence[np.ndarray]) -> list[np.ndarray]:
+  """The parts with zeros after the ends of all axes but the first, so that they agree there."""
+  largest = np.max([part.shape[1:] for part in parts], axis=0).astype(int)
+  return [np.pad(part, [(0, 0), *((0, most - size) for most, size in zip(largest, part.shape[1:]))]) for part in parts]

@@ -22,6 +22,7 @@ PARITY_TOLERANCE = 1e-4
 LITE_TOLERANCE = 1e-3  # of networks of TensorFlow Lite, relative to the largest number of an output or to 1
 # Name of an input in a signature, where it differs from the name in the batch.
 _SERVED_NAMES = {'image': 'images'}
+_ENCODED = 'predict_encoded'
 _UNKNOWN_SIZE = 8  # size of random inputs along axes of unknown size
 
 
@@ -66,8 +67,10 @@ class ServedModel(tf.Module):
       return self._served.held(**{served_name(name): value for name, value in inputs.items()})
 
     task = method.task
-    further = {**task.signatures(method.input_specs), **task.encoded_signatures(answer, method.input_specs),
-               **method.signatures()}
+    own = method.signatures()
+    # The task's signatures of encoded pictures may bring networks, which a method that has its own does not need.
+    encoded = {} if _ENCODED in own else task.encoded_signatures(answer, method.input_specs)
+    further = {**task.signatures(method.input_specs), **encoded, **own}
     found.update({name: _concrete(signature) for name, signature in further.items()})
     self._about = {name: (signature.about_inputs, signature.about_outputs) for name, signature in further.items()}
     self.requests = _Hidden(
@@ -112,7 +115,7 @@ def _concrete(signature: Signature) -> Any:
 
 
 def export(method: Method, export_dir: str, card: dict[str, Any], version: Optional[int] = None,
-           formats: Sequence[str] = ()) -> str:
+           formats: Sequence[str] = (), weights: Optional[str] = None) -> str:
   """Writes `export_dir/<version>/` and checks that it computes the same as the method.
 
   Args:
@@ -121,6 +124,7 @@ def export(method: Method, export_dir: str, card: dict[str, Any], version: Optio
     card: result of `model_card.describe`; the signatures and the result of the check are added.
     version: number of the version; None for the next free one.
     formats: further ones, see `devices.FORMATS`.
+    weights: type in which weights rest, see `Method.before_export`; the check compares with the model after that.
 
   Returns:
     The folder of the version, which appears only when it is complete and checked.
@@ -132,7 +136,7 @@ def export(method: Method, export_dir: str, card: dict[str, Any], version: Optio
   folder = os.path.join(export_dir, str(version))
   if os.path.exists(folder):
     raise UserError(f'{folder} is there already; remove it or choose another version.')
-  method.before_export()
+  method.before_export(weights)
   served = ServedModel(method)
   signatures = served.signatures()
   with atomic_path(folder) as temporary:

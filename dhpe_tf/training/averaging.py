@@ -16,6 +16,8 @@ from typing import Any, Optional
 
 import tensorflow as tf
 
+from dhpe_tf.errors import UserError
+
 
 def has_addons() -> bool:
   """Whether tensorflow-addons is installed."""
@@ -55,6 +57,31 @@ def create_state(optimizer: tf.keras.optimizers.Optimizer, variables: Sequence[t
     inner._create_all_weights(variables)
 
 
+def check_kind(checkpoint: str, optimizer: tf.keras.optimizers.Optimizer) -> None:
+  """Compares an optimizer with the one of a checkpoint: tensorflow-addons' state does not fit Keras's, nor the reverse.
+
+  Args:
+    checkpoint: path of a checkpoint of a training.
+    optimizer: that which shall go on.
+
+  Raises:
+    UserError: only one of them keeps averages by tensorflow-addons.
+    tf.errors.OpError: the checkpoint cannot be read.
+  """
+  there = any('.OPTIMIZER_SLOT/' in name and '/average/' in name for name, _ in tf.train.list_variables(checkpoint))
+  here = _has_slots(optimizer)
+  if there != here:
+    kinds = {True: "tensorflow-addons' MovingAverage", False: "Keras's own"}
+    raise UserError(f'{checkpoint}: its optimizer is {kinds[there]}, and here it is {kinds[here]} (averaging_decay '
+                    'takes the first up to Python 3.11, the other later); go on with the Python and settings that '
+                    'began the training, or choose another --model_dir and name this one as train.initial_weights.')
+
+
+def _has_slots(optimizer: tf.keras.optimizers.Optimizer) -> bool:
+  """Whether tensorflow-addons keeps an optimizer's averages."""
+  return 'average' in getattr(inner_optimizer(optimizer), 'get_slot_names', list)()
+
+
 class Averages:
   """Pairs of weights and averages that can be exchanged; empty for an optimizer without averages.
 
@@ -72,7 +99,7 @@ class Averages:
     inner = inner_optimizer(optimizer)
     if getattr(inner, 'use_ema', False):
       self.pairs = list(zip(variables, inner._model_variables_moving_average))
-    elif 'average' in getattr(inner, 'get_slot_names', list)():
+    elif _has_slots(inner):
       self.pairs = [(variable, inner.get_slot(variable, 'average')) for variable in variables]
     else:
       self.pairs = []

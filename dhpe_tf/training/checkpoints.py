@@ -11,6 +11,7 @@ import tensorflow as tf
 from dhpe_tf import files, json_files
 from dhpe_tf.errors import UserError, brief
 from dhpe_tf.files import atomic_path, remove
+from dhpe_tf.training import averaging
 from dhpe_tf.training.progress import LastScalars
 
 ARCHITECTURE = 'architecture.json'
@@ -98,7 +99,7 @@ class Checkpoints:
       Its path, or None if there is none.
 
     Raises:
-      UserError: the model has another architecture, or the files are damaged.
+      UserError: the model has another architecture, its optimizer is of another kind, or the files are damaged.
     """
     check_architecture(self.model_dir, self._model)
     _remove_unfinished(self._manager.directory)
@@ -106,9 +107,12 @@ class Checkpoints:
     if latest is None:
       return None
     try:
+      averaging.check_kind(latest, self._model.optimizer)
       tf.train.Checkpoint(**self._parts).restore(latest).assert_existing_objects_matched().expect_partial()
       # Means of other terms, and what earlier versions did not save, begin anew.
       tf.train.Checkpoint(**self._optional).restore(latest).expect_partial()
+    except UserError:  # a ValueError too
+      raise
     except (AssertionError, IndexError, ValueError, tf.errors.OpError) as error:
       raise UserError(f'{latest}: cannot be restored ({brief(error)}); remove it to go back to the one before, '
                       'or choose another --model_dir.') from error

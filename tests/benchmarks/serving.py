@@ -13,6 +13,7 @@ from absl import app, flags
 
 from dhpe_tf.data import image_files
 from dhpe_tf.serving.client import Client
+from tests.finding.hands import rendered
 from tests.serving import servers
 
 _MODEL = flags.DEFINE_string('model', 'exported/dhpe_hand/1', 'Folder of a version of an export that sees pictures.')
@@ -22,6 +23,7 @@ _ROWS = flags.DEFINE_list('rows', ['1', '8', '32'], 'Pictures in each request.')
 _STEPS = flags.DEFINE_list('steps', ['0', '10', '50'], 'Steps of refinement.')
 
 BATCHING = ('--batching', '--max_batch_size=32', '--batch_timeout_s=0.01')
+ENCODED = ('predict_encoded_status', 'predict_hands')
 WANTED = 10_000  # pictures a second
 LOAD = 0.6  # share of its throughput at which a server is run, so that peaks do not queue
 
@@ -67,15 +69,15 @@ def servers_needed(pictures_per_s: float) -> int:
 def cases() -> list[tuple[str, int, dict]]:
   """Signature, pictures in a request, and further inputs, of all measurements."""
   plain = [('serving_default', int(rows), {}) for rows in _ROWS.value]
-  return [*plain, ('predict_encoded_status', 1, {}), *(('refine', 1, {'steps': int(steps)}) for steps in _STEPS.value)]
+  refined = [('refine', 1, {'steps': int(steps)}) for steps in _STEPS.value]
+  return [*plain, *((name, 1, {}) for name in ENCODED), *refined]
 
 
 def given(signature: str, size: int, rows: int) -> np.ndarray:
-  """The images of a request: noise, encoded as the signature wants it."""
-  random = np.random.RandomState(0)
-  if signature.startswith('predict_encoded'):
-    return np.array([image_files.encode(random.randint(0, 256, [240, 320, 3]).astype(np.uint8), 'JPEG')] * rows, object)
-  return random.uniform(size=[rows, size, size, 3]).astype(np.float32)
+  """The images of a request: a rendered hand in a picture, encoded, or for signatures of crops noise."""
+  if signature in ENCODED:
+    return np.array([image_files.encode(rendered()[0][0], 'JPEG', quality=90)] * rows, object)
+  return np.random.RandomState(0).uniform(size=[rows, size, size, 3]).astype(np.float32)
 
 
 def report(address: str, batching: bool) -> None:

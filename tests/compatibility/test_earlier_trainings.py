@@ -46,6 +46,8 @@ def test_settings_mean_what_they_meant():
     ('swarm.generations = 2', 'minimise_by_swarm.generations = 2'),
     ('baselines.particle_swarm.particles = 8', 'model_fitting.particle_swarm.particles = 8'),
     ("build_model.hand_file = 'mano.npz'", "HandTask.hand_file = 'mano.npz'"),
+    ('build_model.image_size = 64', 'dhpe.build_model.image_size = 64'),
+    ('Experiment.method = @build_model', 'Experiment.method = @dhpe.build_model'),
     ('eval/dhpe_tf.build_dataset.batch_size = 2', 'eval/build_dataset.batch_size = 2'),
     ('dhpe_tf.crop.box_margin = 1.1', 'hand_crop.box_margin = 1.1'),
     ('selfsup.Offspring.seeds_per_batch = 0', 'selfsup.Offspring.parents_per_batch = 0'),

@@ -60,6 +60,7 @@ def test_sheet_shows_seeds_and_offspring(model_dir, record_set, tmp_path, capsys
   assert np.abs(row[:, 1] - row[:, 2]).mean() > 5
 
 
+@pytest.mark.slow
 def test_nothing_plausible_is_said(model_dir, record_set, tmp_path, capsys):
   assert view('selfsup.plausible.least_size = 50.0', model_dir=model_dir, records=record_set, split='train',
               output=tmp_path / 'sheet.png', plausible=True) == 1

@@ -17,7 +17,7 @@ from tests.fuzz import mutations
 from tests.fuzz.cases import Case, Entry
 
 _FLOATS = (0., 1., -1., .5, 1e-40, 1e10, -1e10, 3e38, -3e38, float('nan'), float('inf'), -float('inf'))
-_STEPS = (0, 0, 1, 2, 3, -1, 10**9, 2**31 - 1, -2**31)
+_WHOLE = (0, 0, 1, 2, 3, -1, 10**9, 2**31 - 1, -2**31)
 _MOST_NUMBERS = 40_000_000  # of a tensor that is made here
 _PICTURE_TOKENS = (b'IHDR', b'IDAT', b'PLTE', b'tRNS', b'\xff\xc0', b'\xff\xc2', b'\xff\xda', b'\xff\xd9', b'BM',
                    b'GIF89a', b'RIFF', b'\x89PNG\r\n\x1a\n')
@@ -83,8 +83,8 @@ class _Served:
       for place in np.ndindex(*value.shape):
         changed[place] = self._other_picture(value[place], chance)
       return changed
-    if name == 'steps':
-      return np.int32(chance.choice(_STEPS))
+    if value.dtype == np.int32:
+      return np.full(value.shape, chance.choice(_WHOLE), np.int32)
     changed = np.array(value)
     if changed.size and changed.dtype == np.float32:
       if chance.random() < .5:
@@ -160,7 +160,8 @@ def _entry(signature: str) -> Callable[[str], Entry]:
   return make
 
 
-_SIGNATURES = ('serving_default', 'refine', 'predict_encoded', 'predict_encoded_status')
+_SIGNATURES = ('serving_default', 'refine', 'predict_encoded', 'predict_encoded_status',
+               'predict_hands')
 ENTRIES = {f'served_{name}': _entry(name) for name in _SIGNATURES}
 ABOUT = {f'served_{name}': f'signature `{name}` of the shipped model' for name in _SIGNATURES}
 SLOW = tuple(ENTRIES)

@@ -51,7 +51,7 @@ def test_layout_and_card(exported):
   assert set(signatures['predict_encoded']['outputs']) == told | {'boxes'}
   assert signatures['predict_encoded_status']['inputs'] == signatures['predict_encoded']['inputs']
   assert set(signatures['predict_encoded_status']['outputs']) == told | {'boxes', 'status'}
-  assert card['conventions']['status'].count(';') == 5
+  assert card['conventions']['status'].count(';') == 7
 
 
 def test_the_card_tells_the_graph(exported):

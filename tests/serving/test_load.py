@@ -55,6 +55,7 @@ def check(count, toy_export, other_export, folder):
   return last / warm - 1.
 
 
+@pytest.mark.slow
 def test_every_good_request_is_answered_and_every_bad_one_refused(toy_export, other_export, tmp_path):
   check(160, toy_export, other_export, tmp_path)
 

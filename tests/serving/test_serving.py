@@ -6,9 +6,11 @@ import urllib.request
 import numpy as np
 import pytest
 
+from dhpe_tf.data import image_files
 from dhpe_tf.errors import UserError
 from dhpe_tf.inference import predictor
 from dhpe_tf.serving import batching, loopback_server, native_session
+from dhpe_tf.serving import client as client_module
 from dhpe_tf.serving.client import Client
 from tests.serving import servers, toy
 from tests.serving.test_exporter import encode
@@ -86,6 +88,24 @@ def test_bytes_arrive_as_they_are(client):
   data = encode(picture, 'BMP')  # its last row is filled up with zeros
   assert data.endswith(b'\0')
   np.testing.assert_array_equal(client.predict_encoded([data, encode(picture)], with_status=True)['status'], [0, 0])
+
+
+def test_webp_is_sent_as_png(client):
+  picture = toy.bright_picture(61, 43, left=3)
+  webp = image_files.encode(picture, 'WEBP', lossless=True)
+  found = client.predict_encoded([webp, encode(picture)], with_status=True)
+  np.testing.assert_array_equal(found['status'], [0, 0])
+  np.testing.assert_allclose(found['joints_2d_px'][0], found['joints_2d_px'][1], atol=1e-3)
+  with pytest.raises(UserError, match='picture 2: .*damaged'):
+    client.predict_encoded([encode(picture), webp[:60]])
+
+
+def test_parts_with_different_numbers_of_hands_are_joined():
+  one, three = np.ones([2, 1, 4]), np.full([1, 3, 4], 3.)
+  joined = np.concatenate(client_module._padded([one, three]))
+  assert joined.shape == (3, 3, 4)
+  np.testing.assert_array_equal(joined[:, :, 0], [[1, 0, 0], [1, 0, 0], [3, 3, 3]])
+  np.testing.assert_array_equal(np.concatenate(client_module._padded([np.array([1, 2]), np.array([3])])), [1, 2, 3])
 
 
 def test_rest_tells_state_and_signatures(server):

@@ -25,7 +25,7 @@ def build_toy_hand():
 
 HAND = build_toy_hand()
 
-TASK = HandTask()
+TASK = HandTask(finds_when_served=False)
 TASK.hand_model = HAND
 
 

@@ -123,6 +123,23 @@ def test_a_resumed_training_ends_like_an_unbroken_one(either, tmp_path):
   assert found['val_loss'] == pytest.approx(logs['val_loss'], rel=1e-6)
 
 
+@needs_addons
+@pytest.mark.parametrize('precision', ['float32', 'mixed_float16'])
+@pytest.mark.parametrize('first', [True, False])
+def test_the_other_kind_of_averages_is_refused_with_a_remedy(tmp_path, monkeypatch, first, precision):
+  monkeypatch.setattr(averaging, 'has_addons', lambda: first)
+  train(tmp_path, precision=precision)
+  monkeypatch.setattr(averaging, 'has_addons', lambda: not first)
+  with pytest.raises(UserError, match="its optimizer is .*, and here it is .* name this one as train.initial_weights"):
+    train(tmp_path, precision=precision, epochs=3)
+  restore_weights(str(tmp_path), tiny.build_tiny_model())  # what evaluation and export do
+  again, _ = train(tmp_path / 'again', initial_weights=str(tmp_path), precision=precision)
+  assert averages_of(again)
+  # The kind that began it goes on.
+  monkeypatch.setattr(averaging, 'has_addons', lambda: first)
+  train(tmp_path, precision=precision, epochs=3)
+
+
 def test_mixed_precision(either, tmp_path):
   trainer, logs = train(tmp_path, precision='mixed_float16')
   assert isinstance(trainer.model.optimizer, tf.keras.mixed_precision.LossScaleOptimizer)

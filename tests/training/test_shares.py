@@ -59,6 +59,7 @@ def test_under_a_loss_scale():
   np.testing.assert_allclose(moves(optimizer, 0.1)[0], 0.1 * moves(plain, 1.)[0], rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_on_two_replicas():
   """Every copy of a slowed variable moves by the share of a step, every copy of another one by a whole step."""
   code = '''

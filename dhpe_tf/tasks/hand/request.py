@@ -77,9 +77,8 @@ def found(picture: np.ndarray, name: str, hands: finder.Hands, upright: bool) ->
     hands: in the picture.
     upright: whether the method sees hands turned to point up; otherwise it sees the square around the landmarks.
   """
-  if upright:
-    return Request(picture, name, hands.crop, hands.rotation, hands.is_left)
-  return Request(picture, name, crops.crop_from_joints(hands.joints_px), tf.zeros_like(hands.rotation), hands.is_left)
+  shown = hands if upright else hands.around_landmarks()
+  return Request(picture, name, shown.crop, shown.rotation, shown.is_left)
 
 
 def read(path: str, options: Any, labels: Mapping[str, label_lines.Label], upright: bool,

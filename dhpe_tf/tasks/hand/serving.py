@@ -10,11 +10,8 @@ from dhpe_tf.finding import finder
 from dhpe_tf.geometry import crops
 from dhpe_tf.hand import skeletons
 from dhpe_tf.hand.hand_model import HandModel
-from dhpe_tf.tasks.hand import results, view
+from dhpe_tf.tasks.hand import results, served_hands, status, view
 from dhpe_tf.tasks.task import Signature, Tensors
-
-# A picture's status in the served graph, further to those of `encoded_pictures`.
-_BAD_BOX, _NOT_FINITE = 4, 5
 
 CONVENTIONS = {
     'images': 'RGB in 0..1, a square crop around one right hand, its side about 1.5 times the longer side of the tight '
@@ -28,10 +25,7 @@ CONVENTIONS = {
     'is_left': 'true for a left hand in an unmirrored picture; the crop is then mirrored on the way in and results are '
                'mirrored back; reverse the corners of each face of its mesh.',
     'encoded': f'{encoded_pictures.FORMATS}, within limits of bytes and pixels; an EXIF orientation is not applied.',
-    'status': 'of predict_encoded_status, for each picture: 0 answered; 1 no JPEG, PNG or BMP; 2 too many bytes or '
-              'pixels; 3 damaged or cut off; 4 the box is not finite, lies outside the picture or is too large; 5 the '
-              'result would not be finite. The results of a picture whose status is not 0 are zeros. predict_encoded '
-              'refuses the whole request instead.',
+    'status': status.ABOUT,
     'metres': 'camera axes (x right, y down, z forward), relative to the root keypoint; the size is that of the hand '
               'model with the shape found.',
     'pose': '45 numbers: axis-angle in radians of 15 joints about the flat hand, in the order of pose_joint_order.',
@@ -43,7 +37,8 @@ def describe(hand_model: HandModel) -> dict[str, Any]:
   return {
       'task': '21 keypoints and a mesh of one hand from one RGB picture',
       'conventions': CONVENTIONS,
-      'outputs': {'predict_encoded': results.DOCUMENTED, 'predict_encoded_status': results.DOCUMENTED},
+      'outputs': {'predict_encoded': results.DOCUMENTED, 'predict_encoded_status': results.DOCUMENTED,
+                  served_hands.NAME: served_hands.DOCUMENTED},
       'joint_order': list(skeletons.KEYPOINT_NAMES),
       'pose_joint_order': list(skeletons.MANO_JOINT_NAMES[1:]),
       'root': skeletons.ROOT_NAME,
@@ -83,7 +78,8 @@ def encoded_signatures(answer: Callable[[Tensors], Tensors], specs: Mapping[str,
   Args:
     answer: crops of right hands `[B, S, S, 3]` as 'image' -> served outputs.
     specs: specifications of the method's inputs.
-    hand_finder: finds the hand in the box, for methods that see hands turned to point up; None cuts out the box.
+    hand_finder: finds the hand in the box, for methods that see hands turned to point up, and all hands for
+      `predict_hands`; None cuts out the box.
 
   Returns:
     The signatures by name; none for methods that take something else than the picture.
@@ -96,8 +92,8 @@ def encoded_signatures(answer: Callable[[Tensors], Tensors], specs: Mapping[str,
   def predict(taken: Callable, images: tf.Tensor, boxes: tf.Tensor, is_left: tf.Tensor) -> tuple[Tensors, tf.Tensor]:
     """The results for pictures that `taken` decodes, and their status."""
     def cut(given: tuple[tf.Tensor, tf.Tensor, tf.Tensor]) -> _Cuts:
-      picture, box, status = taken(*given[:2])
-      return _Cuts(*_cut(picture, box, given[2], size, hand_finder), status)
+      picture, box, judged = taken(*given[:2])
+      return _Cuts(*_cut(picture, box, given[2], size, hand_finder), judged)
     # One after the other: a picture of the largest size takes up to 2 GB while it is cut.
     cuts = tf.map_fn(cut, (images, boxes, is_left), parallel_iterations=1, fn_output_signature=parts)
     found = results.in_picture(answer({'image': cuts.right_hands}), crops.Crop(cuts.center_px, cuts.side_px), is_left,
@@ -108,7 +104,7 @@ def encoded_signatures(answer: Callable[[Tensors], Tensors], specs: Mapping[str,
     return predict(_decoded, **inputs)[0]
 
   def predict_encoded_status(**inputs: tf.Tensor) -> Tensors:
-    return _only_sound(*predict(_decoded_if_sound, **inputs))
+    return status.only_sound(*predict(_decoded_if_sound, **inputs))
 
   taken = {'images': tf.TensorSpec([None], tf.string), 'boxes': tf.TensorSpec([None, 4], tf.float32),
            'is_left': tf.TensorSpec([None], tf.bool)}
@@ -117,8 +113,11 @@ def encoded_signatures(answer: Callable[[Tensors], Tensors], specs: Mapping[str,
                    'picture', 'status': CONVENTIONS['status']}
   described = {'rows': tuple(taken), 'about_inputs': about_inputs, 'about_outputs': about_outputs,
                'examples': {'images': image_files.encode(np.full([64, 64, 3], 127, np.uint8), 'PNG')}}
-  return {'predict_encoded': Signature(predict_encoded, taken, **described),
-          'predict_encoded_status': Signature(predict_encoded_status, taken, **described, may_be_infinite=('boxes',))}
+  found = {'predict_encoded': Signature(predict_encoded, taken, **described),
+           'predict_encoded_status': Signature(predict_encoded_status, taken, **described, may_be_infinite=('boxes',))}
+  if hand_finder is not None:
+    found[served_hands.NAME] = served_hands.signature(answer, size, hand_finder, upright=True)
+  return found
 
 
 def _cut(picture: tf.Tensor, box: tf.Tensor, left: tf.Tensor, size: int,
@@ -144,20 +143,7 @@ def _decoded(encoded: tf.Tensor, box: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, 
 
 def _decoded_if_sound(encoded: tf.Tensor, box: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
   """Does the same and never fails; in the place of a bad box there is the whole picture."""
-  picture, status = encoded_pictures.decode_if_sound(encoded)
+  picture, found = encoded_pictures.decode_if_sound(encoded)
   fits = view.box_fits(box, tf.shape(picture)[:2])
-  status = tf.where(tf.equal(status, encoded_pictures.OK) & ~fits, _BAD_BOX, status)
-  return picture, tf.where(tf.equal(status, encoded_pictures.OK), box, tf.zeros([4])), status
-
-
-def _only_sound(found: Tensors, status: tf.Tensor) -> Tensors:
-  """Results with 'status', zeros for the pictures whose status or results are not sound."""
-  def finite(value: tf.Tensor) -> tf.Tensor:
-    return tf.reduce_all(tf.reshape(tf.math.is_finite(value), [tf.shape(status)[0], -1]), axis=1)
-  whole = tf.reduce_all(tf.stack([finite(value) for value in found.values()]), axis=0)
-  status = tf.where(tf.equal(status, encoded_pictures.OK) & ~whole, _NOT_FINITE, status)
-  sound = tf.equal(status, encoded_pictures.OK)
-
-  def kept(value: tf.Tensor) -> tf.Tensor:
-    return tf.where(tf.reshape(sound, [-1] + [1] * (value.shape.rank - 1)), value, 0.)
-  return {**{name: kept(value) for name, value in found.items()}, 'status': status}
+  found = status.marked(found, ~fits, status.BAD_BOX)
+  return picture, tf.where(tf.equal(found, encoded_pictures.OK), box, tf.zeros([4])), found

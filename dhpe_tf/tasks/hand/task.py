@@ -26,6 +26,7 @@ from dhpe_tf.tasks.hand import (
   published,
   record,
   results,
+  served_hands,
   serving,
   slices,
   task_flags,
@@ -68,19 +69,21 @@ class HandTask(Task):
   lines_over = 'distance to the nearest training hand'
   curve_axes = curves.Axes(1000 * pck.THRESHOLDS_M['full'], 'error threshold (mm)', 'PCK: share of keypoints within it')
 
-  def __init__(self, hand_file: Optional[str] = None, upright: bool = False):
+  def __init__(self, hand_file: Optional[str] = None, upright: bool = False, finds_when_served: bool = True):
     """Loads the hand model.
 
     Args:
       hand_file: a MANO file or an npz like it; None for the built-in hand.
       upright: whether the hands of records are turned to point up; `prepare` sets it for models that need it.
+      finds_when_served: whether exports find the hands of whole pictures (`predict_hands`), which makes them 8 MB
+        larger, unless the method brings a hand finder of its own.
 
     Raises:
       UserError: the file is no hand model.
     """
     self.hand_model = hand_model.load_hand_model(hand_file)
     self.posed_hand = posing.posed_hand(self.hand_model)
-    self._finder, self._upright = None, upright
+    self._finder, self._upright, self._finds_when_served = None, upright, finds_when_served
 
   def hand_finder(self) -> Union[finder.HandFinder, served.ServedFinder]:
     """The hand finder, built at its first use."""
@@ -233,7 +236,11 @@ class HandTask(Task):
   def encoded_signatures(self, answer: Callable[[Tensors], Tensors],
                          specs: Mapping[str, tf.TensorSpec]) -> dict[str, Signature]:
     """Builds the signatures from encoded pictures, boxes and sides to results in the pictures."""
-    return serving.encoded_signatures(answer, specs)
+    found = serving.encoded_signatures(answer, specs)
+    if found and self._finds_when_served:
+      found[served_hands.NAME] = served_hands.signature(answer, specs['image'].shape[1], finder.for_export(),
+                                                        upright=False)
+    return found
 
   def signatures(self, specs: Mapping[str, tf.TensorSpec]) -> dict[str, Signature]:
     """Builds the signatures from a hand's parameters to its mesh and to pictures of it."""

@@ -35,6 +35,7 @@ def step(compiled, *params):
 WITHIN = "rendering.silhouette.method = 'exact_area_within_budget'"
 
 
+@pytest.mark.slow
 def test_compiles_and_learns_the_same():
   plain, plain_weights = step(False)
   compiled, compiled_weights = step(True, WITHIN)
@@ -43,6 +44,7 @@ def test_compiles_and_learns_the_same():
     np.testing.assert_allclose(found, expected, rtol=1e-2, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_lists_that_are_too_short_are_no_silent_error():
   logs, _ = step(False, WITHIN, 'exact_area_within_budget.pieces_per_row = 1')
   assert np.isnan(logs['loss'])

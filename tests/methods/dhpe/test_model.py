@@ -168,6 +168,7 @@ def test_mixed_precision(batch):
     tf.keras.mixed_precision.set_global_policy('float32')
 
 
+@pytest.mark.slow
 def test_two_replicas_step_like_one():
   # Run apart, because the number of logical CPUs is fixed once TensorFlow has started.
   program = '''if True:
@@ -209,6 +210,7 @@ def test_the_regressors_sum_and_the_parameters_lead_to_each_other(model):
   np.testing.assert_allclose(model.to_parameters.invert(h), estimate, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_joint_training_does_not_collapse_the_features(batch):
   """Eq. 2 alone is content with constant features; with the other terms they must stay apart."""
   model = build('dhpe.Objective.gated = False')
@@ -229,6 +231,7 @@ def test_the_trunk_takes_a_share_of_the_steps():
   assert build().slowed[1] == 1
 
 
+@pytest.mark.slow
 def test_feature_units_stay_active():
   """At a constant 5e-4 the first steps, all toward the mean hand, must not drive units of the head below zero."""
   configuration.load(['methods/dhpe_light.gin'], ['IMAGE_SIZE = 64'])

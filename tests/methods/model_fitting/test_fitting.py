@@ -20,6 +20,7 @@ def distance(found, true):
   return np.linalg.norm(np.asarray(found) - np.asarray(true), axis=-1)
 
 
+@pytest.mark.slow
 def test_levenberg_marquardt_returns_from_a_near_start():
   """From a start beside it the known hand's 2D joints are met to 1e-3 without any prior."""
   space, z, hand, evidence = hands.known(dtype='float64')
@@ -44,6 +45,7 @@ def test_levenberg_marquardt_from_its_own_starts():
   assert np.isfinite(found['cost']).all()
 
 
+@pytest.mark.slow
 def test_what_is_not_known_does_not_count():
   _, _, _, evidence = hands.known(2)
   weights = np.ones([2, 21], np.float32)

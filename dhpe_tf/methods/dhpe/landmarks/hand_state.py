@@ -58,6 +58,8 @@ class HandState:
     self.space = hand_space.HandSpace(hand_model)
     self.closeness, self._perspective = closeness, float(perspective)
 
+  # A function of its own, so that an export holds its constants once and not at each of its calls.
+  @tf.function(autograph=False, reduce_retracing=True)
   def joints(self, x: tf.Tensor, base: tf.Tensor) -> Joints:
     """The joints of x `[B, 43]` about base rotations `[B, 4]`."""
     crop = self.space.joints(x[:, :hand_space.SIZE], base)

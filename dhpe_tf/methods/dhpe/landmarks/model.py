@@ -22,7 +22,7 @@ from dhpe_tf.methods.dhpe.landmarks import confidence, hand_state, misfit, round
 from dhpe_tf.methods.dhpe.landmarks import evidence as evidences
 from dhpe_tf.methods.dhpe.landmarks.objective import EvidenceObjective
 from dhpe_tf.methods.method import LiteParts
-from dhpe_tf.networks import half_at_rest, hand_layers, landmark_net, palm_net
+from dhpe_tf.networks import at_rest, hand_layers, landmark_net, palm_net
 from dhpe_tf.optimization import descent, least_squares
 from dhpe_tf.optimization import term_weights as term_weights_of
 from dhpe_tf.tasks.hand import lite, serving
@@ -56,15 +56,16 @@ class LandmarkModel(steps.TrainableMethod):
                mirrored: bool, mask_size: int, build_objective: Callable[..., EvidenceObjective]):
     packed = tf.keras.Input((skeletons.NUM_KEYPOINTS, evidences.NUMBERS), name=_EVIDENCE)
     super().__init__({_EVIDENCE: packed}, layer(packed), task, 'landmark_dhpe')
-    self.landmark_net = network
+    self.landmark_net, self._palm_weights = network, 'float16'
     self.state, self._mirrored, self._mask_size = state, mirrored, mask_size
     self._silhouette = hand_layers.Silhouette(task.hand_model, mask_size)
     self._misfit = misfit.Misfit(state)
     # Functions of their own, so that an export holds their graphs and constants once for all signatures.
     self._look = self._look_function()
-    seen, rotation = tf.TensorSpec([None, *packed.shape[1:]]), tf.TensorSpec([None, 4])
+    seen, rotation = tf.TensorSpec(packed.shape), tf.TensorSpec([None, 4])
     state_spec = tf.TensorSpec([None, hand_state.SIZE])
-    self._estimate = tf.function(self._last_round, [seen], autograph=False)
+    self._estimate = self._estimate_function()
+    self._residuals = tf.function(self._start_residuals, [state_spec, rotation, seen], autograph=False)
     self._linearised = tf.function(self._linearised_misfit, [state_spec, state_spec, rotation, seen], autograph=False)
     self._outputs = tf.function(self._outputs_of, [state_spec, rotation, seen], autograph=False)
     self._objective = build_objective(state)
@@ -174,27 +175,39 @@ class LandmarkModel(steps.TrainableMethod):
     return {**self._outputs(fit.best, base, packed), 'hand_presence': presence,
             'misfit': tf.stack([fit.start_cost, fit.cost], axis=1)}
 
-  def before_export(self) -> None:
-    """Lets the landmark network rest in float16 if it is frozen: the published weights are numbers of that type."""
-    if not self.landmark_net.trainable_weights:
-      self.landmark_net = half_at_rest.copy(self.landmark_net)
-      self._look = self._look_function()
-      self.__dict__.pop('_finder', None)
+  def before_export(self, weights: Optional[str] = None) -> None:
+    """Lets weights rest in another type.
+
+    Args:
+      weights: 'float32'; 'float16' for all networks; 'int8' for the networks that see pictures, and float16 for the
+        estimator. None: float16 for those networks that did not learn, since the published weights are numbers of that
+        type.
+    """
+    self._palm_weights, self._exact_net = weights or 'float16', self.landmark_net
+    if weights or not self.landmark_net.trainable_weights:
+      self.landmark_net = at_rest.copy(self.landmark_net, weights or 'float16')
+    if weights in ('float16', 'int8'):
+      next(layer for layer in self.layers if isinstance(layer, rounds.Rounds)).rest_in_float16()
+    self._look, self._estimate = self._look_function(), self._estimate_function()
+    self.__dict__.pop('_finder', None)
 
   def lite_parts(self) -> LiteParts:
     """The networks that see pictures, and the settings of the hand finder."""
-    hand_finder = self._finder
-    return LiteParts({lite.LANDMARKS: hand_finder.landmark_net, lite.PALMS: hand_finder.palm_net},
-                     hand_finder.settings())
+    # Their files have types of weights of their own, so they are made of the networks as they were.
+    return LiteParts({lite.LANDMARKS: self._exact_net, lite.PALMS: palm_net.palm_net()}, self._finder.settings())
 
   @functools.cached_property
   def _finder(self) -> finder.HandFinder:
     """A hand finder with this landmark network; cached so, it is no part of checkpoints."""
-    return finder.HandFinder(self.landmark_net, half_at_rest.copy(palm_net.palm_net()))
+    return finder.HandFinder(self.landmark_net, at_rest.copy(palm_net.palm_net(), self._palm_weights))
 
   def _look_function(self) -> Callable[[tf.Tensor], _Look]:
     """A function of its own of `_look_at`."""
     return tf.function(self._look_at, [self.input_specs['image']], autograph=False)
+
+  def _estimate_function(self) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
+    """A function of its own of `_last_round`."""
+    return tf.function(self._last_round, [tf.TensorSpec(self.input[_EVIDENCE].shape)], autograph=False)
 
   def _look_specs(self) -> dict[str, tf.TensorSpec]:
     """The specifications of what the landmark network sees in crops, and in their mirror images, and of the steps."""
@@ -228,15 +241,33 @@ class LandmarkModel(steps.TrainableMethod):
   def _fitted(self, start: tf.Tensor, base: tf.Tensor, packed: tf.Tensor, steps,
               factors: Optional[tf.Tensor] = None) -> least_squares.Fit:
     """The state [B, 43] after a number of iterations, with its cost; `factors` [B, 189] of the residuals, or None."""
-    if isinstance(steps, int) and steps == 0:
-      residuals = self._misfit.residuals(start, start, base, evidences.unpack(packed))
-      cost = tf.reduce_sum(tf.square(residuals), axis=1) / 2
-      return least_squares.Fit(start, cost, cost)
+    if isinstance(steps, int):
+      fit = self._unfitted if steps == 0 else self._fitted_by_squares
+      return fit(start, base, packed, steps, factors)
+    # Not to linearise once more than there are steps saves a quarter of the time of an answer without refinement.
+    return tf.cond(tf.equal(steps, 0), lambda: self._unfitted(start, base, packed, steps, factors),
+                   lambda: self._fitted_by_squares(start, base, packed, steps, factors))
 
+  def _unfitted(self, start: tf.Tensor, base: tf.Tensor, packed: tf.Tensor, steps,
+                factors: Optional[tf.Tensor]) -> least_squares.Fit:
+    """The start itself, with its cost; the arguments of `_fitted`."""
+    del steps
+    residuals = self._residuals(start, base, packed)
+    residuals = residuals if factors is None else residuals * factors
+    cost = tf.reduce_sum(tf.square(residuals), axis=1) / 2
+    return least_squares.Fit(start, cost, cost)
+
+  def _fitted_by_squares(self, start: tf.Tensor, base: tf.Tensor, packed: tf.Tensor, steps,
+                         factors: Optional[tf.Tensor]) -> least_squares.Fit:
+    """The state after at least one iteration; the arguments of `_fitted`."""
     def linearised(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
       residuals, jacobian = self._linearised(x, start, base, packed)
       return (residuals, jacobian) if factors is None else (residuals * factors, jacobian * factors[..., None])
     return least_squares.minimise_squares(linearised, start, iterations=steps)
+
+  def _start_residuals(self, start: tf.Tensor, base: tf.Tensor, packed: tf.Tensor) -> tf.Tensor:
+    """The residuals [B, R] of starts [B, 43]."""
+    return self._misfit.residuals(start, start, base, evidences.unpack(packed))
 
   def _linearised_misfit(self, x: tf.Tensor, start: tf.Tensor, base: tf.Tensor,
                          packed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

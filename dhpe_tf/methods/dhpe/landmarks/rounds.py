@@ -17,6 +17,7 @@ from dhpe_tf.geometry import rotations
 from dhpe_tf.hand import hand_space, skeletons
 from dhpe_tf.methods.dhpe.landmarks import evidence as evidences
 from dhpe_tf.methods.dhpe.landmarks import hand_state
+from dhpe_tf.networks import at_rest
 
 _CHANGES = (hand_space.NUM_ANGLES, hand_space.SIZE - hand_space.NUM_ANGLES - 6, 3, 1, 3, 1)
 # Radians, standard deviations, radians, logarithm, metres, closeness: the size of a change of 1.
@@ -45,6 +46,10 @@ class Rounds(tf.keras.layers.Layer):
     self._network = tf.keras.Sequential(
         [tf.keras.layers.Dense(units, tf.nn.silu, name=f'hidden{number}') for number in range(1, layers + 1)]
         + [tf.keras.layers.Dense(sum(_CHANGES), kernel_initializer='zeros', name='change')], name='regressor')
+
+  def rest_in_float16(self) -> None:
+    """Lets the weights rest in float16; the layer learns no more then."""
+    self._network = at_rest.copy(self._network)
 
   def call(self, packed: tf.Tensor) -> dict[str, list[tf.Tensor]]:
     """Estimates the hands.

@@ -18,6 +18,9 @@ from tests.serving import signature_checks
 
 @pytest.fixture(scope='module')
 def built():
+  # Not every random start leaves the refinement room: with seed 0 one of the two hands is near its goal at once, under
+  # TensorFlow 2.15 and 2.21 alike.
+  tf.keras.utils.set_random_seed(3)
   made = model.landmark_model(HandTask())
   made.compile(tf.keras.optimizers.Adam(1e-3))
   return made
@@ -41,6 +44,7 @@ def test_fits_the_contracts_of_the_task(built):
     assert spec.is_compatible_with(found[name]), name
 
 
+@pytest.mark.slow
 def test_learns_from_evidence(built, cached):
   batch = next(iter(dataset(cached, random_share=0.5, error_file=cached)))
   first = {name: float(value) for name, value in built.test_step(batch).items()}
@@ -55,6 +59,7 @@ def test_learns_from_evidence(built, cached):
   assert not built.landmark_net.trainable_variables
 
 
+@pytest.mark.slow
 def test_the_landmark_network_learns_from_pictures_where_it_may(cached):
   """Trunk and heads each learn if gin says so, and without it stay as published."""
   batch = {name: value[:2] for name, value in next(iter(dataset(cached))).items() if name != 'landmark_evidence'}

@@ -24,10 +24,11 @@ def exported(model, tmp_path_factory):
 
 
 def test_the_card_tells_the_graph(exported):
-  assert 'refine' in signature_checks.names(exported)
+  assert {'refine', 'predict_hands'} <= signature_checks.names(exported)
   signature_checks.compare(exported)
 
 
+@pytest.mark.slow
 def test_runs_without_this_package(model, exported, tmp_path):
   images = np.random.RandomState(0).uniform(size=[2, 64, 64, 3]).astype(np.float32)
   np.save(tmp_path / 'images.npy', images)
@@ -75,6 +76,7 @@ def test_predictor_refines_from_an_export(model, exported):
       np.testing.assert_allclose(plain[name], value, atol=1e-4, err_msg=name)
 
 
+@pytest.mark.slow
 def test_refine_through_a_server_takes_the_scalar_steps(model, exported):
   pytest.importorskip('tensorflow_serving')
   images = np.random.RandomState(0).uniform(size=[1, 64, 64, 3]).astype(np.float32)

@@ -53,6 +53,7 @@ def train(model, batch, epochs):
   return {name: float(value) for name, value in logs.items()}
 
 
+@pytest.mark.slow
 def test_nothing_happens_before_the_start(batch):
   plain, waiting = build(), build(*OFFSPRING, 'selfsup.Offspring.start_epoch = 3')
   train(plain, batch, range(3))
@@ -66,6 +67,7 @@ def test_nothing_happens_before_the_start(batch):
   assert any(np.any(one != two) for one, two in zip(plain.get_weights(), waiting.get_weights()))
 
 
+@pytest.mark.slow
 def test_same_steps_from_the_same_checkpoint(batch, tmp_path):
   """What is drawn depends on the step alone: a training taken up again draws what an unbroken one draws."""
   whole = build(*OFFSPRING, 'selfsup.Offspring.start_epoch = 1')
@@ -100,6 +102,7 @@ def test_number_of_parents(batch, parents, born):
   assert len(model.extended(batch)['image']) == BATCH + born
 
 
+@pytest.mark.slow
 def test_left_out_instances_teach_nothing(batch):
   """With all seeds implausible a step is that of the plain model (the trunk's statistics apart, which are frozen)."""
   frozen = 'backbone.freeze_batch_norm = True'
