@@ -242,13 +242,16 @@ def walks(method, code: np.ndarray, batch: dict) -> dict[str, list]:
 
 
 def possible(hands: np.ndarray) -> list[float]:
-  """The share of hands [..., 21, 3] that hardly exceed the limits, and the mean excess of each term.
+  """The share of hands [..., 21, 3] that hardly exceed the limits, and the mean excess of each term and of the size.
 
-  Hardly: each term up to 0.05, which is on average 0.05 of the palm's bone for a bone, or 3 degrees for a joint.
+  Hardly: each up to 0.05, which is on average 0.05 of the palm's bone for a bone and for the size, or 3 degrees for a
+  joint.
   """
   from dhpe_tf.losses import biomechanics
-  terms = biomechanics.biomechanics(tf.constant(hands.reshape(-1, 21, 3), tf.float32))
-  excess = np.stack([terms[name].numpy() for name in biomechanics.TERMS])
+  from dhpe_tf.methods.cross_modal_vae import modalities
+  hands = tf.constant(hands.reshape(-1, 21, 3), tf.float32)
+  terms = biomechanics.biomechanics(hands)
+  excess = np.stack([*(terms[name].numpy() for name in biomechanics.TERMS), modalities.missized(hands).numpy()])
   return [float((excess < _FEASIBLE).all(0).mean()), *map(float, excess.mean(1))]
 
 
@@ -278,19 +281,19 @@ def tables(results: dict[str, list[dict]]) -> str:
   statistics = (np.min, np.median, np.max, np.sum, lambda kl: np.sum(np.array(kl) < 0.01))
   lines += [_row(name, *(_cell([float(of(seed['kl'])) for seed in seeds], '.2f') for of in statistics))
             for name, seeds in whole.items()]
-  lines += ['', _row('limits', 'hands', 'possible, %', 'bone lengths', 'palm', 'bends', 'largest / mean step'),
-            _row(*['---'] * 7)]
+  lines += ['', _row('limits', 'hands', 'possible, %', 'bone lengths', 'palm', 'bends', 'size',
+                      'largest / mean step'), _row(*['---'] * 8)]
   of_none = [('no network', kind, seeds) for seeds in list(whole.values())[:1] for kind in _OF_NONE]
-  of_arms = [(name, kind, seeds) for name, seeds in whole.items() for kind in _OF_ARMS]
+  of_arms = [(name, kind, seeds) for name, seeds in whole.items() if 'few' not in name for kind in _OF_ARMS]
   lines += [_row(name, kind, *_feasibility([seed[kind] for seed in seeds])) for name, kind, seeds in of_none + of_arms]
   return '\n'.join(lines) + '\n'
 
 
 def _feasibility(seeds: list[list]) -> list[str]:
-  """The cells of one kind of hands: a share in percent, three terms, and the jump if there is one."""
+  """The cells of one kind of hands: a share in percent, four kinds of excess, and the jump if there is one."""
   columns = list(zip(*seeds))
-  found = [_cell([100 * share for share in columns[0]], '.0f'), *(_cell(term, '.4f') for term in columns[1:4])]
-  return [*found, _cell(columns[4], '.2f') if len(columns) > 4 else '']
+  found = [_cell([100 * share for share in columns[0]], '.0f'), *(_cell(term, '.3f') for term in columns[1:5])]
+  return [*found, _cell(columns[5], '.2f') if len(columns) > 5 else '']
 
 
 def _cell(values: list, form: str = '.1f') -> str:

@@ -19,8 +19,11 @@ def test_true_pairs_are_together_and_others_apart():
 
 def test_limits_allow_true_hands_only_and_even_steps_are_one():
   joints = hands()
+  joints /= np.linalg.norm(joints[:, 9] - joints[:, 0], axis=-1)[:, None, None]
   share, *excess = cross_modal_vae.possible(joints)
-  assert share == 1 and max(excess) < 0.05 and len(excess) == 3
+  assert share == 1 and max(excess) < 0.05 and len(excess) == 4
+  share, *excess = cross_modal_vae.possible(1.2 * joints)
+  assert share == 0 and max(excess[:3]) < 0.05 and excess[3] == pytest.approx(0.2, rel=1e-3), 'no hands of another size'
   share, *excess = cross_modal_vae.possible(joints + np.random.default_rng(0).normal(0, 0.2, joints.shape))
   assert share == 0 and min(excess) > 0.05
   walk = joints[:2, None] + np.arange(5)[None, :, None, None] * 0.1
@@ -52,11 +55,13 @@ def test_few_hands_are_as_many_as_the_others_whose_input_is_hidden():
 
 
 def test_tables_are_means_over_the_seeds():
-  kinds = {kind: [0.5, 0.1, 0.2, 0.3] for kind in ('true hands', 'decoded hands', 'random codes')}
-  lines = {'straight lines between their joints': [0.5, 0.1, 0.2, 0.3, 1.], 'walks': [0.5, 0.1, 0.2, 0.3, 2.]}
+  kinds = {kind: [0.5, 0.1, 0.2, 0.3, 0.4] for kind in ('true hands', 'decoded hands', 'random codes')}
+  lines = {'straight lines between their joints': [0.5, 0.1, 0.2, 0.3, 0.4, 1.],
+           'walks': [0.5, 0.1, 0.2, 0.3, 0.4, 2.]}
   coded = {'matched_px': 4., 'mismatched_px': 40., 'kl': [0.001, 1., 2.], **kinds, **lines}
   text = cross_modal_vae.tables({'direct': [{'mje_interp/root': 10.}, {'mje_interp/root': 12.}],
                                  'VAE': [{'mje_interp/root': 11., **coded}, {'mje_interp/root': 11., **coded}]})
   assert '| direct | 11.0 ± 1.4 |' in text and '| VAE | 4.0 ± 0.0 | 40.0 ± 0.0 |' in text
   assert '| VAE | 0.00 ± 0.00 | 1.00 ± 0.00 | 2.00 ± 0.00 | 3.00 ± 0.00 | 1.00 ± 0.00 |' in text
-  assert '| VAE | walks | 50 ± 0 | 0.1000 ± 0.0000 | 0.2000 ± 0.0000 | 0.3000 ± 0.0000 | 2.00 ± 0.00 |' in text
+  excess = ' | '.join(f'0.{number}00 ± 0.000' for number in (1, 2, 3, 4))
+  assert f'| VAE | walks | 50 ± 0 | {excess} | 2.00 ± 0.00 |' in text

@@ -55,6 +55,15 @@ def canonical(joints_m: tf.Tensor, weights: tf.Tensor) -> Canonical:
   return Canonical(joints, tf.cast(used, tf.float32), bone_m, tf.cast(known, tf.float32))
 
 
+def missized(joints: tf.Tensor) -> tf.Tensor:
+  """How far the bone from wrist to root is from 1, `[B]`, for decoded canonical joints `[B, 21, 3]`.
+
+  The limits of bones and joints hold for a hand of any size, so that they do not keep decoded ones from growing.
+  """
+  squared = tf.reduce_sum(tf.square(joints[:, _ROOT] - joints[:, _WRIST]), axis=-1)
+  return tf.abs(tf.sqrt(squared + 1e-10) - 1.)
+
+
 class Modality(NamedTuple):
   """What is known of a modality.
 

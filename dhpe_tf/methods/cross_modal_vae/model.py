@@ -186,7 +186,8 @@ class CrossModalVae(steps.TrainableMethod):
     if target == JOINTS_3D and self._settings.biomechanics_weight:
       random = self._sample([tf.zeros_like(drawn)] * 2, training=training)
       for hands in (decoded, self.decoders[target](random, training=training)):
-        error += self._settings.biomechanics_weight * biomechanics.biomechanics_loss(hands)
+        excess = biomechanics.biomechanics_loss(hands) + modalities.missized(hands)
+        error += self._settings.biomechanics_weight * excess
     kl = tf.reduce_sum(codes.kl_to_normal(code['mean'], code['log_variance']), axis=-1)
     return error, kl, entries.present(batch) * labelled
 
@@ -227,7 +228,7 @@ def build_model(task: HandTask, source: str = IMAGE,
     kl_warmup_steps: over so many steps that weight grows from 0.
     picture_weight: of the mean squared distance of the colours of decoded pictures.
     biomechanics_weight: of what decoded 3D joints, and those of as many random codes, exceed the limits of bones and
-      joints by (`losses.biomechanics`); the paper has none.
+      joints by (`losses.biomechanics`), and of how far they are from their size; the paper has none.
     alternating: whether a step learns one pair, in turn, as in the paper, or the mean of all pairs.
     most_log_variance: bound of the logarithm of a code's variances, either side of 0.
     collapsed_nats: a dimension with a lower mean KL is told to have collapsed.

@@ -42,6 +42,19 @@ def test_joints_without_label_are_zeros_and_hands_without_root_or_wrist_are_unkn
   assert np.isfinite(tape.gradient(found.joints, joints)).all()
 
 
+def test_size_of_decoded_hands_is_that_of_the_palm():
+  true = modalities.canonical(batch()['joints_3d_m'], tf.ones([3, 21])).joints
+  np.testing.assert_allclose(modalities.missized(true), 0, atol=1e-5)
+  np.testing.assert_allclose(modalities.missized(1.5 * true), 0.5, rtol=1e-4)
+  np.testing.assert_allclose(modalities.missized(0.2 * true), 0.8, rtol=1e-4)
+  assert_gradients_match(modalities.missized, [1.3 * true.numpy().astype(np.float64)])
+  with tf.GradientTape() as tape:
+    none = tf.zeros([1, 21, 3])
+    tape.watch(none)
+    off = modalities.missized(none)
+  assert np.isfinite(tape.gradient(off, none)).all()
+
+
 def test_gradients_of_the_canonical_frame():
   joints = batch(1)['joints_3d_m'].numpy().astype(np.float64)
   assert_gradients_match(lambda x: modalities.canonical(x, tf.ones([1, 21], tf.float64)).joints, [joints])

@@ -213,7 +213,7 @@ def test_impossible_hands_cost_where_the_limits_have_a_weight():
   totals = [model.losses(data, model(model.taken(data)), training=False).total for model in (some, none)]
   decode = none.decoders['joints_3d']
   own, middle = decode(none(none.taken(data))['mean']), decode(tf.zeros([4, 6]))  # random codes are 0 but in training
-  expected = biomechanics.biomechanics_loss(own) + biomechanics.biomechanics_loss(middle)
+  expected = sum(biomechanics.biomechanics_loss(hands) + modalities.missized(hands) for hands in (own, middle))
   # Of two pairs, whose mean is the loss, one has 3D joints.
   np.testing.assert_allclose(totals[0] - totals[1], expected, rtol=1e-3, atol=1e-5)
 
