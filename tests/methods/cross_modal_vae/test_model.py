@@ -228,6 +228,7 @@ def test_pairs_that_teach_no_answer_are_refused(settings, message):
     build(**settings)
 
 
+@pytest.mark.slow
 def test_export_answers_alike_and_decodes_codes(tmp_path):
   model, data = build(source='image', pairs=tuple(('image', target) for target in NAMES)), batch()
   folder = exporter.export(model, str(tmp_path), model_card.describe(TASK, 'vae'))

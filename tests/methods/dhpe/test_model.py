@@ -117,6 +117,7 @@ def test_errors(params, message):
     build(*params)
 
 
+@pytest.mark.slow
 def test_learns_one_batch(batch):
   model = build('mesh_regressor.hidden = (64,)', 'loss_weights.heatmap = 50.0')
   model.compile(optimizer=tf.keras.optimizers.Adam(3e-3))
