@@ -99,8 +99,8 @@ def _settings(name, record_set):
 
 
 def _sources(name, record_set):
-  """The record set of a file that may be of the bench."""
-  if not name.startswith('methods/'):
+  """The record set of a file, by the macro RECORDS where the file has it."""
+  if name.startswith('bench/') or name in _VAE and not name.startswith('methods/'):
     yield f'RECORDS = {record_set!r}'
   else:
     yield from (f"{split}/build_dataset.sources = [({record_set!r}, '{split}', 1.0)]" for split in ('train', 'eval'))
