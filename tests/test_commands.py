@@ -108,7 +108,9 @@ def test_report_of_refinement(folder, trained, exported, capsys):
   assert call(evaluate, *arguments, f'--model_dir={trained}', '--refine_steps=1,4') == 0
   results = results_of(folder / 'refined.json')
   assert list(results) == ['model', '1 steps of refinement', '4 steps of refinement']
-  plain = results_of(folder / 'report.json')['model']
+  assert call(evaluate, f'--model_dir={trained}', f'--data={folder}/records', f'--report={folder}/plain.json',
+              '--baseline_split=') == 0
+  plain = results_of(folder / 'plain.json')['model']
   assert results['model']['hand_iou_mean'] == pytest.approx(plain['hand_iou_mean'], abs=1e-3)
   errors = [result['epe_2d_mean_px256'] for result in results.values()]
   assert errors[0] == pytest.approx(plain['epe_2d_mean_px256'], rel=1e-3) and len(set(errors)) == 3
