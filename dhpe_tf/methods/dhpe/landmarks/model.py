@@ -241,29 +241,24 @@ class LandmarkModel(steps.TrainableMethod):
   def _fitted(self, start: tf.Tensor, base: tf.Tensor, packed: tf.Tensor, steps,
               factors: Optional[tf.Tensor] = None) -> least_squares.Fit:
     """The state [B, 43] after a number of iterations, with its cost; `factors` [B, 189] of the residuals, or None."""
-    if isinstance(steps, int):
-      fit = self._unfitted if steps == 0 else self._fitted_by_squares
-      return fit(start, base, packed, steps, factors)
-    # Not to linearise once more than there are steps saves a quarter of the time of an answer without refinement.
-    return tf.cond(tf.equal(steps, 0), lambda: self._unfitted(start, base, packed, steps, factors),
-                   lambda: self._fitted_by_squares(start, base, packed, steps, factors))
+    def weighed(residuals: tf.Tensor) -> tf.Tensor:
+      return residuals if factors is None else residuals * factors
 
-  def _unfitted(self, start: tf.Tensor, base: tf.Tensor, packed: tf.Tensor, steps,
-                factors: Optional[tf.Tensor]) -> least_squares.Fit:
-    """The start itself, with its cost; the arguments of `_fitted`."""
-    del steps
-    residuals = self._residuals(start, base, packed)
-    residuals = residuals if factors is None else residuals * factors
-    cost = tf.reduce_sum(tf.square(residuals), axis=1) / 2
-    return least_squares.Fit(start, cost, cost)
-
-  def _fitted_by_squares(self, start: tf.Tensor, base: tf.Tensor, packed: tf.Tensor, steps,
-                         factors: Optional[tf.Tensor]) -> least_squares.Fit:
-    """The state after at least one iteration; the arguments of `_fitted`."""
     def linearised(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
       residuals, jacobian = self._linearised(x, start, base, packed)
-      return (residuals, jacobian) if factors is None else (residuals * factors, jacobian * factors[..., None])
-    return least_squares.minimise_squares(linearised, start, iterations=steps)
+      return weighed(residuals), jacobian if factors is None else jacobian * factors[..., None]
+
+    def fitted() -> least_squares.Fit:
+      return least_squares.minimise_squares(linearised, start, iterations=steps)
+
+    def unfitted() -> least_squares.Fit:
+      cost = tf.reduce_sum(tf.square(weighed(self._residuals(start, base, packed))), axis=1) / 2
+      return least_squares.Fit(start, cost, cost)
+
+    if isinstance(steps, int):
+      return fitted() if steps else unfitted()
+    # Not to linearise once more than there are steps saves a quarter of the time of an answer without refinement.
+    return tf.cond(tf.equal(steps, 0), unfitted, fitted)
 
   def _start_residuals(self, start: tf.Tensor, base: tf.Tensor, packed: tf.Tensor) -> tf.Tensor:
     """The residuals [B, R] of starts [B, 43]."""
