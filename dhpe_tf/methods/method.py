@@ -93,7 +93,8 @@ class Method:
     The method is not trained any further afterwards: what is frozen may change its type.
 
     Args:
-      weights: type in which weights rest in the export, one of `networks.at_rest.WEIGHTS`; None for the method's usual.
+      weights: type in which weights rest in the export, 'float32', 'float16' or 'int8', see `networks.at_rest`; None
+        for the method's usual.
 
     Raises:
       UserError: the method has no choice.
@@ -102,7 +103,7 @@ class Method:
       raise UserError(f'--weights={weights}: {type(self).__name__} keeps its weights as it learnt them; leave it out.')
 
   def lite_parts(self) -> Optional[LiteParts]:
-    """Returns the networks that an export holds as files of TensorFlow Lite too, or None for none."""
+    """Returns the networks that an export holds as files of TensorFlow Lite too, or None; after `before_export`."""
     return None
 
 

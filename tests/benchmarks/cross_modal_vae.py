@@ -21,6 +21,7 @@ is done is kept in the folder of the output, so that a stopped run goes on. --ar
 import functools
 import json
 import os
+import pathlib
 from typing import NamedTuple
 
 import numpy as np
@@ -106,7 +107,7 @@ def run(name: str, arm: Arm) -> list[dict]:
     found = measure(experiment.task, trainer.method, hands, tests, 'linear map' in name)
     with open(path, 'w', encoding='utf-8') as file:
       json.dump(found, file, indent=1)
-  return [json.load(open(path, encoding='utf-8')) for path in paths]
+  return [json.loads(pathlib.Path(path).read_text(encoding='utf-8')) for path in paths]
 
 
 def _tests(crops) -> dict[str, np.ndarray]:

@@ -75,9 +75,7 @@ def inputs(request: Request, specs: Mapping[str, tf.TensorSpec]) -> Tensors:
 @functools.partial(tf.function, autograph=False, reduce_retracing=True)
 def _cut(picture: tf.Tensor, crop: crops.Crop, is_left: tf.Tensor, turn: tf.Tensor, size: int) -> tf.Tensor:
   """The crops [N, S, S, 3] of a request's hands; in a graph, because the many small steps take long one by one."""
-  return tf.map_fn(
-      lambda hand: view.cut(picture, crops.Crop(hand[0], hand[1]), hand[2], size, hand[3]),
-      (*crop, is_left, turn), fn_output_signature=tf.TensorSpec([size, size, 3], tf.float32))
+  return view.cut_each(picture, crop, is_left, turn, size)
 
 
 def to_hands(request: Request, outputs: Tensors, card: Mapping[str, Any]) -> list[Hand]:

@@ -18,6 +18,8 @@ from dhpe_tf.tasks.task import Signature, Tensors
 NAME = 'predict_hands'
 AS_FOUND, LEFT, RIGHT = range(3)  # of the input `sides`
 
+# A picture for requests that warm up a server.
+EXAMPLE = {'images': image_files.encode(np.full([64, 64, 3], 127, np.uint8), 'PNG')}
 _INPUTS = {
     'images': f'{encoded_pictures.FORMATS}, within limits of bytes and pixels; an EXIF orientation is not applied',
     'boxes': 'left, top, width, height in pixels of the box around one hand; with width or height 0 all hands of the '
@@ -92,9 +94,8 @@ def signature(answer: Callable[[Tensors], Tensors], size: int, hand_finder: find
 
   taken = {'images': tf.TensorSpec([None], tf.string), 'boxes': tf.TensorSpec([None, 4], tf.float32),
            'sides': tf.TensorSpec([None], tf.int32), 'intrinsics': tf.TensorSpec([None, 4], tf.float32)}
-  example = {'images': image_files.encode(np.full([64, 64, 3], 127, np.uint8), 'PNG')}
   return Signature(predict_hands, taken, tuple(taken), about_inputs=_INPUTS, about_outputs=DOCUMENTED,
-                   examples=example, may_be_infinite=('boxes', 'intrinsics'))
+                   examples=EXAMPLE, may_be_infinite=('boxes', 'intrinsics'))
 
 
 def _look(see: Callable[..., _Seen], size: int, *given: tf.Tensor) -> tuple[tf.Tensor, _Seen]:
@@ -129,9 +130,7 @@ def _found(hand_finder: finder.HandFinder, picture: tf.Tensor, box: tf.Tensor, s
 
 def _cut(picture: tf.Tensor, hands: finder.Hands, size: int) -> _Seen:
   """The hands with their crops."""
-  images = tf.map_fn(
-      lambda hand: view.cut(picture, crops.Crop(hand[0], hand[1]), hand[2], size, hand[3]),
-      (*hands.crop, hands.is_left, hands.rotation), fn_output_signature=tf.TensorSpec([size, size, 3], tf.float32))
+  images = view.cut_each(picture, hands.crop, hands.is_left, hands.rotation, size)
   return _Seen(images, *hands.crop, hands.rotation, hands.is_left)
 
 

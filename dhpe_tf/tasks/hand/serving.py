@@ -2,10 +2,9 @@
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Optional
 
-import numpy as np
 import tensorflow as tf
 
-from dhpe_tf.data import encoded_pictures, image_files
+from dhpe_tf.data import encoded_pictures
 from dhpe_tf.finding import finder
 from dhpe_tf.geometry import crops
 from dhpe_tf.hand import skeletons
@@ -112,7 +111,7 @@ def encoded_signatures(answer: Callable[[Tensors], Tensors], specs: Mapping[str,
   about_outputs = {**results.DOCUMENTED, 'boxes': 'left, top, width, height in pixels, as asked for or of the whole '
                    'picture', 'status': CONVENTIONS['status']}
   described = {'rows': tuple(taken), 'about_inputs': about_inputs, 'about_outputs': about_outputs,
-               'examples': {'images': image_files.encode(np.full([64, 64, 3], 127, np.uint8), 'PNG')}}
+               'examples': served_hands.EXAMPLE}
   found = {'predict_encoded': Signature(predict_encoded, taken, **described),
            'predict_encoded_status': Signature(predict_encoded_status, taken, **described, may_be_infinite=('boxes',))}
   if hand_finder is not None:
@@ -143,7 +142,7 @@ def _decoded(encoded: tf.Tensor, box: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, 
 
 def _decoded_if_sound(encoded: tf.Tensor, box: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
   """Does the same and never fails; in the place of a bad box there is the whole picture."""
-  picture, found = encoded_pictures.decode_if_sound(encoded)
+  picture, judged = encoded_pictures.decode_if_sound(encoded)
   fits = view.box_fits(box, tf.shape(picture)[:2])
-  found = status.marked(found, ~fits, status.BAD_BOX)
-  return picture, tf.where(tf.equal(found, encoded_pictures.OK), box, tf.zeros([4])), found
+  judged = status.marked(judged, ~fits, status.BAD_BOX)
+  return picture, tf.where(tf.equal(judged, encoded_pictures.OK), box, tf.zeros([4])), judged

@@ -75,8 +75,8 @@ class HandTask(Task):
     Args:
       hand_file: a MANO file or an npz like it; None for the built-in hand.
       upright: whether the hands of records are turned to point up; `prepare` sets it for models that need it.
-      finds_when_served: whether exports find the hands of whole pictures (`predict_hands`), which makes them 8 MB
-        larger, unless the method brings a hand finder of its own.
+      finds_when_served: whether exports find the hands of whole pictures (`predict_hands`), which makes them about
+        8 MB larger, unless the method brings a hand finder of its own.
 
     Raises:
       UserError: the file is no hand model.

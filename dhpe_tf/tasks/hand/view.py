@@ -37,6 +37,21 @@ def cut(picture: tf.Tensor, crop: crops.Crop, is_left: tf.Tensor, size: int, rot
   return tf.where(is_left[..., None, None, None], crops.mirror_image(result), result)
 
 
+def cut_each(picture: tf.Tensor, crop: crops.Crop, is_left: tf.Tensor, rotation: tf.Tensor, size: int) -> tf.Tensor:
+  """Does the same as `cut` for N hands of one picture `[H, W, C]`, one after the other: `[N, S, S, C]`, N may be 0.
+
+  Args:
+    picture: `[H, W, C]`.
+    crop: `[N]`.
+    is_left: `[N]` bool.
+    rotation: `[N]` radians.
+    size: side S of the results, px.
+  """
+  return tf.map_fn(
+      lambda hand: cut(picture, crops.Crop(hand[0], hand[1]), hand[2], size, hand[3]), (*crop, is_left, rotation),
+      fn_output_signature=tf.TensorSpec([size, size, picture.shape[-1]], tf.float32))
+
+
 def cut_encoded(encoded: tf.Tensor, channels: int, crop: crops.Crop, is_left: tf.Tensor, size: int,
                 rotation: crops.Angle = 0., fill: float = 0.5) -> tf.Tensor:
   """Does the same as `cut` for an encoded picture, scalar string; a much larger JPEG is decoded at reduced size.

@@ -257,7 +257,7 @@ class LandmarkModel(steps.TrainableMethod):
 
     if isinstance(steps, int):
       return fitted() if steps else unfitted()
-    # Not to linearise once more than there are steps saves a quarter of the time of an answer without refinement.
+    # The fit linearises once more than it has steps, which an answer without refinement need not wait for.
     return tf.cond(tf.equal(steps, 0), unfitted, fitted)
 
   def _start_residuals(self, start: tf.Tensor, base: tf.Tensor, packed: tf.Tensor) -> tf.Tensor:
