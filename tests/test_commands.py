@@ -21,6 +21,7 @@ eval/build_dataset.sources = [(%RECORDS, 'eval', 1.0)]
 build_dataset.image_size = %IMAGE_SIZE
 build_dataset.batch_size = 2
 dhpe.build_model.rounds = 1
+HandTask.finds_when_served = False
 train.epochs = 1
 train.steps_per_epoch = 2
 """

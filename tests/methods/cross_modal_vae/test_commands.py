@@ -59,7 +59,8 @@ def picture_dir(folder):
   return trained(folder, 'cross_modal_vae', f'cross_modal_vae.build_model.pairs = {pairs}')
 
 
-@pytest.mark.parametrize('name', ['joints', pytest.param('picture', marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize('name', ['joints', 'picture'])
 def test_an_export_is_measured_as_the_training_and_predicts(name, folder, request):
   model_dir = request.getfixturevalue(f'{name}_dir')
   data, exported = f'--data={folder}/records', f'{folder}/{name}_exported'
