@@ -165,6 +165,14 @@ def test_a_training_goes_back_when_its_newest_checkpoint_is_removed(tmp_path, un
   assert tf.train.latest_checkpoint(tmp_path / 'checkpoints').endswith('ckpt-12')
 
 
+@pytest.mark.parametrize('name', ['ckpt-12.index', 'ckpt-12.data-00000-of-00001'])
+def test_a_pipe_in_place_of_a_checkpoints_file_is_not_waited_for(tmp_path, name):
+  train(tmp_path)
+  (tmp_path / 'checkpoints' / name).unlink()
+  os.mkfifo(tmp_path / 'checkpoints' / name)
+  assert restore_weights(str(tmp_path), tiny.build_tiny_model()).endswith('ckpt-8')
+
+
 @pytest.mark.parametrize('step', [3, 9, 12])
 def test_the_final_means_of_a_resumed_training_cover_its_last_epoch(tmp_path, unbroken, step):
   class StopAt(tf.keras.callbacks.Callback):
