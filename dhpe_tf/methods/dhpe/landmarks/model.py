@@ -104,14 +104,14 @@ class LandmarkModel(steps.TrainableMethod):
   def _refined_from(self, look: _Look, steps: Sequence) -> list[Tensors]:
     """The hands of a look after each number of iterations."""
     start, base, packed, presence = look
-    fits = [self._fitted(start, base, packed, number) for number in steps]
+    target = evidences.to_fingertips(evidences.unpack(packed)).pack()
+    fits = [self._fitted(start, base, target, number) for number in steps]
     return [self._answer_of(fit, base, packed, presence) for fit in fits]
 
   def fitted_joints(self, evidence: evidences.Evidence, steps: int) -> hand_state.Joints:
     """The joints of the estimate for evidence, after a number of iterations."""
-    packed = evidence.pack()
-    x, base = self._estimate(packed)
-    return self.state.joints(self._fitted(x, base, packed, steps).best, base)
+    x, base = self._estimate(evidence.pack())
+    return self.state.joints(self._fitted(x, base, evidences.to_fingertips(evidence).pack(), steps).best, base)
 
   def taken(self, batch: Tensors) -> Tensors:
     """The evidence of a batch, or what the landmark network sees in its pictures."""
@@ -164,7 +164,7 @@ class LandmarkModel(steps.TrainableMethod):
     start, base, packed, presence = self._look(images)
     check = tf.debugging.assert_non_negative(joints_2d_weight, 'joints_2d_weight must not be below 0')
     with tf.control_dependencies([check]):
-      known = evidences.unpack(packed).with_joints(joints_2d, joints_2d_weight).pack()
+      known = evidences.to_fingertips(evidences.unpack(packed)).with_joints(joints_2d, joints_2d_weight).pack()
     weight = tf.where(joints_2d_weight > 0, joints_2d_weight, 1.)
     factors = misfit.residual_factors(term_weights_of.factors(term_weights), weight)
     fit = self._fitted(start, base, known, descent.within_limits(steps), factors)

@@ -1,6 +1,7 @@
 import numpy as np
 import tensorflow as tf
 
+from dhpe_tf.hand import skeletons
 from dhpe_tf.methods.dhpe.landmarks import evidence
 from dhpe_tf.networks import landmark_net
 
@@ -28,6 +29,26 @@ def test_packing_keeps_everything():
   given = evidence.from_answers(answers())._replace(spread=tf.ones([2, 21]))
   for part, wanted in zip(evidence.unpack(given.pack()), given):
     np.testing.assert_array_equal(part, wanted)
+
+
+def test_tips_move_to_the_ends_of_the_fingers():
+  # Straight fingers whose tips lie a quarter of the last bone inside.
+  given = answers()
+  found = evidence.from_answers(given)._replace(spread=tf.ones([2, 21]))
+  ends = found.joints_2d.numpy()
+  seen = ends.copy()
+  seen[:, skeletons.TIPS] -= .25 * (ends[:, skeletons.TIPS] - ends[:, np.array(skeletons.TIPS) - 1])
+  moved = evidence.to_fingertips(found._replace(joints_2d=tf.constant(seen)), inside=.25)
+  np.testing.assert_allclose(moved.joints_2d, ends, atol=1e-5)
+  others = [joint for joint in range(21) if joint not in skeletons.TIPS]
+  np.testing.assert_array_equal(tf.gather(moved.depth, others, axis=1), tf.gather(found.depth, others, axis=1))
+  np.testing.assert_allclose(moved.spread[:, skeletons.TIPS[0]], [4 / 3] * 2, rtol=1e-6)
+  np.testing.assert_allclose(tf.reduce_mean(moved.world_m, axis=1), np.zeros([2, 3]), atol=1e-6)
+  # The mean moves, so distances between other joints are compared.
+  between = [np.diff(part.world_m.numpy()[:, [0, 2, 5]], axis=1) for part in (moved, found)]
+  np.testing.assert_allclose(*between, atol=1e-6)
+  for part, same in zip(evidence.to_fingertips(found, inside=0.), found):
+    np.testing.assert_allclose(part, same, atol=1e-6)
 
 
 def test_a_mirrored_crop_gives_the_mirrored_evidence():
