@@ -360,7 +360,8 @@ def tables(results: dict[str, list[dict]]) -> str:
     results: arm -> measures of its seeds.
   """
   lines = []
-  for key, title in (('mje_interp', 'interp, mm'), ('mje_extrap_all', 'extrap_all, mm'), ('px', 'photographs, px of 256')):
+  titles = {'mje_interp': 'interp, mm', 'mje_extrap_all': 'extrap_all, mm', 'px': 'photographs, px of 256'}
+  for key, title in titles.items():
     for kind in ('probe', 'tuned'):
       shares = list(next(iter(results.values()))[0][kind])
       shares = [share for share in shares if share != 'mean']

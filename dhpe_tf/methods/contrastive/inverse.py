@@ -25,7 +25,7 @@ def of_pairs(batch: Mapping[str, tf.Tensor]) -> Affine:
   """The affine parameters of the views of a batch, as its entries record them.
 
   A view shows x = R(turn) (2 / g) (x_px - c), c its centre and g its side. Against the square about the middle c0 of
-  both views' centres, which content fills that is neither turned nor moved, its content is turned by `turn` and moved by
+  both views' centres, whose content is neither turned nor moved, its content is turned by `turn` and moved by
 
     shift = R(turn) (2 / g) (c0 - c).
 

@@ -1,7 +1,7 @@
 """Contrastive pre-training of a trunk, equivariant (PeCLR) or invariant (SimCLR), with a linear probe beside it.
 
-After Spurr, Dahiya, Wang, Zhang and Hilliges, Self-Supervised 3D Hand Pose Estimation from monocular RGB via Contrastive
-Learning, ICCV 2021. The trunk learns from pairs of views alone; `direct.build_regressor` and others then start from it
+After Spurr, Dahiya, Wang, Zhang and Hilliges, Self-Supervised 3D Hand Pose Estimation from monocular RGB via
+Contrastive Learning, ICCV 2021. The trunk learns from pairs of views alone; `direct.build_regressor` and others then start from it
 by `train.initial_weights`. So that a pre-training can be measured and used by itself, a linear layer learns the labels,
 if there are any, from features through which no gradient passes.
 """
@@ -23,7 +23,7 @@ class _StopGradient(tf.keras.layers.Layer):
   """The identity, through which no gradient passes."""
 
   def call(self, x: tf.Tensor) -> tf.Tensor:
-    """x as it is, any shape."""
+    """The tensor as it is, of any shape."""
     return tf.stop_gradient(x)
 
 

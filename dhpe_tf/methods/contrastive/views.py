@@ -65,7 +65,7 @@ def pairs(task: Any, sources: tuple[input_pipeline.Source, ...] = (), batch_size
 
 
 def apart(items: tf.data.Dataset, name_of: Any, count: int, window: int, frame: str) -> tf.data.Dataset:
-  """Passes over items of an endless dataset such that of each `count` successive ones no two are near frames or the same.
+  """Passes over items of an endless dataset so that of each `count` successive ones no two are near frames or equal.
 
   Args:
     items: of any structure.

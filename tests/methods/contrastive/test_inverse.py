@@ -76,7 +76,8 @@ def test_recorded_parameters_lead_back_from_the_picture_of_a_view(seed):
   found = np.array([[seen_at(crops.extract(marked(place), view.crop, 64, view.rotation, fill=0.)) for place in places]
                     for view in views])
   # Back to the square about the middle of both: less the shift, turned back, times the side.
-  back = crops.turn(tf.constant(found, tf.float32) - affine.shift[:, None], -affine.turn) * batch['crop_side_px'][:, None, None] / 2
+  back = crops.turn(tf.constant(found, tf.float32) - affine.shift[:, None], -affine.turn)
+  back *= batch['crop_side_px'][:, None, None] / 2
   middle = tf.reduce_mean(batch['crop_center_px'], axis=0)
   np.testing.assert_allclose(back + middle, np.stack([places] * 2), atol=0.35)
   # The layer turns them back in the same sense.
