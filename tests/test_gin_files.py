@@ -36,7 +36,7 @@ _BENCH_SPLITS = ('interp', 'train_recombined', 'train_all_regions')
 _RARER = ('rhd.gin', 'stb.gin', 'rhd_stb.gin', 'dexter_object.gin', 'cross_modal_vae_rhd.gin',
           'cross_modal_vae_stb.gin', 'upright_crops.gin', 'bench/landmarks.gin', 'photographs.gin', 'models/paper.gin',
           'landmarks.gin', 'methods/cross_modal_vae_paper.gin', 'methods/dhpe_paper.gin', 'methods/dhpe_landmarks.gin',
-          'methods/simclr.gin', *(name for name in FILES if name.startswith('ablations/')))
+          'methods/simclr.gin', 'peclr_freihand.gin', *(name for name in FILES if name.startswith('ablations/')))
 
 # The networks shrunk, so that the whole folder takes little time; what the files set is used or overridden.
 _SMALL = ('IMAGE_SIZE = 64', "backbone.architecture = 'resnet_tiny'", 'backbone.weights = None',

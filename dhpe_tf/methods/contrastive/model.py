@@ -1,9 +1,9 @@
 """Contrastive pre-training of a trunk, equivariant (PeCLR) or invariant (SimCLR), with a linear probe beside it.
 
 After Spurr, Dahiya, Wang, Zhang and Hilliges, Self-Supervised 3D Hand Pose Estimation from monocular RGB via
-Contrastive Learning, ICCV 2021. The trunk learns from pairs of views alone; `direct.build_regressor` and others then start from it
-by `train.initial_weights`. So that a pre-training can be measured and used by itself, a linear layer learns the labels,
-if there are any, from features through which no gradient passes.
+Contrastive Learning, ICCV 2021. The trunk learns from pairs of views alone; `direct.build_regressor` and others then
+start from it by `train.initial_weights`. So that a pre-training can be measured and used by itself, a linear layer
+learns the labels, if there are any, from features through which no gradient passes.
 """
 from collections.abc import Sequence
 
