@@ -22,6 +22,8 @@ Expected beforehand: with few labels PeCLR, then SimCLR, then the random start; 
 start before the random one of its trunk. Turned back, codes of PeCLR of turned pictures are near those of the unturned,
 within the trained 45 degrees and, less so, beyond; those of SimCLR are near if they are not turned back.
 
+With --turn=45 --notune --weights=FOLDER, that of an earlier run, hands are probed and tested at any turn up to that.
+
 What is done is kept in the folder of the output, so that a stopped run goes on. --arm=NAME, again and again, picks
 arms. Writes table.md and equivariance.png.
 """
@@ -47,6 +49,9 @@ _PRE_BATCH = flags.DEFINE_integer('pretraining_batch', 128, 'Views in its batch.
 _PRE_RATE = flags.DEFINE_float('pretraining_rate', 2e-3, 'Its learning rate at the start.')
 _POOL = flags.DEFINE_integer('pool', 200, 'Batches of views that are made for it.', lower_bound=1)
 _UNDO = flags.DEFINE_list('undo', ['turn', 'shift'], 'What PeCLR undoes.')
+_WEIGHTS = flags.DEFINE_string('weights', None, 'Folder of pre-trained weights; that of --output by default.')
+_TURN = flags.DEFINE_float('turn', 0., 'Degrees up to which hands of probes and tests are turned; coloured then too.',
+                           0., 180.)
 _TUNE = flags.DEFINE_bool('tune', True, 'Whether to fine-tune as well as to probe.')
 _FLAGS = flags.FLAGS
 
@@ -103,15 +108,16 @@ def main(argv: list[str]) -> None:
 def labelled() -> dict[str, dict]:
   """The crops with labels of bench and photographs: 'views', augmented; 'plain' of the training; and 'tests'."""
   from dhpe_tf.tasks.hand.bench import splits
-  experiment = _load('bench/direct.gin', ())
+  turned = (f'augmentation.random_view.rotation_deg = {_TURN.value}',) if _TURN.value else ()
+  experiment = _load('bench/direct.gin', turned)
   method = experiment.build_method()
   def crops(split, views, records=None):
     return bench.hands_of(experiment.task, method, split, views, records)
-  found = {}
-  for name, views in (('views', _FLAGS.views), ('plain', 0)):
+  found, once = {}, 1 if turned else 0
+  for name, views in (('views', _FLAGS.views), ('plain', once)):
     found[name] = {'bench': crops('train', views), 'photographs': crops('train', views, _PHOTOGRAPHS.value)}
-  found['tests'] = {'bench': bench.joined([crops(split, 0) for split in splits.TESTS]),
-                    'photographs': crops('eval', 0, _PHOTOGRAPHS.value)}
+  found['tests'] = {'bench': bench.joined([crops(split, once) for split in splits.TESTS]),
+                    'photographs': crops('eval', once, _PHOTOGRAPHS.value)}
   return found
 
 
@@ -338,19 +344,31 @@ def ridge(features: np.ndarray, targets: np.ndarray):
   """
   mean, spread = features.mean(0), features.std(0) + 1e-6
   target_mean = targets.mean(0)
-  # The scores of rows: with more features than rows, singular vectors come from the smaller side.
   x, y = ((features - mean) / spread).astype(np.float64), targets - target_mean
-  left, values, right = np.linalg.svd(x, full_matrices=False)
-  inner, squared = left.T @ y, values ** 2
+  left, squared = scores(x)
+  inner = left.T @ y
   best, best_error = None, np.inf
-  for strength in _RIDGES * squared[0]:
+  for strength in _RIDGES * squared.max():
     shrink = squared / (squared + strength)
     leverage = (left ** 2 @ shrink) + 1 / len(x)
     residual = (y - left @ (shrink[:, None] * inner)) / np.maximum(1 - leverage, 1e-6)[:, None]
     error = np.mean(residual ** 2)
     if error < best_error:
-      best, best_error = right.T @ ((values / (squared + strength))[:, None] * inner), error
+      best, best_error = x.T @ (left @ (inner / (squared + strength)[:, None])), error
   return lambda others: (others - mean) / spread @ best + target_mean
+
+
+def scores(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+  """The left singular vectors [N, K] of a matrix [N, D] and its squared singular values [K].
+
+  Of wide matrices single precision does, which halves the time; strengths of `_RIDGES` are far above what it leaves.
+  """
+  if x.shape[1] <= len(x):
+    left, values, _ = np.linalg.svd(x, full_matrices=False)
+    return left, values ** 2
+  wide = x.astype(np.float32)
+  squared, left = np.linalg.eigh(wide @ wide.T)
+  return left.astype(np.float64), np.maximum(squared, 0).astype(np.float64)
 
 
 def tables(results: dict[str, list[dict]]) -> str:
@@ -408,7 +426,7 @@ def _path(name: str, seed: int) -> str:
 
 def _weights_path(name: str, seed: int) -> str:
   """The file of the pre-trained weights of an arm and a seed."""
-  return os.path.join(_FLAGS.output, f'{name}_{seed}.npz')
+  return os.path.join(_WEIGHTS.value or _FLAGS.output, f'{name}_{seed}.npz')
 
 
 def _cell(values: list, form: str = '.1f') -> str:
