@@ -27,6 +27,7 @@ With --turn=45 --notune --weights=FOLDER, that of an earlier run, hands are prob
 What is done is kept in the folder of the output, so that a stopped run goes on. --arm=NAME, again and again, picks
 arms. Writes table.md and equivariance.png.
 """
+import hashlib
 import json
 import math
 import os
@@ -57,6 +58,7 @@ _FLAGS = flags.FLAGS
 
 _PX = 128  # of a crop of 256 px in a crop unit
 _NORM_MOMENTUM = 0.95  # of all batch normalisation: short trainings leave little time for slow means
+_MOST_FEATURES = 1024  # of a probe
 _RIDGES = 10. ** np.arange(-6, 1.5, 0.5)  # times the largest squared singular value
 _ANGLES = tuple(range(0, 181, 15))
 _TRAINED = 45  # degrees
@@ -241,10 +243,11 @@ def measure_arms(names: list[str], settings: tuple, data: dict) -> None:
   experiment = _load('bench/direct.gin', settings)
   trainer = bench.Trainer(experiment)
   quicken(trainer.method)
+  kept = {}
   for seed, name in missing:
     start = started(name, seed)
     trainer.begin(seed, start)
-    found = {'probe': probes(experiment.task, trainer.method, seed, data), 'tuned': {}}
+    found = {'probe': probes(experiment.task, trainer.method, seed, data, kept), 'tuned': {}}
     for share in _SHARES.value if _TUNE.value else ():
       hands, rows = few(data['views'], float(share), seed)
       trainer.run(hands, seed, f'{name}, {share} of the labels, seed {seed}', start, rows)
@@ -296,12 +299,24 @@ def errors(task, points: dict[str, dict], tests: dict[str, dict]) -> dict[str, f
   return {**found, 'px': float(_PX * np.average(off, weights=truth['joints_2d_weight']))}
 
 
-def probes(task, method, seed: int, data: dict) -> dict[str, dict]:
-  """The errors of a linear probe by share of the labels, and under 'mean' those of the mean hand of all."""
+def probes(task, method, seed: int, data: dict, kept: dict) -> dict[str, dict]:
+  """The errors of a linear probe by share of the labels, and under 'mean' those of the mean hand of all.
+
+  Args:
+    task: the hand task.
+    method: a `DirectRegressor` with the trunk's weights.
+    seed: of the shares.
+    data: of `labelled`.
+    kept: the maps of trunks that were looked at before, by their weights; this one's are added.
+  """
   from dhpe_tf.tasks.hand import predictions
   trunk = method.get_layer('backbone')
-  plain = {place: (mapped(trunk, hands), numbers(hands)) for place, hands in data['plain'].items()}
-  tests = {place: mapped(trunk, hands) for place, hands in data['tests'].items()}
+  weights = hashlib.sha256(b''.join(value.tobytes() for value in trunk.get_weights())).hexdigest()
+  if weights not in kept:
+    kept[weights] = [{place: mapped(trunk, hands) for place, hands in data[part].items()}
+                     for part in ('plain', 'tests')]
+  plain, tests = kept[weights]
+  plain = {place: (features, numbers(data['plain'][place])) for place, features in plain.items()}
   place_hand = method.get_layer('to_hand')
 
   def judged(answer) -> dict[str, float]:
@@ -320,10 +335,17 @@ def probes(task, method, seed: int, data: dict) -> dict[str, dict]:
 
 
 def mapped(trunk: tf.keras.Model, hands: dict) -> np.ndarray:
-  """The last map of a trunk, `backbones.backbone`, of all hands as vectors [N, D]."""
+  """The last map of a trunk, `backbones.backbone`, of all hands as vectors [N, D], D at most `_MOST_FEATURES`.
+
+  Larger maps, such as those of EfficientNet-Lite0, go through a random projection, the same for all arms and seeds.
+  """
   parts = [trunk(bench.batch_of(hands, slice(start, start + 256))['image'], training=False)['c5'].numpy()
            for start in range(0, len(hands['id']), 256)]
-  return np.concatenate(parts).reshape(len(hands['id']), -1)
+  features = np.concatenate(parts).reshape(len(hands['id']), -1)
+  if features.shape[1] <= _MOST_FEATURES:
+    return features
+  onto = np.random.default_rng(0).normal(size=[features.shape[1], _MOST_FEATURES]) / features.shape[1] ** 0.5
+  return features @ onto.astype(np.float32)
 
 
 def numbers(hands: dict) -> np.ndarray:
@@ -345,10 +367,10 @@ def ridge(features: np.ndarray, targets: np.ndarray):
   mean, spread = features.mean(0), features.std(0) + 1e-6
   target_mean = targets.mean(0)
   x, y = ((features - mean) / spread).astype(np.float64), targets - target_mean
-  left, squared = scores(x)
-  inner = left.T @ y
+  left, values, _ = np.linalg.svd(x, full_matrices=False)
+  inner, squared = left.T @ y, values ** 2
   best, best_error = None, np.inf
-  for strength in _RIDGES * squared.max():
+  for strength in _RIDGES * squared[0]:
     shrink = squared / (squared + strength)
     leverage = (left ** 2 @ shrink) + 1 / len(x)
     residual = (y - left @ (shrink[:, None] * inner)) / np.maximum(1 - leverage, 1e-6)[:, None]
@@ -356,19 +378,6 @@ def ridge(features: np.ndarray, targets: np.ndarray):
     if error < best_error:
       best, best_error = x.T @ (left @ (inner / (squared + strength)[:, None])), error
   return lambda others: (others - mean) / spread @ best + target_mean
-
-
-def scores(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-  """The left singular vectors [N, K] of a matrix [N, D] and its squared singular values [K].
-
-  Of wide matrices single precision does, which halves the time; strengths of `_RIDGES` are far above what it leaves.
-  """
-  if x.shape[1] <= len(x):
-    left, values, _ = np.linalg.svd(x, full_matrices=False)
-    return left, values ** 2
-  wide = x.astype(np.float32)
-  squared, left = np.linalg.eigh(wide @ wide.T)
-  return left.astype(np.float64), np.maximum(squared, 0).astype(np.float64)
 
 
 def tables(results: dict[str, list[dict]]) -> str:
@@ -395,23 +404,28 @@ def tables(results: dict[str, list[dict]]) -> str:
     lines += ['', _row(f'codes {kind}, by degrees', *map(str, _ANGLES)), _row(*['---'] * (1 + len(_ANGLES)))]
     lines += [_row(name, *(f'{value:.2f} ± {wide:.2f}' for value, wide in zip(line.y, line.spread)))
               for name, line in of_arms.items()]
-  for name, seeds in results.items():
-    if 'turned' in seeds[0]:
-      others = _cell([seed['turned'][name]['different pictures'] for seed in seeds], '.2f')
-      found = _cell([100 * seed['turned']['found'] for seed in seeds])
-      lines += ['', f'{name}: codes of different pictures are {others} apart; of views of {10 * _PRE_BATCH.value // 2} '
-                f'pictures {found}% are nearest to the other view of the same one.']
+  for name, seeds in turns(results).items():
+    others = _cell([seed['different pictures'] for seed in seeds], '.2f')
+    lines += ['', f'{name}: codes of different pictures are {others} apart.']
+    if 'turned' in results.get(name, [{}])[0]:
+      found = _cell([100 * seed['turned']['found'] for seed in results[name]])
+      lines[-1] += f' Of the views of ten batches, {found}% are nearest to the other one of their picture.'
   return '\n'.join(lines[1:]) + '\n'
+
+
+def turns(results: dict[str, list[dict]]) -> dict[str, list[dict]]:
+  """What `equivariance` found by arm and seed; that of the random start is the one before the first pre-training."""
+  known = {name: seeds for name, seeds in results.items() if 'turned' in seeds[0]}
+  found = {name: [seed['turned'][name] for seed in seeds] for name, seeds in known.items()}
+  for seeds in list(known.values())[:1]:
+    found['random start'] = [seed['turned']['random start'] for seed in seeds]
+  return found
 
 
 def panels(results: dict[str, list[dict]]) -> dict[str, dict]:
   """The lines of the plot: kind -> arm -> distances of codes by angle, mean and deviation over the seeds."""
   from dhpe_tf.visualization import curves
-  turned = {name: [seed['turned'][name] for seed in seeds] for name, seeds in results.items() if 'turned' in seeds[0]}
-  for seeds in results.values():
-    if 'turned' in seeds[0]:
-      turned.setdefault('random start', [seed['turned']['random start'] for seed in seeds])
-  found = {}
+  turned, found = turns(results), {}
   for kind in (_TURNED_BACK, _AS_THEY_ARE):
     values = {name: np.array([seed[kind] for seed in seeds]) for name, seeds in turned.items()}
     found[kind] = {name: curves.Line(np.array(_ANGLES), value.mean(0), value.std(0, ddof=min(len(value) - 1, 1)))
