@@ -400,7 +400,7 @@ def tables(results: dict[str, list[dict]]) -> str:
                 for name, seeds in results.items() if set(shares) <= set(seeds[0][kind])]
       seeds = next(iter(results.values()))
       lines += [_row(_MEAN, *[''] * (len(shares) - 1), _cell([seed['probe']['mean'][key] for seed in seeds]))]
-  for kind, of_arms in panels(results).items():
+  for kind, of_arms in panels(results).items() if turns(results) else ():
     lines += ['', _row(f'codes {kind}, by degrees', *map(str, _ANGLES)), _row(*['---'] * (1 + len(_ANGLES)))]
     lines += [_row(name, *(f'{value:.2f} ± {wide:.2f}' for value, wide in zip(line.y, line.spread)))
               for name, line in of_arms.items()]
