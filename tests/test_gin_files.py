@@ -28,13 +28,15 @@ _DIRECT = ('methods/direct.gin', 'bench/direct.gin', 'bench/direct_recombined.gi
            'bench/lifter.gin')
 # Files of the cross-modal VAE, likewise; those of public datasets have its networks at the paper's size.
 _VAE = tuple(name for name in FILES if 'cross_modal_vae' in name)
+# Files of contrastive pre-training, which has a dataset of its own.
+_CONTRASTIVE = ('methods/peclr.gin', 'methods/simclr.gin', 'peclr_freihand.gin')
 _BENCH_SPLITS = ('interp', 'train_recombined', 'train_all_regions')
 
 # Files that differ from others by values of the same settings, or that longer tests train too.
 _RARER = ('rhd.gin', 'stb.gin', 'rhd_stb.gin', 'dexter_object.gin', 'cross_modal_vae_rhd.gin',
           'cross_modal_vae_stb.gin', 'upright_crops.gin', 'bench/landmarks.gin', 'photographs.gin', 'models/paper.gin',
           'landmarks.gin', 'methods/cross_modal_vae_paper.gin', 'methods/dhpe_paper.gin', 'methods/dhpe_landmarks.gin',
-          *(name for name in FILES if name.startswith('ablations/')))
+          'methods/simclr.gin', 'peclr_freihand.gin', *(name for name in FILES if name.startswith('ablations/')))
 
 # The networks shrunk, so that the whole folder takes little time; what the files set is used or overridden.
 _SMALL = ('IMAGE_SIZE = 64', "backbone.architecture = 'resnet_tiny'", 'backbone.weights = None',
@@ -79,6 +81,9 @@ def _settings(name, record_set):
   if name in _ON_LANDMARKS:
     yield from _landmark_settings(name, record_set)
     return
+  if name in _CONTRASTIVE:
+    yield from _contrastive_settings(name, record_set)
+    return
   bound = configuration._read(gin.config_str())[0]
   given = {str(binding) for binding in bound}
   yield from _SMALL
@@ -104,6 +109,16 @@ def _sources(name, record_set):
     yield f'RECORDS = {record_set!r}'
   else:
     yield from (f"{split}/build_dataset.sources = [({record_set!r}, '{split}', 1.0)]" for split in ('train', 'eval'))
+
+
+def _contrastive_settings(name, record_set):
+  yield from (setting for setting in _SMALL[-4:] if 'batch_size' not in setting)
+  yield 'contrastive.pairs.batch_size = 4'
+  if name == 'peclr_freihand.gin':
+    yield from (f'RECORDS = {record_set!r}', 'IMAGE_SIZE = 64')
+  else:
+    yield from (f"{split}/contrastive.pairs.sources = [({record_set!r}, '{split}', 1.0)]"
+                for split in ('train', 'eval'))
 
 
 def _landmark_settings(name, record_set):

@@ -25,6 +25,7 @@ LAYERS = (
     {'methods'},
     {'methods.dhpe', 'methods.lifting', 'methods.direct', 'methods.cross_modal_vae', 'methods.model_fitting',
      'experiment'},
+    {'methods.contrastive'},  # pre-trains the networks of methods.direct
     {'training', 'evaluation', 'serving'},
     {'inference', 'experiments'},
     {'train', 'evaluate', 'export', 'predict', 'quickstart', 'ablate', 'demo'},

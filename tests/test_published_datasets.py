@@ -6,12 +6,12 @@ import gin
 import pytest
 import tensorflow as tf
 
-from data_tools import convert_dexter_object, convert_rhd, convert_stb
+from data_tools import convert_dexter_object, convert_freihand, convert_rhd, convert_stb
 from dhpe_tf import configuration, evaluate, train
 from dhpe_tf.methods.dhpe import model as dhpe_model
 from dhpe_tf.tasks.hand.task import HandTask
 from tests.commands import call
-from tests.data_tools.readers import dexter_object_files, rhd_files, stb_files
+from tests.data_tools.readers import dexter_object_files, freihand_files, rhd_files, stb_files
 
 # The paper's networks take a GPU; these have the same parts.
 SMALL = ('IMAGE_SIZE = 64', "backbone.architecture = 'resnet_tiny'", 'pose_machine.width = 0.05',
@@ -41,6 +41,19 @@ def folder(tmp_path_factory):
                                (convert_dexter_object, 'dexter+object', 'dexter_object')):
     assert call(module, f'--input={folder}/{source}', f'--output={folder}/records/{name}', '--shards=1') == 0
   return folder
+
+
+@pytest.mark.slow
+def test_a_step_of_peclr_at_its_size(tmp_path, capsys):
+  freihand_files.write(tmp_path, samples=4, evaluation=2)
+  assert call(convert_freihand, f'--input={tmp_path}/FreiHAND_pub_v2', f'--output={tmp_path}/records',
+              '--shards=1') == 0, capsys.readouterr().err[-2000:]
+  params = (f"RECORDS = '{tmp_path}/records'", 'contrastive.pairs.batch_size = 4', 'train.epochs = 1',
+            'train.steps_per_epoch = 1', 'train.eval_steps = 1', 'train.callbacks = []')
+  assert call(train, '--gin_file=gin/peclr_freihand.gin', f'--model_dir={tmp_path}/peclr',
+              *(f'--gin_param={param}' for param in params)) == 0, capsys.readouterr().err[-2000:]
+  with open(f'{tmp_path}/peclr/final', encoding='utf-8') as file:
+    assert json.load(file)['contrastive_loss'] > 0
 
 
 @pytest.mark.slow

@@ -43,19 +43,9 @@ def build_dataset(task: Any, sources: Sequence[Source] = (), batch_size: int = 3
     UserError: no source, a record set that is missing or does not fit, a weight that is not above zero, or instances
       that break the task's batch contract.
   """
-  if not sources:
-    raise UserError('build_dataset.sources is empty; name at least one (root, split, weight)')
-  for root, split, weight in sources:
-    if weight <= 0:
-      raise UserError(f'build_dataset.sources: weight {weight} of {root} {split} is not above zero')
-    if how_to_make and not os.path.isdir(root):
-      raise UserError(f'no record set {root}: {how_to_make}')
+  _check(sources, how_to_make)
   if training:
-    parts = [_endless(task, root, split, _mix(seed, epoch, number), shuffle_buffer, skip_damaged)
-             for number, (root, split, _) in enumerate(sources)]
-    weights = [float(weight) for _, _, weight in sources]
-    records = tf.data.Dataset.sample_from_datasets(
-        parts, [weight / sum(weights) for weight in weights], seed=_mix(seed, epoch, -1))
+    records = mixed_records(task, sources, seed, epoch, shuffle_buffer, skip_damaged)
   else:
     parts = [_parsed(task, root, split, tfrecords.read_serialized(root, split, places=skip_damaged), skip_damaged)
              for root, split, _ in sources]
@@ -65,13 +55,44 @@ def build_dataset(task: Any, sources: Sequence[Source] = (), batch_size: int = 3
   @tf.autograph.experimental.do_not_convert  # AutoGraph has nothing to convert here and would take seconds.
   def instance(number: tf.Tensor, record: dict) -> dict:
     """Makes the instance of record `number` of the epoch; its seed is (epoch seed, number)."""
-    place = tf.stack([tf.cast(_mix(seed, epoch, 0), tf.int64), number]) if changed else None
+    place = instance_seed(seed, epoch, number) if changed else None
     return task.instance(record, image_size, place)
 
   batches = records.enumerate().skip(skip_batches * batch_size).map(
       instance, tf.data.AUTOTUNE, deterministic=True).batch(batch_size, drop_remainder=training).prefetch(2)
   contract.check(batches.element_spec, task.batch, f'a batch of the task {task.name}')
   return by_batch(batches)
+
+
+def _check(sources: Sequence[Source], how_to_make: str) -> None:
+  """Raises a UserError for no source, a weight that is not above zero, or a missing record set with its remedy."""
+  if not sources:
+    raise UserError('build_dataset.sources is empty; name at least one (root, split, weight)')
+  for root, split, weight in sources:
+    if weight <= 0:
+      raise UserError(f'build_dataset.sources: weight {weight} of {root} {split} is not above zero')
+    if how_to_make and not os.path.isdir(root):
+      raise UserError(f'no record set {root}: {how_to_make}')
+
+
+def mixed_records(task: Any, sources: Sequence[Source], seed: int, epoch: int, shuffle_buffer: int = 2048,
+                  skip_damaged: bool = False) -> tf.data.Dataset:
+  """The parsed records of a training without end, in random order and mixed by weight; arguments as `build_dataset`.
+
+  Raises:
+    UserError: as `build_dataset`.
+  """
+  _check(sources, '')
+  parts = [_endless(task, root, split, _mix(seed, epoch, number), shuffle_buffer, skip_damaged)
+           for number, (root, split, _) in enumerate(sources)]
+  weights = [float(weight) for _, _, weight in sources]
+  return tf.data.Dataset.sample_from_datasets(
+      parts, [weight / sum(weights) for weight in weights], seed=_mix(seed, epoch, -1))
+
+
+def instance_seed(seed: int, epoch: int, number: tf.Tensor) -> tf.Tensor:
+  """The seed `[2]` int64 of instance `number` (scalar int64) of an epoch."""
+  return tf.stack([tf.cast(_mix(seed, epoch, 0), tf.int64), number])
 
 
 def by_batch(dataset: tf.data.Dataset) -> tf.data.Dataset:

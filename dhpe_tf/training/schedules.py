@@ -5,7 +5,7 @@ import gin
 import tensorflow as tf
 
 from dhpe_tf.errors import UserError
-from dhpe_tf.training import averaging
+from dhpe_tf.training import averaging, lars
 
 
 @gin.configurable
@@ -69,8 +69,9 @@ def build_optimizer(total_steps: int, schedule: Callable = cosine, name: str = '
   Args:
     total_steps: steps of the training, for the schedule.
     schedule: total_steps -> learning-rate schedule.
-    name: 'adam', 'sgd' (momentum 0.9) or 'rmsprop'.
-    weight_decay: decoupled decay of all weights in each step, multiplied by the learning rate; 0 for none.
+    name: 'adam', 'sgd' (momentum 0.9), 'rmsprop' or 'lars' (momentum 0.9, see `lars.Lars`).
+    weight_decay: decoupled decay of all weights in each step, multiplied by the learning rate; 0 for none. That of
+      'lars' is part of its layers' steps.
     clip_norm: largest global norm of the gradient, after the sum over replicas; 0 for no limit.
     averaging_decay: share of the weights' moving average that each step keeps, for example 0.99 or 0.999; 0 for no
       average. Evaluations, checkpoints and exports then use the averaged weights (see training/averaging.py).
@@ -81,16 +82,19 @@ def build_optimizer(total_steps: int, schedule: Callable = cosine, name: str = '
   Raises:
     UserError: unknown name, or an averaging decay outside [0, 1).
   """
-  if name not in ('adam', 'sgd', 'rmsprop'):
-    raise UserError(f'build_optimizer.name is {name!r}; it must be adam, sgd or rmsprop.')
+  if name not in ('adam', 'sgd', 'rmsprop', 'lars'):
+    raise UserError(f'build_optimizer.name is {name!r}; it must be adam, sgd, rmsprop or lars.')
   if not 0. <= averaging_decay < 1.:
     raise UserError(f'build_optimizer.averaging_decay is {averaging_decay}; it must be at least 0 and below 1.')
-  if averaging_decay and not weight_decay and averaging.has_addons():
+  if averaging_decay and not weight_decay and name != 'lars' and averaging.has_addons():
     return averaging.addons_optimizer(name, averaging_decay, schedule(total_steps), clip_norm or None)
-  options = {'learning_rate': schedule(total_steps), 'weight_decay': weight_decay or None,
-             'global_clipnorm': clip_norm or None, 'use_ema': averaging_decay > 0, 'ema_momentum': averaging_decay}
+  options = {'learning_rate': schedule(total_steps), 'global_clipnorm': clip_norm or None,
+             'use_ema': averaging_decay > 0, 'ema_momentum': averaging_decay}
   # XLA for the update alone would add seconds to each start on a CPU; `train.jit_compile` compiles the whole step.
   options['jit_compile'] = False
+  if name == 'lars':
+    return lars.Lars(layer_decay=weight_decay, **options)
+  options['weight_decay'] = weight_decay or None
   if name == 'adam':
     return tf.keras.optimizers.Adam(**options)
   if name == 'sgd':

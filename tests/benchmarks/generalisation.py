@@ -66,7 +66,7 @@ def main(argv: list[str]) -> None:
                     'distance to training; y: error, mm')
 
 
-def hands_of(task, method, split: str, views: int) -> dict[str, np.ndarray]:
+def hands_of(task, method, split: str, views: int, records: str = None) -> dict[str, np.ndarray]:
   """Crops of a split with their labels, by the names of the batch contract; pictures as uint8.
 
   Methods on landmark evidence get that evidence, which is slow to compute, and no picture.
@@ -76,19 +76,21 @@ def hands_of(task, method, split: str, views: int) -> dict[str, np.ndarray]:
     method: a method of the kind that is to be trained.
     split: its name.
     views: augmented crops of each hand, or 0 for the hands in order as they are.
+    records: folder of another record set than --records.
   """
   from dhpe_tf.data import input_pipeline, tfrecords
-  path = os.path.join(_OUTPUT.value, f'crops_{split}_{views}.npz')
+  folder, of_folder = (records, f'{os.path.basename(records)}_') if records else (_RECORDS.value, '')
+  path = os.path.join(_OUTPUT.value, f'crops_{of_folder}{split}_{views}.npz')
   if os.path.exists(path):
     with np.load(path) as file:
       return dict(file)
-  count = -(-tfrecords.count(_RECORDS.value, split) // _BATCH.value)
+  count = -(-tfrecords.count(folder, split) // _BATCH.value)
   size = method.input_specs['image'].shape[1] if 'image' in method.input_specs else _LEAST_PX
   look = tf.function(method.taken, autograph=False)
   parts = []
   with tqdm(total=max(views, 1) * count, desc=split, unit='batch') as bar:
     for view in range(max(views, 1)):
-      batches = input_pipeline.build_dataset(task, [(_RECORDS.value, split, 1.)], _BATCH.value, size,
+      batches = input_pipeline.build_dataset(task, [(folder, split, 1.)], _BATCH.value, size,
                                              training=views > 0, seed=view)
       for batch in batches.take(count):
         shown = {name: value for name, value in batch.items() if name not in ('image', 'mask')}
@@ -123,29 +125,45 @@ class Trainer:
     method: as the last `run` left it.
   """
 
-  def __init__(self, experiment):
+  def __init__(self, experiment, steps: int = None, rate: float = None):
+    """Compiles a new method; `steps` and `rate` are those of the flags by default."""
     self._experiment, self.method = experiment, experiment.build_method()
-    schedule = tf.keras.optimizers.schedules.CosineDecay(_RATE.value, _STEPS.value)
+    self._steps = steps or _STEPS.value
+    schedule = tf.keras.optimizers.schedules.CosineDecay(rate or _RATE.value, self._steps)
     self.method.compile(tf.keras.optimizers.Adam(schedule, clipnorm=5.))
     self.method.optimizer.build(self.method.trainable_variables)
     self._step = tf.function(self.method.train_step, autograph=False)
 
-  def run(self, hands: dict, seed: int, title: str) -> None:
+  def begin(self, seed: int, start: dict = None) -> None:
+    """Gives the method new weights.
+
+    Args:
+      seed: of the weights.
+      start: weights of layers by name, which those begin with; none by default.
+    """
+    tf.keras.utils.set_random_seed(seed)
+    self.method.set_weights(self._experiment.build_method().get_weights())
+    for name, weights in (start or {}).items():
+      self.method.get_layer(name).set_weights(weights)
+
+  def run(self, hands: dict, seed: int, title: str, start: dict = None, rows=None) -> None:
     """Trains on hands, which each step draws at random, from new weights.
 
     Args:
       hands: of `hands_of`.
       seed: of weights and draws.
       title: of the bar.
+      start: see `begin`.
+      rows: (NumPy's random generator, number of the step) -> rows of the hands for a step; any by default.
     """
-    tf.keras.utils.set_random_seed(seed)
-    self.method.set_weights(self._experiment.build_method().get_weights())
+    self.begin(seed, start)
     for variable in self.method.optimizer.variables:
       variable.assign(tf.zeros_like(variable) if variable.dtype.is_floating else 0)
     random = np.random.default_rng(seed)
-    with tqdm(total=_STEPS.value, desc=title, unit='step') as bar:
-      for number in range(_STEPS.value):
-        logs = self._step(batch_of(hands, random.integers(len(hands['id']), size=_BATCH.value)))
+    rows = rows or (lambda random, number: random.integers(len(hands['id']), size=_BATCH.value))
+    with tqdm(total=self._steps, desc=title, unit='step') as bar:
+      for number in range(self._steps):
+        logs = self._step(batch_of(hands, rows(random, number)))
         bar.update()
         if number % 50 == 49:
           bar.set_postfix_str(f'loss {float(logs["loss"]):.3f}')
