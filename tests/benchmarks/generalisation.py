@@ -66,7 +66,7 @@ def main(argv: list[str]) -> None:
                     'distance to training; y: error, mm')
 
 
-def hands_of(task, method, split: str, views: int) -> dict[str, np.ndarray]:
+def hands_of(task, method, split: str, views: int, records: str = '') -> dict[str, np.ndarray]:
   """Crops of a split with their labels, by the names of the batch contract; pictures as uint8.
 
   Methods on landmark evidence get that evidence, which is slow to compute, and no picture.
@@ -76,19 +76,21 @@ def hands_of(task, method, split: str, views: int) -> dict[str, np.ndarray]:
     method: a method of the kind that is to be trained.
     split: its name.
     views: augmented crops of each hand, or 0 for the hands in order as they are.
+    records: folder of another record set than --records.
   """
   from dhpe_tf.data import input_pipeline, tfrecords
-  path = os.path.join(_OUTPUT.value, f'crops_{split}_{views}.npz')
+  path = os.path.join(_OUTPUT.value, f'crops_{os.path.basename(records)}{split}_{views}.npz')
+  records = records or _RECORDS.value
   if os.path.exists(path):
     with np.load(path) as file:
       return dict(file)
-  count = -(-tfrecords.count(_RECORDS.value, split) // _BATCH.value)
+  count = -(-tfrecords.count(records, split) // _BATCH.value)
   size = method.input_specs['image'].shape[1] if 'image' in method.input_specs else _LEAST_PX
   look = tf.function(method.taken, autograph=False)
   parts = []
   with tqdm(total=max(views, 1) * count, desc=split, unit='batch') as bar:
     for view in range(max(views, 1)):
-      batches = input_pipeline.build_dataset(task, [(_RECORDS.value, split, 1.)], _BATCH.value, size,
+      batches = input_pipeline.build_dataset(task, [(records, split, 1.)], _BATCH.value, size,
                                              training=views > 0, seed=view)
       for batch in batches.take(count):
         shown = {name: value for name, value in batch.items() if name not in ('image', 'mask')}

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from dhpe_tf.errors import UserError
-from dhpe_tf.methods.cross_modal_vae import skeletons
+from dhpe_tf.tasks.hand import partial_labels
 from tests.data import records
 from tests.tasks.hand.hands import TASK
 
@@ -22,10 +22,10 @@ def root(tmp_path_factory):
 
 
 def batches(root, count=3, **changes):
-  arguments = dict(sources=[(root, 'train', 1.)], batch_size=2, image_size=32, skeletons=[(root, 'others', 1.)],
-                   skeletons_per_batch=3, training=True, seed=1, epoch=0)
+  arguments = dict(sources=[(root, 'train', 1.)], batch_size=2, image_size=32, partial=[(root, 'others', 1.)],
+                   partial_per_batch=3, training=True, seed=1, epoch=0)
   gin.parse_config('build_dataset.image_size = 32')
-  return list(skeletons.with_skeletons(TASK, **{**arguments, **changes}).take(count).as_numpy_iterator())
+  return list(partial_labels.with_partial_labels(TASK, **{**arguments, **changes}).take(count).as_numpy_iterator())
 
 
 def test_skeletons_follow_the_labelled_hands_without_pictures(root):
@@ -39,7 +39,7 @@ def test_other_modalities_can_be_hidden(root):
   batch, = batches(root, 1, hidden=('joints_2d',))
   assert not np.any(batch['joints_2d_weight'][2:]) and not np.any(batch['visibility'][2:])
   assert np.all(batch['joints_2d_weight'][:2] == 1) and np.any(batch['image'][2:])
-  with pytest.raises(UserError, match="'mesh' is no modality"):
+  with pytest.raises(UserError, match="'mesh' is none of"):
     batches(root, 1, hidden=('mesh',))
 
 
@@ -51,5 +51,5 @@ def test_batches_are_the_same_after_a_stop(root):
 
 def test_nothing_is_added_to_a_measurement_and_skeletons_must_be_named(root):
   assert sum(len(batch['image']) for batch in batches(root, 9, training=False)) == 4
-  with pytest.raises(UserError, match='with_skeletons.skeletons is empty'):
-    batches(root, skeletons=())
+  with pytest.raises(UserError, match='with_partial_labels.partial is empty'):
+    batches(root, partial=())
