@@ -9,7 +9,8 @@ BONE = (0, 9)
 # Usual, wide and long cameras; pixels that are not square; principal points out of the middle; skew.
 CAMERAS = {'usual': [[600., 0, 320], [0, 600, 240], [0, 0, 1]], 'wide': [[250., 0, 300], [0, 250, 260], [0, 0, 1]],
            'long': [[2500., 0, 320], [0, 2500, 240], [0, 0, 1]],
-           'not square': [[610., 0, 100], [0, 480, 400], [0, 0, 1]], 'skewed': [[600., 9, 320], [0, 600, 240], [0, 0, 1]]}
+           'not square': [[610., 0, 100], [0, 480, 400], [0, 0, 1]],
+           'skewed': [[600., 9, 320], [0, 600, 240], [0, 0, 1]]}
 
 
 def scene(camera='usual', count=20, dtype=np.float64, seed=0):
