@@ -166,7 +166,11 @@ class _RootDepth(tf.keras.layers.Layer):
 
 
 class _Placed(tf.keras.layers.Layer):
-  """The hand before the camera, with the corrected depth of its root."""
+  """The hand before the camera, with the corrected depth of its root.
+
+  The depth that is compared with labels has a gradient by the correction only. Through the closed form it would move the
+  two 2D joints of the bone, by which a depth changes most.
+  """
 
   def __init__(self, settings: Settings, **kwargs):
     super().__init__(**kwargs)
@@ -175,8 +179,10 @@ class _Placed(tf.keras.layers.Layer):
   def call(self, inputs):
     """Corrected depth [B], hand [B, 21, 3] and the unit of the crop there [B]."""
     seen, relative, depth, residual, unit = inputs
-    corrected = tf.clip_by_value(depth + residual[:, 0], self._settings.nearest, self._settings.farthest)
-    return corrected, root_depth.place(seen, relative, corrected), corrected * unit
+    bounds = self._settings.nearest, self._settings.farthest
+    corrected = tf.clip_by_value(depth + residual[:, 0], *bounds)
+    compared = tf.clip_by_value(tf.stop_gradient(depth) + residual[:, 0], *bounds)
+    return compared, root_depth.place(seen, relative, corrected), corrected * unit
 
 
 def _outputs(features: tf.Tensor, camera: Mapping[str, tf.Tensor], start: tf.Tensor, settings: Settings,
@@ -210,7 +216,7 @@ def _rest_joints(task: HandTask) -> np.ndarray:
 
 def _residual(seen: tf.Tensor, relative: tf.Tensor, depth: tf.Tensor) -> tf.Tensor:
   """The correction [B, 1] of the root's depth [B], by dense layers 64-128-128-1 as in the paper."""
-  x = tf.concat([relative, tf.reshape(seen, [-1, 2 * _K]), depth[:, None]], axis=1)
+  x = tf.stop_gradient(tf.concat([relative, tf.reshape(seen, [-1, 2 * _K]), depth[:, None]], axis=1))
   for number, units in enumerate(_REFINER, 1):
     x = tf.keras.layers.Dense(units, activation=tf.nn.leaky_relu, dtype='float32', name=f'refiner{number}')(x)
   small = tf.keras.initializers.VarianceScaling(0.01)
@@ -261,7 +267,7 @@ def build_regressor(task: HandTask, image_size: int = 224, refine: bool = True) 
   Args:
     task: the hand task.
     image_size: side of the pictures, px.
-    refine: whether a small network corrects the root's depth.
+    refine: whether a small network corrects the root's depth; without it the root's loss teaches nothing.
 
   Returns:
     The model, not compiled.
@@ -284,7 +290,7 @@ def build_lifter(task: HandTask, hidden: Sequence[int] = (512, 512, 512), noise:
     hidden: units of the dense layers, each with layer normalisation and ReLU.
     noise: standard deviation of what is added to the joints in training, in crop units (1 is half the crop), so that
       the network meets joints as a detector finds them.
-    refine: whether a small network corrects the root's depth.
+    refine: whether a small network corrects the root's depth; without it the root's loss teaches nothing.
 
   Returns:
     The model, not compiled.
