@@ -168,8 +168,8 @@ class _RootDepth(tf.keras.layers.Layer):
 class _Placed(tf.keras.layers.Layer):
   """The hand before the camera, with the corrected depth of its root.
 
-  The depth that is compared with labels has a gradient by the correction only. Through the closed form it would move the
-  two 2D joints of the bone, by which a depth changes most.
+  The depth that is compared with labels has a gradient by the correction only. Through the closed form it would move
+  the two 2D joints of the bone, by which a depth changes most.
   """
 
   def __init__(self, settings: Settings, **kwargs):
