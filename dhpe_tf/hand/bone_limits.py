@@ -123,7 +123,7 @@ def hull(points: np.ndarray, kept: float) -> np.ndarray:
 def _rounded(corners: np.ndarray) -> np.ndarray:
   """Corners [M, 2] of a convex polygon in the numbers of a file, those that rounding has put inside left out."""
   rounded = np.round(corners, 5)
-  return rounded[scipy.spatial.ConvexHull(rounded).vertices]
+  return rounded[np.sort(scipy.spatial.ConvexHull(rounded).vertices)]
 
 
 def _areas(corners: np.ndarray) -> np.ndarray:
