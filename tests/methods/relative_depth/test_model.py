@@ -110,10 +110,10 @@ def test_learns_four_hands():
   model, data = build(biomechanics_weight=1.), batch()
   step = tf.function(model.train_step, autograph=False)
   first = float(step(data)['loss'])
-  for _ in range(150):
+  for _ in range(80):
     step(data)
   model.reset_metrics()
-  assert float(step(data)['loss']) < 0.4 * first
+  assert float(step(data)['loss']) < 0.5 * first
 
 
 def test_without_a_camera_and_at_the_start_everything_is_finite():
