@@ -4,7 +4,7 @@ The way is that of Zhang et al., MediaPipe Hands: On-device Real-time Hand Track
 second one finds the landmarks in a turned square around each palm, and the landmarks give the square for the next look.
 Thresholds are those of MediaPipe's published graphs of 0.10.21.
 """
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Optional
 
 import gin
@@ -20,6 +20,8 @@ from dhpe_tf.networks import at_rest, landmark_net, palm_net
 _ONCE = {'_noinline': True}
 LEFT_FROM = 0.5  # probability from which a hand is a left one
 
+Tensors = Mapping[str, tf.Tensor]
+
 
 class Hands(NamedTuple):
   """N hands in a picture, best first.
@@ -33,6 +35,8 @@ class Hands(NamedTuple):
     presence: [N] float32, probability that the square shows a hand.
     is_left_probability: [N] float32.
     joints_px: [N, 21, 2] float32, landmarks (x, y) in px of the picture, in this package's order.
+    views: what the landmark network said of the two views of each square, if the finder looks at both; else empty. In
+      the first view the hand is a right one, and the second one is its mirror image.
   """
 
   crop: crops.Crop
@@ -41,24 +45,29 @@ class Hands(NamedTuple):
   presence: tf.Tensor
   is_left_probability: tf.Tensor
   joints_px: tf.Tensor
+  views: tuple[Tensors, ...] = ()
 
   def sided(self, is_left: tf.Tensor) -> 'Hands':
     """The same hands, all left or all right ones as the scalar says."""
     wanted = tf.fill(tf.shape(self.is_left), is_left)
+    same = wanted == self.is_left
     # The turn of a mirrored crop has the opposite sense.
-    return self._replace(is_left=wanted, rotation=tf.where(wanted == self.is_left, 1., -1.) * self.rotation)
+    return self._replace(is_left=wanted, rotation=tf.where(same, 1., -1.) * self.rotation,
+                         views=_exchanged(self.views, ~same))
 
   def around_landmarks(self) -> 'Hands':
     """The same hands in squares around their landmarks that are not turned, as most methods see hands."""
-    return self._replace(crop=crops.crop_from_joints(self.joints_px), rotation=tf.zeros_like(self.rotation))
+    return self._replace(crop=crops.crop_from_joints(self.joints_px), rotation=tf.zeros_like(self.rotation), views=())
 
 
 class _Looks(NamedTuple):
-  """What the landmark network says of N regions; as in `Hands`."""
+  """What the landmark network says of N regions; as in `Hands`, but the first view is not mirrored for left hands."""
 
   presence: tf.Tensor
   is_left_probability: tf.Tensor
   joints_px: tf.Tensor
+  regions: regions_of.Regions
+  views: tuple[Tensors, ...]
 
 
 PICTURE = tf.TensorSpec([None, None, 3], tf.uint8, 'picture')
@@ -72,14 +81,14 @@ HANDS = Hands(
     tf.TensorSpec([None, landmark_net.JOINTS, 2], tf.float32, 'joints_px'))
 
 
-@gin.configurable(module='finding', denylist=['landmarks', 'palms'])
+@gin.configurable(module='finding', denylist=['landmarks', 'palms', 'both_views'])
 class HandFinder(tf.Module):
   """Finds the hands of one picture; each method is one graph without Python state."""
 
   def __init__(self, landmarks: Optional[Callable] = None, palms: Optional[Callable] = None,
                palm_threshold: float = 0.5, further_palm_threshold: float = 0.3, presence_threshold: float = 0.5,
                sure_presence: float = 0.9, max_hands: int = 8, same_hand: float = 0.33,
-               box_scales: tuple = (1.5, 2.5), box_margin: float = 1.5):
+               box_scales: tuple = (1.5, 2.5), box_margin: float = 1.5, both_views: bool = False):
     """Builds the two networks.
 
     Args:
@@ -93,6 +102,8 @@ class HandFinder(tf.Module):
       same_hand: two hands are one if their landmarks are closer than this share of the larger hand, on average.
       box_scales: squares around a given box in which `at` looks for a palm, in units of its longer side.
       box_margin: side of the square in which `at` looks for landmarks otherwise, in the same units.
+      both_views: whether to look at the mirror image of each square too and average, for those who can use what was
+        seen: hands then come with `views`, and with the squares that were looked at in the place of the next ones.
     """
     super().__init__(name='hand_finder')
     self.palm_net, self.landmark_net = palms or palm_net.palm_net(), landmarks or landmark_net.landmark_net()
@@ -100,6 +111,7 @@ class HandFinder(tf.Module):
     self._presence_threshold, self._sure_presence = presence_threshold, sure_presence
     self._max_hands, self._same_hand = max_hands, same_hand
     self._box_scales, self._box_margin = box_scales, box_margin
+    self._both_views = both_views
 
   def settings(self) -> dict[str, Any]:
     """The numbers with which it was built, by name."""
@@ -120,16 +132,16 @@ class HandFinder(tf.Module):
       enough, scalar float32 in 0..1.
     """
     height_width = tf.cast(tf.shape(picture)[:2], tf.float32)
-    hands, rejected = self._search(picture, windows.usual_views(height_width), self._palm_threshold)
+    looks, rejected = self._search(picture, windows.usual_views(height_width), self._palm_threshold)
 
     def search_more():
       """Searches the other squares too; no hand is sure so far."""
       more, also_rejected = self._search(picture, windows.further_views(height_width), self._further_palm_threshold)
-      return _joined(hands, more), tf.maximum(rejected, also_rejected)
+      return _joined(looks, more), tf.maximum(rejected, also_rejected)
 
-    sure = tf.reduce_any(hands.presence >= self._sure_presence)
-    hands, rejected = tf.cond(sure, lambda: (hands, rejected), search_more)
-    return self._distinct(hands), rejected
+    sure = tf.reduce_any(looks.presence >= self._sure_presence)
+    looks, rejected = tf.cond(sure, lambda: (looks, rejected), search_more)
+    return _seen(self._distinct(looks)), rejected
 
   @tf.function(input_signature=[PICTURE, HANDS], autograph=False)
   def follow(self, picture: tf.Tensor, hands: Hands) -> Hands:
@@ -144,7 +156,7 @@ class HandFinder(tf.Module):
     """
     turn = tf.where(hands.is_left, -hands.rotation, hands.rotation)
     looks = self._look(picture, regions_of.Regions(hands.crop, turn))
-    return self._distinct(from_landmarks(*_pick(looks, looks.presence >= self._presence_threshold)))
+    return _seen(self._distinct(_pick(looks, looks.presence >= self._presence_threshold)))
 
   @tf.function(input_signature=[PICTURE, BOX], autograph=False)
   def at(self, picture: tf.Tensor, box_xywh: tf.Tensor) -> Hands:
@@ -172,17 +184,17 @@ class HandFinder(tf.Module):
     sure = tf.reduce_any(looks.presence >= self._sure_presence)
     looks = tf.cond(sure, lambda: looks, look_in_turns)
     best = _pick(looks, tf.argmax(looks.presence)[None])
-    return from_landmarks(*self._look(picture, regions_of.from_joints(best.joints_px)))
+    return _seen(self._look(picture, regions_of.from_joints(best.joints_px)))
 
   # This and the two below are functions of their own, so that the networks are built into the graph once.
   @tf.function(input_signature=[PICTURE, CROPS, SCORE], autograph=False, experimental_attributes=_ONCE)
-  def _search(self, picture: tf.Tensor, views: crops.Crop, least_score: tf.Tensor) -> tuple[Hands, tf.Tensor]:
+  def _search(self, picture: tf.Tensor, views: crops.Crop, least_score: tf.Tensor) -> tuple[_Looks, tf.Tensor]:
     """`find` in some squares of the picture; a hand may be found more than once."""
     palms, rejected_palm = self._palms(picture, views, least_score)
     looks = self._look(picture, regions_of.from_palms(palms))
     present = looks.presence >= self._presence_threshold
     rejected = tf.concat([rejected_palm[None], tf.boolean_mask(looks.presence, ~present)], axis=0)
-    return from_landmarks(*_pick(looks, present)), tf.reduce_max(rejected)
+    return _pick(looks, present), tf.reduce_max(rejected)
 
   @tf.function(input_signature=[PICTURE, CROPS, SCORE], autograph=False, experimental_attributes=_ONCE)
   def _palms(self, picture: tf.Tensor, views: crops.Crop, least_score: tf.Tensor) -> tuple[palms_of.Palms, tf.Tensor]:
@@ -198,25 +210,41 @@ class HandFinder(tf.Module):
 
     def look():
       """At least one region."""
-      answers = self.landmark_net(_cut(picture, regions, landmark_net.SIZE_PX))
-      joints = answers['joints_2d_px'] * (2 / landmark_net.SIZE_PX) - 1
-      return _Looks(answers['presence'], answers['is_left'], crops.from_crop(joints, regions.crop, regions.turn))
+      views = self._views(_cut(picture, regions, landmark_net.SIZE_PX))
+      joints = tf.reduce_mean([_as_if_unmirrored(number, crops.mirror_points, _in_crop(view['joints_2d_px']))
+                               for number, view in enumerate(views)], axis=0)
+      is_left = tf.reduce_mean([_as_if_unmirrored(number, lambda left: 1 - left, view['is_left'])
+                                for number, view in enumerate(views)], axis=0)
+      presence = tf.reduce_mean([view['presence'] for view in views], axis=0)
+      return _Looks(presence, is_left, crops.from_crop(joints, regions.crop, regions.turn), regions,
+                    views if self._both_views else ())
 
     def nothing():
-      return _Looks(tf.zeros([0]), tf.zeros([0]), tf.zeros([0, landmark_net.JOINTS, 2]))
+      views = ({name: tf.zeros([0, *shape]) for name, shape in landmark_net.ANSWERS.items()},) * 2
+      return _Looks(tf.zeros([0]), tf.zeros([0]), tf.zeros([0, landmark_net.JOINTS, 2]), regions,
+                    views if self._both_views else ())
 
     return tf.cond(tf.size(regions.turn) > 0, look, nothing)
 
-  def _distinct(self, hands: Hands) -> Hands:
+  def _views(self, squares: tf.Tensor) -> tuple[Tensors, ...]:
+    """What the landmark network says of squares [N, S, S, 3], and of their mirror images if it looks at these."""
+    if not self._both_views:
+      return (self.landmark_net(squares),)
+    # One call for both views: a network of TensorFlow Lite shares the rows out to its threads.
+    answers = self.landmark_net(tf.concat([squares, crops.mirror_image(squares)], axis=0))
+    halves = {name: tf.split(answers[name], 2) for name in landmark_net.ANSWERS}
+    return tuple({name: half[number] for name, half in halves.items()} for number in range(2))
+
+  def _distinct(self, looks: _Looks) -> _Looks:
     """Sorts hands by presence, drops those that are the same as a better one, and keeps the best few."""
-    hands = _pick(hands, tf.argsort(hands.presence, direction='DESCENDING', stable=True))
-    joints_px = hands.joints_px
+    looks = _pick(looks, tf.argsort(looks.presence, direction='DESCENDING', stable=True))
+    joints_px = looks.joints_px
     size_px = tf.reduce_max(tf.reduce_max(joints_px, axis=1) - tf.reduce_min(joints_px, axis=1), axis=-1)
     distance_px = tf.reduce_mean(tf.norm(joints_px[:, None] - joints_px, axis=-1), axis=-1)
     same = distance_px < self._same_hand * tf.maximum(size_px[:, None], size_px)
     number = tf.range(tf.size(size_px))
     again = tf.reduce_any(same & (number < number[:, None]), axis=1)
-    return _pick(hands, tf.where(~again)[:self._max_hands, 0])
+    return _pick(looks, tf.where(~again)[:self._max_hands, 0])
 
 
 def for_export() -> HandFinder:
@@ -226,11 +254,42 @@ def for_export() -> HandFinder:
 
 def from_landmarks(presence: tf.Tensor, is_left_probability: tf.Tensor, joints_px: tf.Tensor) -> Hands:
   """Hands [N] as they were seen, each with the square for the next look; the arguments are those of `Hands`."""
-  regions = regions_of.from_joints(joints_px)
+  return _in_regions(regions_of.from_joints(joints_px), presence, is_left_probability, joints_px)
+
+
+def _seen(looks: _Looks) -> Hands:
+  """The hands [N] that were looked at."""
+  if not looks.views:
+    return from_landmarks(looks.presence, looks.is_left_probability, looks.joints_px)
+  hands = _in_regions(looks.regions, looks.presence, looks.is_left_probability, looks.joints_px)
+  return hands._replace(views=_exchanged(looks.views, hands.is_left))
+
+
+def _in_regions(regions: regions_of.Regions, presence: tf.Tensor, is_left_probability: tf.Tensor,
+                joints_px: tf.Tensor) -> Hands:
+  """Hands [N] in given squares."""
   is_left = is_left_probability >= LEFT_FROM
   # The content of a left hand's square is mirrored, and so is the turn's sense.
   rotation = tf.where(is_left, -regions.turn, regions.turn)
   return Hands(regions.crop, rotation, is_left, presence, is_left_probability, joints_px)
+
+
+def _exchanged(views: tuple[Tensors, ...], where: tf.Tensor) -> tuple[Tensors, ...]:
+  """Both views, or none, with the first in the place of the second in those rows that a mask [N] names."""
+  def choose(chosen: tf.Tensor, other: tf.Tensor) -> tf.Tensor:
+    return tf.where(tf.reshape(where, [-1, *[1] * (len(chosen.shape) - 1)]), other, chosen)
+
+  return tuple(tf.nest.map_structure(choose, view, other) for view, other in zip(views, views[::-1]))
+
+
+def _in_crop(joints_px: tf.Tensor) -> tf.Tensor:
+  """Joints in px of the landmark network's square, in crop space."""
+  return joints_px * (2 / landmark_net.SIZE_PX) - 1
+
+
+def _as_if_unmirrored(view: int, back: Callable[[tf.Tensor], tf.Tensor], value: tf.Tensor) -> tf.Tensor:
+  """A value of the view of a number, taken back if that is the mirrored one, 1."""
+  return back(value) if view else value
 
 
 def _joined(some: NamedTuple, others: NamedTuple) -> NamedTuple:

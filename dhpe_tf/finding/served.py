@@ -48,15 +48,15 @@ def functions(finder: HandFinder) -> dict[str, Function]:
 
 
 def by_name(hands: Hands) -> dict[str, Any]:
-  """The parts of hands by name; the crop as center_px and side_px."""
+  """The parts of hands by name; the crop as center_px and side_px, and no views."""
   parts = {**hands._asdict(), **hands.crop._asdict()}
-  del parts['crop']
+  del parts['crop'], parts['views']
   return parts
 
 
 def from_names(parts: Mapping[str, Any]) -> Hands:
   """The inverse of `by_name`; other names are left out."""
-  fields = {name: parts[name] for name in Hands._fields if name != 'crop'}
+  fields = {name: parts[name] for name in Hands._fields if name not in ('crop', 'views')}
   return Hands(crop=crops.Crop(parts['center_px'], parts['side_px']), **fields)
 
 

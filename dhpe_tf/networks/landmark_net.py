@@ -46,6 +46,10 @@ BLOCKS = (
 # Heads on the pooled vector: name -> (numbers, activation).
 HEADS = {'right': (1, 'sigmoid'), 'presence': (1, 'sigmoid'), 'joints': (3 * JOINTS, None), 'world': (3 * JOINTS, None)}
 
+# Shapes of what it says of a hand, by name, without the batch axis.
+ANSWERS = {'joints_2d_px': (JOINTS, 2), 'joints_depth_px': (JOINTS,), 'presence': (), 'is_left': (),
+           'world_joints_m': (JOINTS, 3)}
+
 
 def _conv(x: tf.Tensor, filters: int, kernel: int, stride: int, name: str, activation=tf.nn.relu6) -> tf.Tensor:
   """A convolution with bias; 'same' padding."""

@@ -254,7 +254,8 @@ def _whole_checkpoints(folder: str) -> list[str]:
 def _is_whole(path: str) -> bool:
   """Whether index and all data files of a checkpoint are there and plain files: a pipe may never end."""
   folder, stem = os.path.split(path)
-  names = {entry.name for entry in os.scandir(folder) if entry.is_file()} if os.path.isdir(folder) else set()
+  names = set(os.listdir(folder)) if os.path.isdir(folder) else set()
+  names = {name for name in names if os.path.isfile(os.path.join(folder, name))}
   counts = {int(match[1]) for match in (re.fullmatch(re.escape(stem) + r'\.data-\d{5}-of-(\d{5})', name)
                                         for name in names) if match}
   return f'{stem}.index' in names and any(

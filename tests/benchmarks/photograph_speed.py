@@ -1,7 +1,7 @@
 """Times predict beside MediaPipe: `python -m tests.benchmarks.photograph_speed --input=photographs`.
 
 For each photograph both are called in turn: MediaPipe's whole way (palms, landmarks, hands in metres), and ours:
-finding the hands, then looking at each again, mirrored too, and making its mesh, without refinement and with 20 steps.
+finding the hands, looking at each and its mirror image, and making its mesh, without refinement and with 20 steps.
 Pictures are decoded before; drawing is timed apart. Beside the time on the clock stands that of all processors, which
 other work on the machine changes less.
 """
@@ -60,8 +60,8 @@ def stages(predictor, picture: np.ndarray, calls: int) -> dict[str, np.ndarray]:
   inputs = task.inputs(request, predictor.input_specs)
   outputs = predictor.answer(inputs)
   parts = {'find the hands': (hand_finder.find, image),
-           'cut them out': (task.inputs, request, predictor.input_specs),
-           'answer, both views looked at': (predictor.answer, inputs),
+           'inputs of the answer': (task.inputs, request, predictor.input_specs),
+           'answer': (predictor.answer, inputs),
            'results in the picture': (task.result, request, outputs, predictor.card)}
   if isinstance(getattr(hand_finder, 'landmark_net', None), lite.LiteNetwork):
     crop, view = tf.zeros([1, landmark_net.SIZE_PX, landmark_net.SIZE_PX, 3]), palm_net.SIZE_PX

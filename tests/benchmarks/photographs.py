@@ -20,6 +20,7 @@ from tqdm import tqdm
 _LABELS = flags.DEFINE_string('labels', None, 'Labels (.jsonl), beside their photographs.', required=True)
 _GROUPS = flags.DEFINE_string('groups', None, 'File with one group a line; others are left out. All without it.')
 _MODEL = flags.DEFINE_string('model', None, 'Export or training; the shipped model without it.')
+_LITE = flags.DEFINE_boolean('lite', True, 'As in predict.')
 _STEPS = flags.DEFINE_list('refine_steps', None, 'Numbers of steps; those of the model card without it.')
 _MOST = flags.DEFINE_integer('most', 0, 'Largest number of photographs, spread over all; 0 for all.')
 _FLIP = flags.DEFINE_bool('flip', True, 'Whether to look at the mirrored photographs too.')
@@ -94,7 +95,7 @@ def main(argv: list[str]) -> None:
   """Prints the figures as a Markdown table, by source and number of steps."""
   del argv
   from dhpe_tf.inference import predictor as predictors
-  predictor = predictors.load(_MODEL.value or predictors.shipped_model())
+  predictor = predictors.load(_MODEL.value or predictors.shipped_model(), lite=_LITE.value)
   steps = [int(text) for text in _STEPS.value or [predictor.card.get('usage', {}).get('refine_steps', 0)]]
   rows, missed, every = collections.defaultdict(list), collections.Counter(), []
   for label in tqdm(labelled(), unit=' photographs'):

@@ -68,10 +68,14 @@ def jitter_px(joints: list, sizes: np.ndarray) -> np.ndarray:
 def main(argv: list[str]) -> None:
   """Prints the table."""
   del argv
+  from dhpe_tf.finding import finder
   from dhpe_tf.inference import predictor as predictors
   model = _MODEL.value or predictors.shipped_model()
   ours, taken_s = predicted(predictors.load(model, lite=_LITE.value), _INPUT.value)
-  network = followed(predictors.load(model, lite=_LITE.value).task.hand_finder(), _INPUT.value)
+  used = predictors.load(model, lite=_LITE.value).task.hand_finder()
+  # It looks at each square once; that of `predict` looks at the mirror image too.
+  alone = finder.HandFinder(used.landmark_net, used.palm_net) if isinstance(used, finder.HandFinder) else used
+  network = followed(alone, _INPUT.value)
   sizes = np.array([np.nan if one is None else np.ptp(one, axis=0).max() for one in network])
   distances = np.concatenate([np.linalg.norm(one - other, axis=-1) * _SIDE_PX / size
                               for one, other, size in zip(ours, network, sizes)

@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from dhpe_tf.finding import finder
 from dhpe_tf.geometry import crops
+from dhpe_tf.networks import landmark_net
 from dhpe_tf.tasks.hand import view
 from tests.finding import photographs
 from tests.finding.hands import GROUND, SIDE
@@ -16,6 +17,11 @@ WRIST, MIDDLE = 0, 9
 @pytest.fixture(scope='module')
 def hand_finder():
   return finder.HandFinder()
+
+
+@pytest.fixture(scope='module')
+def both_finder(hand_finder):
+  return finder.HandFinder(hand_finder.landmark_net, hand_finder.palm_net, both_views=True)
 
 
 @pytest.fixture(scope='module')
@@ -96,6 +102,23 @@ def test_a_left_hand_is_shown_as_its_mirror_image_is(hand_finder, clear):
   shown = [view.cut(tf.constant(source), crops.Crop(hands.crop.center_px[0], hands.crop.side_px[0]), hands.is_left[0],
                     96, hands.rotation[0], fill=0.).numpy() for source, hands in ((picture, right), (mirrored, left))]
   assert np.abs(shown[0] - shown[1]).mean() < 0.2 * np.abs(shown[0] - shown[1][:, ::-1]).mean()
+
+
+@pytest.mark.parametrize('mirrored', [False, True])
+def test_both_views_are_what_the_network_says_of_the_square(hand_finder, both_finder, clear, mirrored):
+  picture = np.ascontiguousarray(clear[0][:, ::-1]) if mirrored else clear[0]
+  hands, _ = both_finder.find(tf.constant(picture))
+  assert bool(hands.is_left[0]) == mirrored
+  crop = crops.Crop(hands.crop.center_px[0], hands.crop.side_px[0])
+  for named in (hands, hands.sided(tf.constant(not mirrored))):
+    shown = view.cut(tf.constant(picture), crop, named.is_left[0], landmark_net.SIZE_PX, named.rotation[0], fill=0.)
+    for said, images in zip(named.views, (shown[None], crops.mirror_image(shown[None]))):
+      wanted = hand_finder.landmark_net(images)
+      np.testing.assert_allclose(said['joints_2d_px'][:1], wanted['joints_2d_px'], atol=.5)
+      np.testing.assert_allclose(said['world_joints_m'][:1], wanted['world_joints_m'], atol=1e-3)
+  alone, _ = hand_finder.find(tf.constant(picture))
+  assert away(hands, alone.joints_px[0].numpy())[0] < 0.1
+  assert both_finder.find(tf.zeros([64, 64, 3], tf.uint8))[0].views[1]['presence'].shape == [0]
 
 
 def test_mirrored_picture_gives_the_other_side(hand_finder, clear):

@@ -33,6 +33,14 @@ _PIPES = ('device', 'pipe')
 _PICTURES = ('png_49mp', 'png_49mp_16bit', 'jpeg_49mp', 'jpeg_49mp_progressive', 'webp_49mp', 'gif_49mp', 'bmp_49mp',
              'png_529mp', *_PIPES)
 _RECORDS = ('records_png_49mp', 'records_jpeg_49mp_progressive', 'records_gzip_bomb', 'records_device')
+PICTURE, BOMB, DEVICE = 'picture', 'bomb', 'device'  # what is hostile in a dataset: a picture, or a file of labels
+
+
+def dataset(name: str) -> tuple[str, tuple[str, ...]]:
+  """The names of a dataset of `memory_datasets` as it is, and of the hostile ones."""
+  return name, tuple(f'{name}_{kind}' for kind in (PICTURE, BOMB, DEVICE))
+
+
 # Module, arguments in which {x} is the input, the good input, and the hostile ones.
 COMMANDS = {
     'predict': ('dhpe_tf.predict', '--input={x} --output={out}/o --box=whole', 'photo.jpg', _PICTURES),
@@ -64,6 +72,15 @@ COMMANDS = {
     'convert_coco_hand': ('data_tools.convert_coco_hand', '--input={folder} --train_annotations={x} '
                           '--train_images={folder} --side=right --output={out}/r', 'onehand10k.json',
                           ('json_many_numbers', 'json_deep', *_PIPES)),
+    'convert_stb': ('data_tools.convert_stb', '--input={x} --output={out}/r --splits=eval', *dataset('stb')),
+    'convert_freihand': ('data_tools.convert_freihand', '--input={x}/FreiHAND_pub_v2 --output={out}/r --splits=train '
+                         '--versions=gs', *dataset('freihand')),
+    'convert_ho3d': ('data_tools.convert_ho3d', '--input={x}/HO3D_v3 --output={out}/r --splits=train',
+                     *dataset('ho3d')),
+    'convert_interhand': ('data_tools.convert_interhand', '--input={x} --output={out}/r --splits=val',
+                          *dataset('interhand')),
+    'convert_dexter_object': ('data_tools.convert_dexter_object', '--input={x} --output={out}/r',
+                              *dataset('dexter_object')),
     'served': ('tests.fuzz.memory_served', '{shipped} {x}', 'photo.jpg', (*_PICTURES[:4], 'bmp_49mp', 'png_529mp')),
 }
 

@@ -17,6 +17,7 @@ from dhpe_tf.hand import hand_model
 from dhpe_tf.tasks.hand.record import HAND_RECORD
 from tests.data import records
 from tests.data_tools.readers import coco_hand_files, rhd_files
+from tests.fuzz import memory_datasets
 from tests.hand import mano_files
 
 _SIDE = 7_000  # 49 megapixels, below the limit of 50
@@ -50,6 +51,7 @@ def write(folder: str) -> None:
   _write(os.path.join(folder, 'train.gin'), _TRAIN.encode())
   _write_arrays(folder)
   _write_datasets(folder, pictures)
+  memory_datasets.write(folder)
   _write_videos(folder)
 
 

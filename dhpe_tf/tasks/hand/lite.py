@@ -34,24 +34,35 @@ def looks(given: Tensors) -> tuple[Tensors, Optional[Tensors]]:
   return {name: given[name] for name in rows(given) if not name.startswith(MIRRORED)}, mirrored or None
 
 
-def answer_of(function: Callable[..., Tensors], specs: Mapping[str, tf.TensorSpec],
+def takes_both_views(names: Sequence[str]) -> bool:
+  """Whether those inputs hold what was seen in mirror images too."""
+  return any(name.startswith(MIRRORED) for name in names)
+
+
+def inputs_of(views: Sequence[Tensors]) -> Tensors:
+  """The inputs of `answer_looks`, without the steps, of what the network said of crops and of their mirror images."""
+  return {prefix + name: value for prefix, view in zip(('', MIRRORED), views) for name, value in view.items()}
+
+
+def answer_of(function: Callable[..., Tensors], names: Sequence[str],
               network: Callable[[Sequence[np.ndarray]], Mapping[str, np.ndarray]]) -> Callable[[Tensors, int], Tensors]:
-  """Returns (inputs, steps) -> served outputs, by `answer_looks`, its inputs, and the landmark network.
+  """Returns (inputs, steps) -> served outputs, by `answer_looks` and the landmark network.
+
+  The inputs are 'image', or those of `inputs_of`: hands that were looked at when they were found.
 
   Args:
     function: the signature.
-    specs: its inputs.
+    names: of its inputs with a row for each hand.
     network: as `LiteNetwork.answer`.
   """
-  names = rows(specs)
-  mirrored = any(name.startswith(MIRRORED) for name in names)
+  def seen_in(images: np.ndarray) -> Tensors:
+    # One call for both views: the network shares the rows out to its threads.
+    answers = network([*images, *images[:, :, ::-1]] if takes_both_views(names) else images)
+    count = len(images)
+    views = [{name: value[part] for name, value in answers.items()} for part in (slice(count), slice(count, None))]
+    return inputs_of(views)
 
   def answer(inputs: Tensors, steps: int) -> Tensors:
-    images = np.asarray(inputs['image'])
-    # One call for both views: the network shares the rows out to its threads.
-    answers = network([*images, *images[:, :, ::-1]] if mirrored else images)
-    count = len(images)
-    given = {name: answers[name.removeprefix(MIRRORED)][count:] if name.startswith(MIRRORED) else answers[name][:count]
-             for name in names}
-    return function(**{name: tf.constant(value) for name, value in given.items()}, steps=tf.constant(steps))
+    given = seen_in(np.asarray(inputs['image'])) if 'image' in inputs else inputs
+    return function(**{name: tf.constant(given[name]) for name in names}, steps=tf.constant(steps))
   return answer

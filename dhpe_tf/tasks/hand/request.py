@@ -31,6 +31,7 @@ class Request(NamedTuple):
     root_depth_m: depth of the middle MCP in metres, or None if unknown; needs intrinsics.
     joints_px: [N, 21, 2] known 2D joints in pixels of the picture, or None.
     joints_valid: [N, 21], above zero where a joint is known; with joints_px.
+    views: what the landmark network has seen in the squares and their mirror images, see `finder.Hands`; or empty.
   """
 
   picture: np.ndarray
@@ -42,6 +43,7 @@ class Request(NamedTuple):
   root_depth_m: Optional[float] = None
   joints_px: Optional[np.ndarray] = None
   joints_valid: Optional[np.ndarray] = None
+  views: tuple[finder.Tensors, ...] = ()
 
 
 def in_box(picture: np.ndarray, name: str, box: Sequence[float], is_left: bool) -> Request:
@@ -78,7 +80,7 @@ def found(picture: np.ndarray, name: str, hands: finder.Hands, upright: bool) ->
     upright: whether the method sees hands turned to point up; otherwise it sees the square around the landmarks.
   """
   shown = hands if upright else hands.around_landmarks()
-  return Request(picture, name, shown.crop, shown.rotation, shown.is_left)
+  return Request(picture, name, shown.crop, shown.rotation, shown.is_left, views=shown.views)
 
 
 def read(path: str, options: Any, labels: Mapping[str, label_lines.Label], upright: bool,

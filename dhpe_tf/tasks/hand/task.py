@@ -191,16 +191,18 @@ class HandTask(Task):
     """Looks at pictures by the networks of TensorFlow Lite, to find hands too; see `lite`."""
     if lite.ANSWER not in functions or not {lite.LANDMARKS, lite.PALMS} <= set(networks):
       return None
-    self._finder = finder.HandFinder(networks[lite.LANDMARKS], networks[lite.PALMS], **settings)
-    return lite.answer_of(functions[lite.ANSWER], specs[lite.ANSWER], networks[lite.LANDMARKS].answer)
+    names = lite.rows(specs[lite.ANSWER])
+    self._finder = finder.HandFinder(networks[lite.LANDMARKS], networks[lite.PALMS], **settings,
+                                     both_views=lite.takes_both_views(names))
+    return lite.answer_of(functions[lite.ANSWER], names, networks[lite.LANDMARKS].answer)
 
   def read_request(self, path: str, options: Any, card: Mapping[str, Any]) -> requests.Request:
     """Reads the picture and finds the hands in it, or takes the one that the flags name."""
     return requests.read(path, options, self._joints, self.sees_upright(card), self.hand_finder)
 
   def inputs(self, request: requests.Request, specs: Mapping[str, tf.TensorSpec]) -> Tensors:
-    """Makes the crops of right hands, or their known 2D joints."""
-    return prediction.inputs(request, specs)
+    """Makes the crops of right hands, or their known 2D joints; or takes what was seen when hands were found."""
+    return lite.inputs_of(request.views) if request.views else prediction.inputs(request, specs)
 
   def evidence(self, outputs: Tensors, names: Sequence[str]) -> Tensors:
     """Returns 2D joints with confidences, and the mask, from the outputs of a method that sees pictures."""
