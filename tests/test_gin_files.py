@@ -107,7 +107,7 @@ def _sources(name, record_set):
   if name.startswith('bench/') or name in _OF_FAMILY and not name.startswith('methods/'):
     yield f'RECORDS = {record_set!r}'
     if 'freihand' in name:
-      yield f'FREIHAND = {record_set!r}'
+      yield from (f'FREIHAND = {record_set!r}', 'with_partial_labels.partial_per_batch = 2')
   else:
     yield from (f"{split}/build_dataset.sources = [({record_set!r}, '{split}', 1.0)]" for split in ('train', 'eval'))
 
