@@ -28,6 +28,9 @@ _RENAMED = (
     (r'\bOffspring\.seeds_per_batch\b', 'Offspring.parents_per_batch'),
     (r'\bOffspring\.instances_per_seed\b', 'Offspring.instances_per_parent'),
     (r'\bschedules\.constant\b', 'constant_rate'),
+    (r'@(cross_modal_vae\.)?with_skeletons\b', '@hand.with_partial_labels'),
+    (r'\b(cross_modal_vae\.)?with_skeletons\.skeletons(?=(_per_batch)?\b)', 'with_partial_labels.partial'),
+    (r'\b(cross_modal_vae\.)?with_skeletons\.', 'with_partial_labels.'),
 )
 
 

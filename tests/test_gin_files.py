@@ -26,17 +26,21 @@ _ON_LANDMARKS = (*_FROM_EVIDENCE, 'methods/dhpe_landmarks.gin', 'upright_crops.g
 # Files of direct regression, whose networks are small; those of the generalisation bench name its splits.
 _DIRECT = ('methods/direct.gin', 'bench/direct.gin', 'bench/direct_recombined.gin', 'bench/direct_all_regions.gin',
            'bench/lifter.gin')
-# Files of the cross-modal VAE, likewise; those of public datasets have its networks at the paper's size.
-_VAE = tuple(name for name in FILES if 'cross_modal_vae' in name)
+# Files of the cross-modal VAE and of 2.5D regression, likewise; those of public datasets have their networks at the
+# papers' size.
+_OF_FAMILY = tuple(name for name in FILES if 'cross_modal_vae' in name or 'relative_depth' in name)
 # Files of contrastive pre-training, which has a dataset of its own.
 _CONTRASTIVE = ('methods/peclr.gin', 'methods/simclr.gin', 'peclr_freihand.gin')
 _BENCH_SPLITS = ('interp', 'train_recombined', 'train_all_regions')
 
 # Files that differ from others by values of the same settings, or that longer tests train too.
 _RARER = ('rhd.gin', 'stb.gin', 'rhd_stb.gin', 'dexter_object.gin', 'cross_modal_vae_rhd.gin',
-          'cross_modal_vae_stb.gin', 'upright_crops.gin', 'bench/landmarks.gin', 'photographs.gin', 'models/paper.gin',
-          'landmarks.gin', 'methods/cross_modal_vae_paper.gin', 'methods/dhpe_paper.gin', 'methods/dhpe_landmarks.gin',
-          'methods/simclr.gin', 'peclr_freihand.gin', *(name for name in FILES if name.startswith('ablations/')))
+          'cross_modal_vae_stb.gin', 'relative_depth_rhd.gin', 'relative_depth_stb.gin',
+          'relative_depth_rhd_freihand.gin', 'upright_crops.gin', 'bench/landmarks.gin',
+          'bench/relative_depth_joints.gin', 'photographs.gin', 'models/paper.gin', 'landmarks.gin',
+          'methods/cross_modal_vae_paper.gin', 'methods/relative_depth_paper.gin', 'methods/relative_depth_joints.gin',
+          'methods/dhpe_paper.gin', 'methods/dhpe_landmarks.gin', 'methods/simclr.gin', 'peclr_freihand.gin',
+          *(name for name in FILES if name.startswith('ablations/')))
 
 # The networks shrunk, so that the whole folder takes little time; what the files set is used or overridden.
 _SMALL = ('IMAGE_SIZE = 64', "backbone.architecture = 'resnet_tiny'", 'backbone.weights = None',
@@ -74,7 +78,7 @@ def _settings(name, record_set):
   if name in _OTHERS:
     yield from (f'RECORDS = {record_set!r}', *_SMALL[-4:])
     return
-  if name in (*_DIRECT, *_VAE):
+  if name in (*_DIRECT, *_OF_FAMILY):
     yield from _SMALL[-4:]
     yield from _sources(name, record_set)
     return
@@ -105,8 +109,10 @@ def _settings(name, record_set):
 
 def _sources(name, record_set):
   """The record set of a file, by the macro RECORDS where the file has it."""
-  if name.startswith('bench/') or name in _VAE and not name.startswith('methods/'):
+  if name.startswith('bench/') or name in _OF_FAMILY and not name.startswith('methods/'):
     yield f'RECORDS = {record_set!r}'
+    if 'freihand' in name:
+      yield from (f'FREIHAND = {record_set!r}', 'with_partial_labels.partial_per_batch = 2')
   else:
     yield from (f"{split}/build_dataset.sources = [({record_set!r}, '{split}', 1.0)]" for split in ('train', 'eval'))
 

@@ -23,8 +23,8 @@ LAYERS = (
     {'synthesis', 'finding', 'tasks'},
     {'tasks.hand', 'command_line'},
     {'methods'},
-    {'methods.dhpe', 'methods.lifting', 'methods.direct', 'methods.cross_modal_vae', 'methods.model_fitting',
-     'experiment'},
+    {'methods.dhpe', 'methods.lifting', 'methods.direct', 'methods.cross_modal_vae', 'methods.relative_depth',
+     'methods.model_fitting', 'experiment'},
     {'methods.contrastive'},  # pre-trains the networks of methods.direct
     {'training', 'evaluation', 'serving'},
     {'inference', 'experiments'},

@@ -22,6 +22,7 @@ _INTERVALS = {'lengths': len(skeletons.BONES), 'curvatures': bone_geometry.NUM_F
 _MOST_CORNERS = 64
 _REMEDY = 'make it again by python -m data_tools.estimate_limits'
 _STEP = 1e-5  # of the numbers in a file
+_FLAT = 1e-12  # of turns at corners: three of them on a line, as far as numbers tell
 # A joint that never bends still needs a polygon with an inside, radians.
 _LEAST_WIDTH = 1e-3
 
@@ -47,7 +48,7 @@ class BoneLimits(NamedTuple):
     # Rounded outward, so that what is inside stays inside.
     intervals = {name: np.stack([np.floor(bounds[:, 0] / _STEP), np.ceil(bounds[:, 1] / _STEP)], axis=1) * _STEP
                  for name, bounds in ((name, getattr(self, name)) for name in _INTERVALS)}
-    polygons = {name: np.round(corners, 5).tolist() for name, corners in zip(bone_geometry.BEND_NAMES, self.polygons)}
+    polygons = {name: _rounded(corners).tolist() for name, corners in zip(bone_geometry.BEND_NAMES, self.polygons)}
     return {**{name: bounds.round(5).tolist() for name, bounds in intervals.items()}, 'bends': polygons}
 
   def widened(self, factor: float) -> 'BoneLimits':
@@ -119,6 +120,12 @@ def hull(points: np.ndarray, kept: float) -> np.ndarray:
   return corners
 
 
+def _rounded(corners: np.ndarray) -> np.ndarray:
+  """Corners [M, 2] of a convex polygon in the numbers of a file, those that rounding has put inside left out."""
+  rounded = np.round(corners, 5)
+  return rounded[np.sort(scipy.spatial.ConvexHull(rounded).vertices)]
+
+
 def _areas(corners: np.ndarray) -> np.ndarray:
   """Twice the areas [M] of the triangles of each corner [M, 2] and its neighbours."""
   before, after = np.roll(corners, 1, 0) - corners, np.roll(corners, -1, 0) - corners
@@ -179,7 +186,7 @@ def _polygon(value: Any, name: str, path: str) -> np.ndarray:
   corners = _numbers(value, (-1, 2), f'bends.{name}', path)
   edges = np.roll(corners, -1, 0) - corners
   turns = edges[:, 0] * np.roll(edges, -1, 0)[:, 1] - edges[:, 1] * np.roll(edges, -1, 0)[:, 0]
-  if not 3 <= len(corners) <= _MOST_CORNERS or (turns < 0).any() or not turns.sum() > 0:
+  if not 3 <= len(corners) <= _MOST_CORNERS or (turns < -_FLAT).any() or not turns.sum() > 0:
     raise UserError(f'{path}: bends.{name} must be the 3 to {_MOST_CORNERS} corners of a convex polygon, '
                     f'counter-clockwise; {_REMEDY}')
   return corners

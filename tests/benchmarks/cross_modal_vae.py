@@ -126,7 +126,7 @@ def training_hands(which: str, hands: dict) -> dict[str, np.ndarray]:
   Returns:
     Those; of few and skeletons each about half, since a step draws from all alike.
   """
-  from dhpe_tf.methods.cross_modal_vae import skeletons
+  from dhpe_tf.tasks.hand import partial_labels
   if which == 'all':
     return hands
   names = np.unique(hands['id'])
@@ -135,7 +135,7 @@ def training_hands(which: str, hands: dict) -> dict[str, np.ndarray]:
   if which == 'few':
     return few
   others = {name: value[~chosen] for name, value in hands.items()}
-  hidden = skeletons.hide({name: value for name, value in others.items() if name != 'id'},
+  hidden = partial_labels.hide({name: value for name, value in others.items() if name != 'id'},
                           ['image' if _FROM_PICTURES.value else 'joints_2d'])
   others = {**others, **{name: np.asarray(value) for name, value in hidden.items()}}
   return bench.joined([few] * round((~chosen).sum() / chosen.sum()) + [others])
@@ -228,8 +228,9 @@ def walks(method, code: np.ndarray, batch: dict) -> dict[str, list]:
     By kind of hands: their share that is possible, the mean excess of each term, and for walks and lines the largest
     step beside the mean one.
   """
-  from dhpe_tf.methods.cross_modal_vae import codes, modalities
-  true = modalities.canonical(batch['joints_3d_m'], batch['joints_3d_weight']).joints.numpy()
+  from dhpe_tf.hand import canonical_hand
+  from dhpe_tf.methods.cross_modal_vae import codes
+  true = canonical_hand.canonical(batch['joints_3d_m'], batch['joints_3d_weight']).joints.numpy()
   ends = 2 * _WALKS
   decode = method.decoders['joints_3d']
   along = codes.between(code[:_WALKS], code[_WALKS:ends], _WALK_STEPS)
@@ -248,11 +249,11 @@ def possible(hands: np.ndarray) -> list[float]:
   Hardly: each up to 0.05, which is on average 0.05 of the palm's bone for a bone and for the size, or 3 degrees for a
   joint.
   """
+  from dhpe_tf.hand import canonical_hand
   from dhpe_tf.losses import biomechanics
-  from dhpe_tf.methods.cross_modal_vae import modalities
   hands = tf.constant(hands.reshape(-1, 21, 3), tf.float32)
   terms = biomechanics.biomechanics(hands)
-  excess = np.stack([*(terms[name].numpy() for name in biomechanics.TERMS), modalities.missized(hands).numpy()])
+  excess = np.stack([*(terms[name].numpy() for name in biomechanics.TERMS), canonical_hand.missized(hands).numpy()])
   return [float((excess < _FEASIBLE).all(0).mean()), *map(float, excess.mean(1))]
 
 

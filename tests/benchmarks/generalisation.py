@@ -66,7 +66,7 @@ def main(argv: list[str]) -> None:
                     'distance to training; y: error, mm')
 
 
-def hands_of(task, method, split: str, views: int, records: str = None) -> dict[str, np.ndarray]:
+def hands_of(task, method, split: str, views: int, records: str = '') -> dict[str, np.ndarray]:
   """Crops of a split with their labels, by the names of the batch contract; pictures as uint8.
 
   Methods on landmark evidence get that evidence, which is slow to compute, and no picture.

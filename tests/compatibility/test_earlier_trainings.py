@@ -53,6 +53,10 @@ def test_settings_mean_what_they_meant():
     ('selfsup.Offspring.seeds_per_batch = 0', 'selfsup.Offspring.parents_per_batch = 0'),
     ('build_optimizer.schedule = @schedules.constant', 'build_optimizer.schedule = @constant_rate'),
     ('train/schedules.constant.learning_rate = 0.1', 'train/constant_rate.learning_rate = 0.1'),
+    ('Experiment.dataset = @cross_modal_vae.with_skeletons', 'Experiment.dataset = @hand.with_partial_labels'),
+    ('with_skeletons.skeletons = []', 'with_partial_labels.partial = []'),
+    ('cross_modal_vae.with_skeletons.skeletons_per_batch = 8', 'with_partial_labels.partial_per_batch = 8'),
+    ("with_skeletons.hidden = ['image']", "with_partial_labels.hidden = ['image']"),
     ('train.epochs = 3', 'train.epochs = 3')])
 def test_former_names_become_todays_and_those_stay(former, now):
   assert renamed_settings.renew(former) == now

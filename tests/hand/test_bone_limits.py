@@ -65,6 +65,23 @@ def test_a_file_holds_the_limits(joints, tmp_path):
     np.testing.assert_allclose(one, other, atol=1e-5)
 
 
+def test_a_file_of_few_hands_in_several_views_can_be_read(joints, tmp_path):
+  # Joints that bend one way only have narrow polygons, whose corners rounding can put inside.
+  noise = np.random.RandomState(0).normal(0, 1e-6, [4, 40, 21, 3])
+  limits, path = bone_limits.estimate((joints[:40] + noise).reshape(-1, 21, 3)), str(tmp_path / 'limits.json')
+  write_json(path, limits.to_json())
+  for one, other in zip(bone_limits.read(path).polygons, limits.polygons):
+    assert 3 <= len(one) <= len(other)
+    edges, away = np.roll(one, -1, 0) - one, other[:, None] - one
+    beyond = (edges[:, 1] * away[..., 0] - edges[:, 0] * away[..., 1]) / np.linalg.norm(edges, axis=1)
+    assert beyond.max() < 2e-5, 'no corner lies outside by more than rounding'
+
+
+def test_corners_on_a_line_up_to_rounding_are_left_out():
+  corners = np.array([[0., 0.], [0.5, -1e-7], [1., 0.], [1., 1.], [0.5, 1 + 1e-7], [0., 1.]])
+  np.testing.assert_array_equal(bone_limits._rounded(corners), [[0, 0], [1, 0], [1, 1], [0, 1]])
+
+
 def test_those_of_the_built_in_hand_hold_its_hands(joints):
   limits, found = bone_limits.load(), bone_geometry.measure(joints)
   shares = [inside(found.bends.numpy()[:, k], corners).mean() for k, corners in enumerate(limits.polygons)]

@@ -15,10 +15,10 @@ import gin
 import tensorflow as tf
 
 from dhpe_tf import errors
-from dhpe_tf.hand import skeletons
+from dhpe_tf.hand import canonical_hand, skeletons
 from dhpe_tf.losses import biomechanics
 from dhpe_tf.methods import method, steps
-from dhpe_tf.methods.cross_modal_vae import codes, modalities, networks
+from dhpe_tf.methods.cross_modal_vae import codes, networks
 from dhpe_tf.methods.cross_modal_vae.modalities import IMAGE, JOINTS_2D, JOINTS_3D, MODALITIES
 from dhpe_tf.tasks.hand.task import HandTask
 from dhpe_tf.tasks.task import Signature, Tensors
@@ -68,7 +68,7 @@ class CrossModalVae(steps.TrainableMethod):
     self._settings = settings
     self._sample = codes.Sample(dtype='float32', name='sample')
     self._sample([tf.zeros([1, self.latent])] * 2)  # its state must exist before a step is traced
-    rest = modalities.canonical(tf.constant(task.hand_model.rest_keypoints[None], tf.float32), tf.ones([1, 21]))
+    rest = canonical_hand.canonical(tf.constant(task.hand_model.rest_keypoints[None], tf.float32), tf.ones([1, 21]))
     self._bone_m = float(rest.bone_m[0])
     self._kl_names = [f'kl_{number:02d}_loss' for number in range(self.latent)]
     self.watch(['reconstruction', 'kl'], ['error_3d_mm', 'collapsed', *self._kl_names])
@@ -151,7 +151,7 @@ class CrossModalVae(steps.TrainableMethod):
       that the line of an epoch leaves them out; and collapsed: values `[B]` and weights `[B]`.
     """
     present = MODALITIES[self._settings.source].present(batch)
-    true = modalities.canonical(batch['joints_3d_m'], batch['joints_3d_weight'])
+    true = canonical_hand.canonical(batch['joints_3d_m'], batch['joints_3d_weight'])
     off = tf.norm(self.decoders[JOINTS_3D](outputs['mean']) - true.joints, axis=-1)
     off = tf.math.divide_no_nan(tf.reduce_sum(true.weights * off, axis=1), tf.reduce_sum(true.weights, axis=1))
     kl = codes.kl_to_normal(outputs['mean'], outputs['log_variance'])
@@ -186,7 +186,7 @@ class CrossModalVae(steps.TrainableMethod):
     if target == JOINTS_3D and self._settings.biomechanics_weight:
       random = self._sample([tf.zeros_like(drawn)] * 2, training=training)
       for hands in (decoded, self.decoders[target](random, training=training)):
-        excess = biomechanics.biomechanics_loss(hands) + modalities.missized(hands)
+        excess = biomechanics.biomechanics_loss(hands) + canonical_hand.missized(hands)
         error += self._settings.biomechanics_weight * excess
     kl = tf.reduce_sum(codes.kl_to_normal(code['mean'], code['log_variance']), axis=-1)
     return error, kl, entries.present(batch) * labelled

@@ -3,7 +3,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from dhpe_tf.hand import skeletons
+from dhpe_tf.hand import canonical_hand, skeletons
 from dhpe_tf.methods.cross_modal_vae import codes, modalities
 from dhpe_tf.networks import backbones, feature_net, known_points
 
@@ -13,11 +13,11 @@ _PICTURE_CHANNELS = (128, 64, 32, 16)
 
 
 class _Canonical(tf.keras.layers.Layer):
-  """Joints [B, 21, 3] in metres and their weights [B, 21] to those of `modalities.canonical`."""
+  """Joints [B, 21, 3] in metres and their weights [B, 21] to those of `canonical_hand.canonical`."""
 
   def call(self, inputs):
     """(joints, weights) of the canonical hand."""
-    found = modalities.canonical(*inputs)
+    found = canonical_hand.canonical(*inputs)
     return found.joints, found.weights
 
 

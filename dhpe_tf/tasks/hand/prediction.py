@@ -69,7 +69,24 @@ def inputs(request: Request, specs: Mapping[str, tf.TensorSpec]) -> Tensors:
     joints = crops.to_crop(tf.constant(request.joints_px, tf.float32), crop)
     given['joints_2d'] = tf.where(is_left[:, None, None], crops.mirror_points(joints), joints)
     given['joints_2d_weight'] = given['visibility'] = tf.constant(request.joints_valid, tf.float32)
+  if 'intrinsics' in specs:
+    given.update(_camera(request))
   return {name: given[name] for name in specs}
+
+
+def _camera(request: Request) -> Tensors:
+  """The camera and the crops of a request, by the names of the batch contract; zeros where no camera is known."""
+  count, width = len(request.is_left), float(request.picture.shape[1])
+  matrix = np.zeros([count, 3, 3], np.float32)
+  if request.intrinsics is not None:
+    fx, fy, cx, cy = request.intrinsics
+    mirrored = np.where(np.asarray(request.is_left), width - cx, cx)
+    matrix[:] = [[fx, 0., 0.], [0., fy, cy], [0., 0., 1.]]
+    matrix[:, 0, 2] = mirrored
+  center = request.crop.center_px
+  center = tf.where(request.is_left[:, None], crops.mirror_points(center, width), center)
+  return {'intrinsics': tf.constant(matrix), 'crop_center_px': tf.cast(center, tf.float32),
+          'crop_side_px': tf.cast(request.crop.side_px, tf.float32), 'crop_turn': tf.cast(request.turn, tf.float32)}
 
 
 @functools.partial(tf.function, autograph=False, reduce_retracing=True)

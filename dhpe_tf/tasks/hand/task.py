@@ -258,7 +258,7 @@ def _seen_vertices(found: Arrays) -> Optional[np.ndarray]:
 
 
 def _as_evidence(found: Tensors) -> Tensors:
-  """Converts a method's outputs to labels: joints_2d, mask, their weights, visibility, by the names of the batch."""
+  """Converts a method's outputs to labels by the names of the batch: joints_2d, mask, their weights, no camera."""
   evidence = {}
   if 'joints_2d_rounds' in found:
     # On held-out pictures the mean over the rounds was nearer to the truth than the joints of any single round.
@@ -273,4 +273,8 @@ def _as_evidence(found: Tensors) -> Tensors:
     evidence['visibility'] = evidence['joints_2d_weight']
   if 'mask' in found:
     evidence['mask'], evidence['mask_weight'] = found['mask'], tf.ones_like(found['mask'][:, 0, 0])
+  if 'joints_2d' in evidence:  # these do not tell of a camera
+    count = tf.shape(evidence['joints_2d'])[0]
+    evidence.update(intrinsics=tf.zeros([count, 3, 3]), crop_center_px=tf.zeros([count, 2]),
+                    crop_side_px=tf.ones([count]), crop_turn=tf.zeros([count]))
   return evidence

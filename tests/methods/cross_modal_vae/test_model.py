@@ -6,13 +6,14 @@ import pytest
 import tensorflow as tf
 
 from dhpe_tf.errors import UserError
+from dhpe_tf.hand import canonical_hand
 from dhpe_tf.inference import predictor
 from dhpe_tf.losses import biomechanics
 from dhpe_tf.methods import method
 from dhpe_tf.methods.cross_modal_vae import modalities
 from dhpe_tf.methods.cross_modal_vae import model as vae
-from dhpe_tf.methods.cross_modal_vae.skeletons import hide
 from dhpe_tf.serving import exporter, model_card
+from dhpe_tf.tasks.hand.partial_labels import hide
 from tests.methods.dhpe import example_batch
 from tests.tasks.hand.hands import TASK
 
@@ -136,7 +137,7 @@ def test_joints_that_are_seen_stay_and_hidden_ones_are_not_looked_at():
 
 def test_the_true_parts_of_a_hand_seen_from_afar_are_put_together_to_it():
   model, data = build(source='joints_3d', pairs=(('joints_3d', 'joints_3d'), ('joints_3d', 'joints_2d'))), batch()
-  true = modalities.canonical(data['joints_3d_m'], data['joints_3d_weight'])
+  true = canonical_hand.canonical(data['joints_3d_m'], data['joints_3d_weight'])
   answer = model.placed(data['joints_2d'], true.joints, {})
   np.testing.assert_allclose(answer['joints_3d'], data['joints_3d'], atol=1e-4)
   rest = TASK.hand_model.rest_keypoints
@@ -213,7 +214,7 @@ def test_impossible_hands_cost_where_the_limits_have_a_weight():
   totals = [model.losses(data, model(model.taken(data)), training=False).total for model in (some, none)]
   decode = none.decoders['joints_3d']
   own, middle = decode(none(none.taken(data))['mean']), decode(tf.zeros([4, 6]))  # random codes are 0 but in training
-  expected = sum(biomechanics.biomechanics_loss(hands) + modalities.missized(hands) for hands in (own, middle))
+  expected = sum(biomechanics.biomechanics_loss(hands) + canonical_hand.missized(hands) for hands in (own, middle))
   # Of two pairs, whose mean is the loss, one has 3D joints.
   np.testing.assert_allclose(totals[0] - totals[1], expected, rtol=1e-3, atol=1e-5)
 

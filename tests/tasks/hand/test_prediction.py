@@ -85,6 +85,21 @@ def test_known_joints_are_taken_to_the_crop_of_a_right_hand():
     prediction.inputs(request._replace(joints_px=None), specs)
 
 
+def test_the_camera_of_a_left_hand_is_that_of_the_mirrored_picture():
+  picture = toy.bright_picture()
+  width = picture.shape[1]
+  request = requests.in_box(picture, 'a.png', (10., 10., 20., 20.), True)._replace(intrinsics=(50., 60., 12., 14.))
+  specs = dict.fromkeys(('intrinsics', 'crop_center_px', 'crop_side_px', 'crop_turn'))
+  found = prediction.inputs(request, specs)
+  assert set(found) == set(specs)
+  np.testing.assert_allclose(found['intrinsics'][0], [[50, 0, width - 12], [0, 60, 14], [0, 0, 1]])
+  np.testing.assert_allclose(found['crop_center_px'], [[width - 20, 20]])
+  right = prediction.inputs(request._replace(is_left=~request.is_left), specs)
+  np.testing.assert_allclose(right['intrinsics'][0, 0, 2], 12)
+  np.testing.assert_allclose(right['crop_center_px'], [[20, 20]])
+  assert not np.any(prediction.inputs(request._replace(intrinsics=None), specs)['intrinsics'])
+
+
 @pytest.mark.parametrize('hand_model', [{}, {'faces': 'x'}, {'faces': [0, 1, 2]}, {'faces': [[0, 1, 2], [0]]},
                                         {'faces': [[10**20, 0, 0]]}])
 def test_a_model_card_without_triangles_is_named(hand_model):
