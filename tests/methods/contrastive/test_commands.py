@@ -4,11 +4,10 @@ import json
 import gin
 import numpy as np
 import pytest
-from PIL import Image
 
 from dhpe_tf import evaluate, export, predict, train
 from tests.commands import call
-from tests.data import records
+from tests.methods import few_hands
 from tests.test_commands import results_of
 
 TINY = ('train.epochs = 1', 'train.steps_per_epoch = 2', 'train.callbacks = []')
@@ -23,19 +22,14 @@ def _clean():
 @pytest.fixture(scope='module')
 def folder(tmp_path_factory):
   folder = tmp_path_factory.mktemp('contrastive')
-  for split, count in (('train', 6), ('eval', 4)):
-    records.write(str(folder / 'records'), count, split)
-  (folder / 'photos').mkdir()
-  picture = np.random.RandomState(1).randint(0, 255, [60, 60, 3], np.uint8)
-  Image.fromarray(picture).save(folder / 'photos' / 'a.png')
+  few_hands.write(folder)
   return folder
 
 
 def train_by(folder, name, dataset, *params):
-  root = folder / 'records'
-  sources = (f'{split}/{dataset}.sources = [("{root}", "{split}", 1.0)]' for split in ('train', 'eval'))
+  params = (*TINY, *few_hands.sources(folder, dataset), f'{dataset}.batch_size = 4', *params)
   assert call(train, f'--gin_file=methods/{name}.gin', f'--model_dir={folder}/{name}',
-              *(f'--gin_param={param}' for param in (*TINY, *sources, f'{dataset}.batch_size = 4', *params))) == 0
+              *(f'--gin_param={param}' for param in params)) == 0
   return folder / name
 
 

@@ -11,7 +11,7 @@ from data_tools import view_codes
 from dhpe_tf import evaluate, export, predict, train
 from dhpe_tf.serving import exporter, model_card
 from tests.commands import call
-from tests.data import records
+from tests.methods import few_hands
 from tests.serving import toy
 from tests.test_commands import results_of
 
@@ -29,11 +29,7 @@ def _clean():
 @pytest.fixture(scope='module')
 def folder(tmp_path_factory):
   folder = tmp_path_factory.mktemp('vae')
-  for split, count in (('train', 6), ('eval', 4)):
-    records.write(str(folder / 'records'), count, split)
-  (folder / 'photos').mkdir()
-  picture = np.random.RandomState(1).randint(0, 255, [60, 60, 3], np.uint8)
-  Image.fromarray(picture).save(folder / 'photos' / 'a.png')
+  few_hands.write(folder)
   joints = np.random.RandomState(0).uniform(10, 50, [21, 2]).tolist()
   line = {'image': 'a.png', 'hand': 'right', 'joints_2d_px': joints, 'valid': [1] * 20 + [0]}
   (folder / 'labels.jsonl').write_text(json.dumps(line))
@@ -41,10 +37,8 @@ def folder(tmp_path_factory):
 
 
 def trained(folder, name, *params):
-  root = folder / 'records'
-  sources = (f'{split}/build_dataset.sources = [("{root}", "{split}", 1.0)]' for split in ('train', 'eval'))
   assert call(train, f'--gin_file=methods/{name}.gin', f'--model_dir={folder}/{name}',
-              *(f'--gin_param={param}' for param in (*TINY, *sources, *params))) == 0
+              *(f'--gin_param={param}' for param in (*TINY, *few_hands.sources(folder), *params))) == 0
   return folder / name
 
 

@@ -4,12 +4,11 @@ import json
 import gin
 import numpy as np
 import pytest
-from PIL import Image
 
 from dhpe_tf import evaluate, export, predict, train
 from dhpe_tf.serving import exporter, model_card
 from tests.commands import call
-from tests.data import records
+from tests.methods import few_hands
 from tests.serving import toy
 from tests.test_commands import results_of
 
@@ -27,19 +26,14 @@ def _clean():
 @pytest.fixture(scope='module')
 def folder(tmp_path_factory):
   folder = tmp_path_factory.mktemp('relative_depth')
-  for split, count in (('train', 6), ('eval', 4)):
-    records.write(str(folder / 'records'), count, split)
-  (folder / 'photos').mkdir()
-  picture = np.random.RandomState(1).randint(0, 255, [60, 60, 3], np.uint8)
-  Image.fromarray(picture).save(folder / 'photos' / 'a.png')
+  few_hands.write(folder)
   joints = np.random.RandomState(0).uniform(10, 50, [21, 2]).tolist()
   (folder / 'labels.jsonl').write_text(json.dumps({'image': 'a.png', 'hand': 'left', 'joints_2d_px': joints}))
-  root = folder / 'records'
-  sources = [f'{split}/build_dataset.sources = [("{root}", "{split}", 1.0)]' for split in ('train', 'eval')]
+  kept = f'with_partial_labels.partial = [("{folder}/records", "train", 1.0)]'
   partial = ('Experiment.dataset = @hand.with_partial_labels', "with_partial_labels.hidden = ['joints_3d']",
-             f'with_partial_labels.partial = [("{root}", "train", 1.0)]', 'with_partial_labels.partial_per_batch = 2')
+             kept, 'with_partial_labels.partial_per_batch = 2')
   assert call(train, '--gin_file=methods/relative_depth_joints.gin', f'--model_dir={folder}/trained',
-              *(f'--gin_param={param}' for param in (*TINY, *sources, *partial))) == 0
+              *(f'--gin_param={param}' for param in (*TINY, *few_hands.sources(folder), *partial))) == 0
   return folder
 
 
