@@ -40,6 +40,9 @@ _RARER = ('rhd.gin', 'stb.gin', 'rhd_stb.gin', 'dexter_object.gin', 'cross_modal
           'bench/relative_depth_joints.gin', 'photographs.gin', 'models/paper.gin', 'landmarks.gin',
           'methods/cross_modal_vae_paper.gin', 'methods/relative_depth_paper.gin', 'methods/relative_depth_joints.gin',
           'methods/dhpe_paper.gin', 'methods/dhpe_landmarks.gin', 'methods/simclr.gin', 'peclr_freihand.gin',
+          'methods/dhpe_keypoints.gin', 'models/light.gin', 'bench/cross_modal_vae.gin', 'bench/direct_recombined.gin',
+          'bench/cross_modal_vae_skeletons.gin', 'methods/cross_modal_vae_joints.gin',
+          'bench/relative_depth_limits.gin',
           *(name for name in FILES if name.startswith('ablations/')))
 
 # The networks shrunk, so that the whole folder takes little time; what the files set is used or overridden.

@@ -36,12 +36,11 @@ import tensorflow as tf
 from absl import app, flags
 
 from tests.benchmarks import generalisation as bench
+from tests.benchmarks import method_flags
 
 _SHARE = flags.DEFINE_float('few', 0.02, 'Share of the hands of the split train with 3D labels in the arms with few.',
                             0., 1.)
 _MANY = flags.DEFINE_string('many', 'train_all_regions', 'Split of the hands with 2D labels only.')
-_ARM = flags.DEFINE_multi_string('only_arm', None, 'Name of an arm; all by default.')
-_PHOTOGRAPHS = flags.DEFINE_string('photographs', None, 'Record set of photographs, for the hands with 2D labels only.')
 _DHPE = flags.DEFINE_bool('dhpe', False, 'Whether the network is DHPE on landmark evidence.')
 _WEIGHT = flags.DEFINE_float('weight', 1., 'Weight of the limits, beside 1 of the 2D joints.', 0.)
 _NOISE = flags.DEFINE_float('noise', 0.03, 'Standard deviation of the noise of the given joints, crop units.', 0.)
@@ -91,7 +90,7 @@ def main(argv: list[str]) -> None:
   """Trains what is missing, then prints the tables and writes them to table.md."""
   del argv
   os.makedirs(_FLAGS.output, exist_ok=True)
-  results = {name: run(name, arm) for name, arm in arms().items() if _ARM.value is None or name in _ARM.value}
+  results = {name: run(name, arm) for name, arm in arms().items() if method_flags.is_chosen(name)}
   text = tables(results)
   with open(os.path.join(_FLAGS.output, 'table.md'), 'w', encoding='utf-8') as file:
     file.write(text)
@@ -132,8 +131,8 @@ def _prepared(arm: Arm):
     return {**hands, 'visibility': hands['joints_2d_weight']}  # hidden joints are given too
   few, rest = divided(crops('train', _FLAGS.views), _SHARE.value)
   write_limits(few, limits_file)
-  if _PHOTOGRAPHS.value:
-    photographs = functools.partial(crops, records=_PHOTOGRAPHS.value)
+  if method_flags.PHOTOGRAPHS.value:
+    photographs = functools.partial(crops, records=method_flags.PHOTOGRAPHS.value)
     many, tests = photographs('train', _FLAGS.views), {'photographs': photographs('eval', 0)}
   else:
     many = rest if _MANY.value == 'train' else crops(_MANY.value, _FLAGS.views)

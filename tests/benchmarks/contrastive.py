@@ -40,10 +40,9 @@ from absl import app, flags
 from tqdm import tqdm
 
 from tests.benchmarks import generalisation as bench
+from tests.benchmarks import method_flags
 
-_PHOTOGRAPHS = flags.DEFINE_string('photographs', 'records/photographs', 'Record set with the splits train and eval.')
 _SYNTHETIC = flags.DEFINE_string('synthetic', 'records/synthetic', 'Rendered hands, for the pre-training.')
-_ARM = flags.DEFINE_multi_string('arm', None, 'Name of an arm; all by default.')
 _SHARES = flags.DEFINE_list('shares', ['0.01', '0.05', '0.1', '1'], 'Shares of the labels.')
 _PRE_STEPS = flags.DEFINE_integer('pretraining_steps', 600, 'Steps of a pre-training.', lower_bound=1)
 _PRE_BATCH = flags.DEFINE_integer('pretraining_batch', 128, 'Views in its batch.', lower_bound=4)
@@ -89,7 +88,9 @@ def main(argv: list[str]) -> None:
   del argv
   from dhpe_tf.visualization import curves
   os.makedirs(_FLAGS.output, exist_ok=True)
-  chosen = [name for name in ARMS if _ARM.value is None or name in _ARM.value]
+  chosen = [name for name in ARMS if method_flags.is_chosen(name)]
+  if not method_flags.PHOTOGRAPHS.value:
+    raise SystemExit('--photographs is missing: a record set, made by data_tools.convert_jsonl')
   data = labelled()
   for name in chosen:
     if ARMS[name].gin_file:
@@ -117,9 +118,9 @@ def labelled() -> dict[str, dict]:
     return bench.hands_of(experiment.task, method, split, views, records)
   found, once = {}, 1 if turned else 0
   for name, views in (('views', _FLAGS.views), ('plain', once)):
-    found[name] = {'bench': crops('train', views), 'photographs': crops('train', views, _PHOTOGRAPHS.value)}
+    found[name] = {'bench': crops('train', views), 'photographs': crops('train', views, method_flags.PHOTOGRAPHS.value)}
   found['tests'] = {'bench': bench.joined([crops(split, once) for split in splits.TESTS]),
-                    'photographs': crops('eval', once, _PHOTOGRAPHS.value)}
+                    'photographs': crops('eval', once, method_flags.PHOTOGRAPHS.value)}
   return found
 
 
@@ -147,7 +148,8 @@ def pool() -> dict[str, np.ndarray]:
     with np.load(path) as file:
       return dict(file)
   experiment = _load('methods/peclr.gin', ())
-  sources = ((_PHOTOGRAPHS.value, 'train', 2.), (_FLAGS.records, 'train', 1.), (_SYNTHETIC.value, 'train', 1.))
+  sources = ((method_flags.PHOTOGRAPHS.value, 'train', 2.), (_FLAGS.records, 'train', 1.),
+             (_SYNTHETIC.value, 'train', 1.))
   batches = views.pairs(experiment.task, sources, batch_size=_PRE_BATCH.value, image_size=64).take(_POOL.value)
   parts = []
   for batch in tqdm(batches, desc='views', unit='batch', total=_POOL.value):

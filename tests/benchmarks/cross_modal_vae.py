@@ -29,9 +29,9 @@ import tensorflow as tf
 from absl import app, flags
 
 from tests.benchmarks import generalisation as bench
+from tests.benchmarks import method_flags
 
 _FROM_PICTURES = flags.DEFINE_bool('from_pictures', False, 'Whether the input is the picture, not the 2D joints.')
-_ARM = flags.DEFINE_multi_string('arm', None, 'Name of an arm; all by default.')
 _SHARE = flags.DEFINE_float('share', 0.05, 'Share of the hands that is labelled in the arms with few.', 0., 1.)
 _FLAGS = flags.FLAGS
 
@@ -81,7 +81,7 @@ def main(argv: list[str]) -> None:
   del argv
   os.makedirs(_FLAGS.output, exist_ok=True)
   results = {name: run(name, arm) for name, arm in arms(_FROM_PICTURES.value).items()
-             if _ARM.value is None or name in _ARM.value}
+             if method_flags.is_chosen(name)}
   text = tables(results)
   with open(os.path.join(_FLAGS.output, 'table.md'), 'w', encoding='utf-8') as file:
     file.write(text)

@@ -35,6 +35,7 @@ def test_the_cut_model_answers_as_the_whole(model):
   assert np.abs(zeroed['joints_3d'] - whole['joints_3d']).max() > 0.01
 
 
+@pytest.mark.slow
 def test_tables(model):
   batch = example_batch.make_batch(3)
   sums = features.measure(model, tf.data.Dataset.from_tensors(batch).repeat(3), 6)

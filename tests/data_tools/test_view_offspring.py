@@ -41,6 +41,7 @@ def view(*params, **values):
     gin.clear_config()
 
 
+@pytest.mark.slow
 def test_sheet_shows_seeds_and_offspring(model_dir, record_set, tmp_path, capsys):
   output = tmp_path / 'sheet.png'
   # Nothing that a model of one step predicts agrees with a mask.

@@ -38,6 +38,7 @@ def model_dir(folder):
   return train_by(folder, 'peclr', 'contrastive.pairs')
 
 
+@pytest.mark.slow
 def test_direct_regression_begins_with_its_trunk(folder, model_dir, capsys):
   train_by(folder, 'direct', 'build_dataset', f"train.initial_weights = '{model_dir}'")
   text = capsys.readouterr()

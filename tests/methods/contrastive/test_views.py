@@ -64,6 +64,7 @@ def test_a_batch_has_one_frame_of_a_short_window_of_a_video(sources):
   assert near, 'without the rule neighbours would meet'
 
 
+@pytest.mark.slow
 def test_equal_seeds_give_equal_batches_and_a_resumed_training_goes_on_with_them(sources):
   first, second, third = batches(sources, 3)
   np.testing.assert_array_equal(batches(sources, 3)[2]['image'], third['image'])

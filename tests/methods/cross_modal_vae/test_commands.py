@@ -74,6 +74,7 @@ def test_an_export_is_measured_as_the_training_and_predicts(name, folder, reques
   np.testing.assert_allclose(found['joints_3d_m'], again['joints_3d_m'], atol=1e-4)
 
 
+@pytest.mark.slow
 def test_joints_may_come_from_another_model(folder, joints_dir):
   exporter.export(toy.build_toy_model(), str(folder / 'eyes'), model_card.describe(toy.TASK, 'eyes'))
   assert call(predict, f'--model={joints_dir}', f'--input={folder}/photos', f'--output={folder}/seen', '--box=whole',

@@ -56,6 +56,7 @@ def test_an_export_is_measured_as_the_training_and_predicts(folder):
   assert np.shape(found[2]['joints_3d_m']) == (21, 3), 'without a camera as well'
 
 
+@pytest.mark.slow
 def test_joints_may_come_from_another_model(folder):
   exporter.export(toy.build_toy_model(), str(folder / 'eyes'), model_card.describe(toy.TASK, 'eyes'))
   assert call(predict, f'--model={folder}/trained', f'--input={folder}/photos', f'--output={folder}/seen',

@@ -134,6 +134,7 @@ def folder(built, tmp_path_factory):
                          model_card.describe(built.task, 'hand'))
 
 
+@pytest.mark.slow
 def test_an_export_answers_and_refines_without_the_package(built, folder):
   loaded = tf.saved_model.load(folder)
   signature_checks.compare(folder)
@@ -151,6 +152,7 @@ def test_an_export_answers_and_refines_without_the_package(built, folder):
       loaded.signatures['refine'](images=image, steps=tf.constant(1), **{**nothing, name: nothing[name] - 1.})
 
 
+@pytest.mark.slow
 def test_networks_by_tensorflow_lite_see_what_the_graph_sees(folder):
   graph, quick = (predictor.load(folder, lite=lite) for lite in (False, True))
   assert isinstance(quick.task.hand_finder(), finder.HandFinder)
