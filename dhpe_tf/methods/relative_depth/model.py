@@ -158,7 +158,8 @@ class _RootDepth(tf.keras.layers.Layer):
   def call(self, inputs):
     """Rays [B, 21, 2], depth of the root [B], and the unit of the crop at depth 1 [B]."""
     joints, relative, intrinsics, center, side, turn = inputs
-    crop = Crop(center, side)
+    # Zeros of a signature's inputs say that the crop is not known; an assumed camera sees the same in any.
+    crop = Crop(center, tf.where(side > 0, side, 2.))
     camera = root_depth.camera_or_assumed(intrinsics, crop, self._settings.assumed_distance)
     seen = root_depth.rays(joints, camera, crop, turn)
     depth = root_depth.solve(seen, relative, BONE, self._settings.nearest, self._settings.farthest)

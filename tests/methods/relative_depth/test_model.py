@@ -116,6 +116,14 @@ def test_learns_four_hands():
   assert float(step(data)['loss']) < 0.5 * first
 
 
+def test_an_unknown_crop_is_any_crop_of_an_assumed_camera():
+  model, data = build(), {**batch(), 'intrinsics': tf.zeros([4, 3, 3]), 'crop_turn': tf.zeros([4])}
+  unknown = {**data, 'crop_side_px': tf.zeros([4]), 'crop_center_px': tf.zeros([4, 2])}
+  found, wanted = (model(model.taken(given), training=False)['hand'] for given in (unknown, data))
+  assert np.isfinite(wanted).all()
+  np.testing.assert_allclose(found, wanted, atol=1e-4)
+
+
 def test_without_a_camera_and_at_the_start_everything_is_finite():
   model = build(biomechanics_weight=1., size_weight=1.)
   data = {**batch(), 'intrinsics': tf.zeros([4, 3, 3]), 'root_depth_m': tf.zeros([4])}
