@@ -192,5 +192,9 @@ def difference(model: tf.keras.Model, content: bytes, source: Source, wheel: str
   pictures = np.random.default_rng(0).random((_RANDOM_PICTURES, *model.input_shape[1:]), np.float32)
   found = source.outputs(model(pictures))
   with naming(f'{wheel}: {source.path} cannot be run by TensorFlow Lite', _GET_IT, ValueError, RuntimeError):
-    # Unlike max, np.max keeps a NaN.
-    return float(np.max([np.abs(a - b).max() for a, b in zip(interpret(content, pictures), found)]))
+    wanted = interpret(content, pictures)
+  for a, b in zip(wanted, found):
+    if a.shape != tuple(b.shape):
+      raise UserError(f'{wheel}: {source.path} answers {list(a.shape)} where {list(b.shape)} is due; {_GET_IT}')
+  # Unlike max, np.max keeps a NaN.
+  return float(np.max([np.abs(a - b).max() for a, b in zip(wanted, found)]))
