@@ -43,7 +43,7 @@ def build_dataset(task: Any, sources: Sequence[Source] = (), batch_size: int = 3
     UserError: no source, a record set that is missing or does not fit, a weight that is not above zero, or instances
       that break the task's batch contract.
   """
-  _check(sources, how_to_make)
+  check_sources(sources, 'build_dataset', how_to_make)
   if training:
     records = mixed_records(task, sources, seed, epoch, shuffle_buffer, skip_damaged)
   else:
@@ -64,25 +64,35 @@ def build_dataset(task: Any, sources: Sequence[Source] = (), batch_size: int = 3
   return by_batch(batches)
 
 
-def _check(sources: Sequence[Source], how_to_make: str) -> None:
-  """Raises a UserError for no source, a weight that is not above zero, or a missing record set with its remedy."""
+def check_sources(sources: Sequence[Source], dataset: str, how_to_make: str = '') -> None:
+  """Checks the sources of a dataset.
+
+  Args:
+    sources: as of `build_dataset`.
+    dataset: name of the function whose setting they are.
+    how_to_make: the remedy for a record set that is missing; without one that is left to whoever reads it.
+
+  Raises:
+    UserError: no source, a weight that is not above zero, or a missing record set.
+  """
   if not sources:
-    raise UserError('build_dataset.sources is empty; name at least one (root, split, weight)')
+    raise UserError(f'{dataset}.sources is empty; name at least one (root, split, weight)')
   for root, split, weight in sources:
     if weight <= 0:
-      raise UserError(f'build_dataset.sources: weight {weight} of {root} {split} is not above zero')
+      raise UserError(f'{dataset}.sources: weight {weight} of {root} {split} is not above zero')
     if how_to_make and not os.path.isdir(root):
       raise UserError(f'no record set {root}: {how_to_make}')
 
 
 def mixed_records(task: Any, sources: Sequence[Source], seed: int, epoch: int, shuffle_buffer: int = 2048,
                   skip_damaged: bool = False) -> tf.data.Dataset:
-  """The parsed records of a training without end, in random order and mixed by weight; arguments as `build_dataset`.
+  """The parsed records of a training without end, in random order and mixed by weight.
+
+  Arguments are those of `build_dataset`; the sources are checked already (`check_sources`).
 
   Raises:
-    UserError: as `build_dataset`.
+    UserError: a record set is missing or does not fit.
   """
-  _check(sources, '')
   parts = [_endless(task, root, split, _mix(seed, epoch, number), shuffle_buffer, skip_damaged)
            for number, (root, split, _) in enumerate(sources)]
   weights = [float(weight) for _, _, weight in sources]

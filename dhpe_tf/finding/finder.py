@@ -211,12 +211,11 @@ class HandFinder(tf.Module):
     def look():
       """At least one region."""
       views = self._views(_cut(picture, regions, landmark_net.SIZE_PX))
-      joints = tf.reduce_mean([_as_if_unmirrored(number, crops.mirror_points, _in_crop(view['joints_2d_px']))
-                               for number, view in enumerate(views)], axis=0)
-      is_left = tf.reduce_mean([_as_if_unmirrored(number, lambda left: 1 - left, view['is_left'])
-                                for number, view in enumerate(views)], axis=0)
-      presence = tf.reduce_mean([view['presence'] for view in views], axis=0)
-      return _Looks(presence, is_left, crops.from_crop(joints, regions.crop, regions.turn), regions,
+      said = [views[0], *map(_of_mirror_image, views[1:])]
+      mean = {name: tf.reduce_mean([each[name] for each in said], axis=0)
+              for name in ('presence', 'is_left', 'joints_2d_px')}
+      joints = mean['joints_2d_px'] * (2 / landmark_net.SIZE_PX) - 1
+      return _Looks(mean['presence'], mean['is_left'], crops.from_crop(joints, regions.crop, regions.turn), regions,
                     views if self._both_views else ())
 
     def nothing():
@@ -282,14 +281,10 @@ def _exchanged(views: tuple[Tensors, ...], where: tf.Tensor) -> tuple[Tensors, .
   return tuple(tf.nest.map_structure(choose, view, other) for view, other in zip(views, views[::-1]))
 
 
-def _in_crop(joints_px: tf.Tensor) -> tf.Tensor:
-  """Joints in px of the landmark network's square, in crop space."""
-  return joints_px * (2 / landmark_net.SIZE_PX) - 1
-
-
-def _as_if_unmirrored(view: int, back: Callable[[tf.Tensor], tf.Tensor], value: tf.Tensor) -> tf.Tensor:
-  """A value of the view of a number, taken back if that is the mirrored one, 1."""
-  return back(value) if view else value
+def _of_mirror_image(said: Tensors) -> Tensors:
+  """What the landmark network said of a square's mirror image, as if it were of the square itself."""
+  return {'presence': said['presence'], 'is_left': 1. - said['is_left'],
+          'joints_2d_px': crops.mirror_points(said['joints_2d_px'], float(landmark_net.SIZE_PX))}
 
 
 def _joined(some: NamedTuple, others: NamedTuple) -> NamedTuple:

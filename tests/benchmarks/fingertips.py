@@ -5,8 +5,9 @@
   python -m tests.benchmarks.fingertips --records=records/whole
 
 Finds the hand in pictures of rendered hands, whose tips are known. For each finger it prints how far the network's tip
-lies short of the true one along the last bone in the picture, as a share of that bone: `evidence.to_fingertips.inside`.
-The joint before the tip, along its own bone, stands beside it. Bones that point at the camera are left out.
+lies short of the true one along the last bone in the picture, as a share of that bone
+(`landmarks.to_fingertips.inside`). The joint before the tip, along its own bone, stands beside it. Bones that point at
+the camera are left out.
 """
 import numpy as np
 import tensorflow as tf

@@ -47,6 +47,7 @@ def pairs(task: Any, sources: tuple[input_pipeline.Source, ...] = (), batch_size
   """
   if batch_size % 2:
     raise errors.UserError(f'contrastive.pairs.batch_size is {batch_size}; views come in pairs: make it even')
+  input_pipeline.check_sources(sources, 'contrastive.pairs')
   if not training:
     return input_pipeline.build_dataset(task, sources=sources, batch_size=batch_size, image_size=image_size,
                                         training=False, skip_damaged=skip_damaged)

@@ -84,5 +84,7 @@ def test_too_few_frames_and_odd_batches_are_refused(sources, monkeypatch):
   monkeypatch.setattr(views, '_MOST_PASSED', 300)
   with pytest.raises(tf.errors.InvalidArgumentError, match='lower window or batch_size'):
     batches(sources, batch_size=40, window=100)
+  with pytest.raises(UserError, match='contrastive.pairs.sources is empty'):
+    views.pairs(None)
   with pytest.raises(UserError, match='make it even'):
     batches(sources, batch_size=5)
