@@ -183,10 +183,8 @@ def _shrink(image: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
   blocks = (shape[:2] + sizes - 1) // sizes
   missing = blocks * sizes - shape[:2]
   padded = tf.pad(image, [[0, missing[0]], [0, missing[1]], [0, 0]])
-  # A box as wide as a block, at the middle of each. It reads integers as they are: a photograph as floats would take
-  # four times the memory.
-  means = tf.raw_ops.ScaleAndTranslate(images=padded[None], size=blocks, scale=1 / tf.cast(sizes, tf.float32),
-                                       translation=[0., 0.], kernel_type='box', antialias=True)[0]
+  # It reads integers as they are: a photograph as floats would take four times the memory.
+  means = tf.raw_ops.ResizeArea(images=padded[None], size=blocks)[0]
   lengths = _block_lengths(shape[0], sizes[0])[:, None] * _block_lengths(shape[1], sizes[1])
   return means * (tf.cast(tf.reduce_prod(sizes), tf.float32) / lengths)[..., None]
 
