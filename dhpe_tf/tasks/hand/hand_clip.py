@@ -189,16 +189,15 @@ class HandClip(Clip):
 
   def _laid(self, frame: Frame, found: Found, rows: Sequence[tuple[int, int]]) -> list[prediction.Hand]:
     """Steadies the hands and lays them onto their steadied joints."""
-    measured = _measured(found)
-    is_left = found.request.is_left.numpy()[[row for _, row in rows]]
+    measured, order = _measured(found), [row for _, row in rows]
+    # In the squares that were looked at: any others would do, and would have to be computed.
+    request = found.request.of(order)
     steadied = [self._steadied(number, 'left' if left else 'right', steady.SteadyHand)(measured[row], frame.time_s)
-                for (number, row), left in zip(rows, is_left)]
-    request = self._squares(frame.picture, np.stack([hand.joints_px for hand in steadied]), is_left)
+                for (number, row), left in zip(rows, request.is_left.numpy())]
     rotation = steady.about_view(request.turn.numpy(), [hand.rotation for hand in steadied])
     given = steady.Measured(*(np.float32(values) for values in zip(*steadied)))._replace(rotation=np.float32(rotation))
     laid = self._lay(steady.Measured(*map(tf.constant, given)), request.crop, request.is_left, request.turn)
-    kept = {name: tf.gather(found.outputs[name], [row for _, row in rows]) for name in _KEPT if name in found.outputs}
-    request = request._replace(intrinsics=found.request.intrinsics, root_depth_m=found.request.root_depth_m)
+    kept = {name: tf.gather(found.outputs[name], order) for name in _KEPT if name in found.outputs}
     return prediction.to_hands(request, {**laid, **kept}, self._card)
 
   def _lay_in_crop(self, hands: steady.Measured, crop: crops.Crop, is_left: tf.Tensor, turn: tf.Tensor) -> Tensors:

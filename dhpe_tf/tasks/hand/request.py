@@ -45,6 +45,15 @@ class Request(NamedTuple):
   joints_valid: Optional[np.ndarray] = None
   views: tuple[finder.Tensors, ...] = ()
 
+  def of(self, rows: Sequence[int]) -> 'Request':
+    """The same request for some of its hands, in the order of `rows`, without what is known of their joints."""
+    if list(rows) == list(range(len(self.is_left))):
+      chosen = self
+    else:
+      center_px, side_px, turn, is_left = (tf.gather(value, rows) for value in (*self.crop, self.turn, self.is_left))
+      chosen = self._replace(crop=crops.Crop(center_px, side_px), turn=turn, is_left=is_left)
+    return chosen._replace(joints_px=None, joints_valid=None, views=())
+
 
 def in_box(picture: np.ndarray, name: str, box: Sequence[float], is_left: bool) -> Request:
   """The request for one hand in a box (left, top, width, height) px; the crop is the square around it, not turned."""
