@@ -11,7 +11,7 @@ from tqdm import tqdm
 from dhpe_tf.data import video_files
 from dhpe_tf.errors import UserError
 from dhpe_tf.files import atomic_path, check_output
-from dhpe_tf.inference.predictor import Predictor, answer_with
+from dhpe_tf.inference.predictor import Predictor, answer_with, graphs_as_they_are
 from dhpe_tf.tasks.clips import Clip, Rendered
 
 _AHEAD = 4  # frames that a thread may be ahead of the next one
@@ -41,6 +41,8 @@ def predict(reader: video_files.FrameReader, predictor: Predictor, clip: Clip, s
   frames = in_background(_until(reader, stop))
   found = in_background(_found(frames, predictor, clip, steps))
   with contextlib.closing(found), contextlib.ExitStack() as files:
+    if predictor.is_lite:  # there, optimized graphs are no quicker
+      files.enter_context(graphs_as_they_are())
     bar = files.enter_context(tqdm(total=reader.num_frames, unit='frame'))
     text = files.enter_context(open(files.enter_context(atomic_path(text_path)), 'w', encoding='utf-8'))
     video = None

@@ -35,6 +35,7 @@ class Predictor(NamedTuple):
     card: description of the model (`Task.describe`), with `Method.usage`.
     refined: (inputs, numbers of steps) -> the answers after each number of steps of refinement; 0 gives the plain
       answer. None for methods without refinement.
+    is_lite: whether its networks run by TensorFlow Lite, so that graphs hold little work.
   """
 
   task: Task
@@ -42,6 +43,7 @@ class Predictor(NamedTuple):
   answer: Callable[[Tensors], Tensors]
   card: Mapping[str, Any]
   refined: Optional[Callable[[Tensors, Sequence[int]], list[Tensors]]] = None
+  is_lite: bool = False
 
 
 def shipped_model() -> str:
@@ -227,7 +229,7 @@ def _by_lite(plain: Predictor, functions: Mapping[str, Callable[..., Tensors]],
 
   def refined(inputs: Tensors, steps: Sequence[int]) -> list[Tensors]:
     return [quicker(inputs, number) for number in steps]
-  return plain._replace(answer=answer, refined=refined)
+  return plain._replace(answer=answer, refined=refined, is_lite=True)
 
 
 def _task_of(card: Mapping[str, Any], folder: str) -> type[Task]:
