@@ -15,7 +15,7 @@ TOOLS = PACKAGE.parent / 'data_tools'
 LAYERS = (
     {'errors', 'quiet_import', 'renamed_settings'},
     {'files'},
-    {'plain_arrays', 'plain_pickle', 'json_files', 'setting_checks'},
+    {'plain_arrays', 'pickles', 'json_files', 'setting_checks'},
     {'configuration', 'geometry'},
     {'hand'},
     {'rendering'},

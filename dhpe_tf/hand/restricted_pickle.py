@@ -11,8 +11,9 @@ from typing import Any, Optional
 
 import numpy as np
 
-from dhpe_tf import files, plain_arrays, plain_pickle
+from dhpe_tf import files, plain_arrays
 from dhpe_tf.errors import UserError
+from dhpe_tf.pickles import plain_pickle
 
 MOST_BYTES = 1 << 29  # of a file; RHD's annotations are 86 MB
 _MOST_DENSE = 1 << 22  # entries of a sparse matrix written out; those of a body model are 0.6 million

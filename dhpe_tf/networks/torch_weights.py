@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from dhpe_tf import errors, files, plain_arrays, plain_pickle
+from dhpe_tf import errors, files, plain_arrays
+from dhpe_tf.pickles import plain_pickle
 
 MOST_BYTES = 1 << 30  # of a file
 _MAGIC = 0x1950a86a20f9469cfc6c

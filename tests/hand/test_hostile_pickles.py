@@ -7,9 +7,10 @@ import pytest
 
 from data_tools import convert_mano
 from data_tools.readers import ho3d
-from dhpe_tf import command_line, plain_pickle
+from dhpe_tf import command_line
 from dhpe_tf.errors import UserError
 from dhpe_tf.hand import hand_model, restricted_pickle
+from dhpe_tf.pickles import machine, plain_pickle
 from tests.data_tools.readers import ho3d_files
 from tests.hand import hostile_pickles as hostile
 from tests.hand import mano_files
@@ -70,12 +71,13 @@ def test_a_far_place_in_the_memo_takes_no_room(tmp_path):
   assert _load(tmp_path, b'I5\nr\xff\xff\xff\xffj\xff\xff\xff\xff') == 5
 
 
-@pytest.mark.parametrize('limit, value, code', [
-    ('MOST_OPCODES', 1000, b'N' * 2000), ('MOST_BYTES', 10_000, b']' * 1000), ('MOST_BYTES', 10_000, b'\x8f' * 1000),
-    ('MOST_BYTES', 10_000, b'U\xff' + b'x' * 255 + b'q\x00' + hostile.call(
+@pytest.mark.parametrize('module, limit, value, code', [
+    (plain_pickle, 'MOST_OPCODES', 1000, b'N' * 2000), (machine, 'MOST_BYTES', 10_000, b']' * 1000),
+    (machine, 'MOST_BYTES', 10_000, b'\x8f' * 1000),
+    (machine, 'MOST_BYTES', 10_000, b'U\xff' + b'x' * 255 + b'q\x00' + hostile.call(
         b'c_codecs\nencode\n', hostile.Code(b'h\x00'), 'latin1') * 60)])
-def test_content_is_limited(tmp_path, monkeypatch, limit, value, code):
-  monkeypatch.setattr(plain_pickle, limit, value)
+def test_content_is_limited(tmp_path, monkeypatch, module, limit, value, code):
+  monkeypatch.setattr(module, limit, value)
   with pytest.raises(UserError, match='hostile.pkl: .*more than'):
     _load(tmp_path, code)
 
