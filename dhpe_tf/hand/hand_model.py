@@ -41,6 +41,7 @@ class HandModel:
     keypoint_regressor: [3, 21, V], posed vertices to keypoints, for x, y and z; rows sum to one.
     path: the file it came from; empty for the built-in hand.
     description: version (MANO's files do not hold theirs: see model_files), licence, choice of keypoints.
+    options: the arguments of `load_hand_model` beside path and side that its file was read with.
   """
 
   name: str
@@ -57,6 +58,7 @@ class HandModel:
   keypoint_regressor: np.ndarray
   path: str = ''
   description: dict = field(default_factory=dict)
+  options: dict = field(default_factory=dict)
 
   def __post_init__(self):
     check(self)
@@ -196,7 +198,9 @@ def load_hand_model(path: Optional[str] = None, side: str = 'right',
   if path is None:
     return _built_in(side)
   path = os.fspath(path)
-  model = HandModel(side=side, **model_files.read_fields(path, tip_vertices))
+  fields = model_files.read_fields(path, tip_vertices)
+  tips = tip_vertices if isinstance(tip_vertices, str) else list(tip_vertices)
+  model = HandModel(side=side, options={'tip_vertices': tips, 'fix_left_shapedirs': fix_left_shapedirs}, **fields)
   if found_side(model) != side:
     raise UserError(f'{path} holds a {found_side(model)} hand, but side={side!r} was asked for; give the file of that '
                     f'hand or side={found_side(model)!r}')
@@ -211,7 +215,7 @@ def _built_in(side: str) -> HandModel:
   if side == 'left':
     return mirrored(_built_in('right'))
   model = load_hand_model(BUILT_IN, 'right', fix_left_shapedirs=False)
-  return dataclasses.replace(model, path='')
+  return dataclasses.replace(model, path='', options={})
 
 
 def found_side(model: HandModel) -> str:

@@ -107,9 +107,9 @@ class ManoLayer(tf.keras.layers.Layer):
     self._tables = _tables(self.hand_model)
 
   def get_config(self) -> dict:
-    """The constructor's arguments; the hand model is stored as its path (None if built-in) and side."""
+    """The constructor's arguments; the hand model is stored as the arguments of `load_hand_model`."""
     model = self.hand_model
-    return {**super().get_config(), 'hand_model': {'path': model.path or None, 'side': model.side},
+    return {**super().get_config(), 'hand_model': {'path': model.path or None, 'side': model.side, **model.options},
             'flat_hand_mean': self.flat_hand_mean, 'pca_components': self.pca_components}
 
   @classmethod

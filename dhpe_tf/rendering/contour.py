@@ -136,8 +136,8 @@ def find_contour(vertices_px: tf.Tensor, topology: ContourTopology,
   batch = tf.shape(vertices_px)[1]
   corner = [tf.gather(vertices_px, topology.faces[:, k]) for k in range(3)]
   (ax, ay), (bx, by) = (tf.unstack(other - corner[0], axis=-1) for other in corner[1:])
-  front = ax * by > ay * bx  # (b - a) cross (c - a) > 0, [F, B]
-  first, second = (tf.gather(front, topology.edge_faces[:, k]) for k in range(2))  # [E, B] each
+  from_behind = ax * by > ay * bx  # (b - a) cross (c - a) > 0, where y is down, [F, B]
+  first, second = (tf.gather(from_behind, topology.edge_faces[:, k]) for k in range(2))  # [E, B] each
   kept, there = ranges.list_true(tf.reshape(tf.not_equal(first, second), [-1]), budget)
   edge, image = kept // batch, kept % batch
   winding = 1 - 2 * tf.cast(tf.gather(tf.reshape(first, [-1]), kept), vertices_px.dtype)

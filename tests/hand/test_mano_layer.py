@@ -1,4 +1,5 @@
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -7,7 +8,7 @@ import tensorflow as tf
 from dhpe_tf.hand.hand_model import load_hand_model, mirror_pose, mirrored
 from dhpe_tf.hand.mano_layer import ManoLayer
 from tests.gradients import assert_gradients_match
-from tests.hand import mano_reference
+from tests.hand import mano_files, mano_reference
 from tests.hand.model_fixture import mano_like_model, random_inputs
 
 NAMES = ('vertices', 'joints', 'keypoints')
@@ -152,6 +153,16 @@ def test_config_round_trip():
   again = ManoLayer.from_config(layer.get_config())
   assert (again.hand_model.side, again.flat_hand_mean, again.pca_components) == ('left', False, 9)
   assert again.compute_dtype == 'float32'
+
+
+def test_config_keeps_the_fingertips_of_a_file(tmp_path):
+  mano_files.write_pickle(tmp_path / 'MANO_RIGHT.pkl', load_hand_model())
+  layer = ManoLayer(load_hand_model(tmp_path / 'MANO_RIGHT.pkl', tip_vertices='freihand'))
+  usual = ManoLayer(load_hand_model(tmp_path / 'MANO_RIGHT.pkl'))
+  again = ManoLayer.from_config(json.loads(json.dumps(layer.get_config())))
+  pose, shape = tf.zeros([1, 45]), tf.zeros([1, 10])
+  np.testing.assert_array_equal(again(pose, shape)['keypoints'], layer(pose, shape)['keypoints'])
+  assert np.abs(layer(pose, shape)['keypoints'] - usual(pose, shape)['keypoints']).max() > 1e-3
 
 
 def test_16_bit_policy_does_not_touch_the_hand():

@@ -80,7 +80,7 @@ def _by_occlusion(labels: Labels) -> np.ndarray:
 
 def _by_view(joints_m: np.ndarray) -> np.ndarray:
   """Slices [N] of right hands [N, 21, 3] by the side that faces the camera: 'back', 'palm' or 'side'."""
-  # b is the palm's third axis, out of the back. cos(angle between b and the direction to the camera) = -b_z.
+  # b is the palm's third axis, out of the back; cos(angle between b and the direction to the camera) = -b_z.
   cosine = -_palm_frames(joints_m)[:, 2, 2]
   return np.where(cosine > 0.5, 'back', np.where(cosine < -0.5, 'palm', 'side'))
 
@@ -88,15 +88,16 @@ def _by_view(joints_m: np.ndarray) -> np.ndarray:
 def _palm_frames(joints_m: np.ndarray) -> np.ndarray:
   """Axes of the palm in rows, [N, 3, 3]: along the hand, across toward the thumb, out of the back.
 
-  With wrist w and knuckles m (middle), i (index) and l (little), rows (a, b x a, b):
+  With wrist w and knuckles m (middle), i (index) and l (little), rows (a, c, a x c):
 
-    a = unit(m - w),    b = unit((l - w) x (i - w)).
+    a = unit(m - w),    c = unit(((l - w) x (i - w)) x a).
   """
   wrist = joints_m[:, skeletons.WRIST]
   along = _unit(joints_m[:, _MIDDLE] - wrist)
   # With fingers up and the back toward the viewer, a right hand has its index finger on the left.
-  back = _unit(np.cross(joints_m[:, _LITTLE] - wrist, joints_m[:, _INDEX] - wrist))
-  return np.stack([along, np.cross(back, along), back], axis=1)
+  back = np.cross(joints_m[:, _LITTLE] - wrist, joints_m[:, _INDEX] - wrist)
+  across = _unit(np.cross(back, along))
+  return np.stack([along, across, np.cross(along, across)], axis=1)
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:
