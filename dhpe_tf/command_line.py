@@ -1,6 +1,7 @@
 """What all command lines share: quiet start, parsing of flags, and one-line errors in place of tracebacks."""
 import importlib
 import io
+import math
 import os
 import sys
 import warnings
@@ -71,6 +72,7 @@ def task_flags(define: Callable[[str, flags.FlagValues], None], command: str, ar
   values = flags.FlagValues()
   define(command, values)
   _refuse_arguments(values(argv))
+  _check_numbers(values)
   return values
 
 
@@ -127,6 +129,7 @@ def _call(main: Callable[[list[str]], None], argv: list[str], flag_values: flags
     rest = flag_values(argv, known_only=leaves_some)
     if not leaves_some:
       _refuse_arguments(rest)
+    _check_numbers(flag_values)
     _check_outputs(flag_values)
     _import_modules(flag_values)
     main(rest)
@@ -191,6 +194,14 @@ def _refuse_arguments(rest: list[str]) -> None:
   """Raises a UserError if any argument is left beside the program's name."""
   if len(rest) > 1:
     raise UserError(f'unexpected argument {rest[1]!r}; every option is a flag, see --help')
+
+
+def _check_numbers(flag_values: flags.FlagValues) -> None:
+  """Raises a UserError for a flag that is NaN, which is within any bounds."""
+  for name in flag_values:
+    value = flag_values[name].value
+    if isinstance(value, float) and math.isnan(value):
+      raise UserError(f'--{name}=nan: it must be a number')
 
 
 def _check_outputs(flag_values: flags.FlagValues) -> None:

@@ -68,6 +68,12 @@ def test_wrong_flags_are_one_line(own_flags, arguments, message, capsys):
   assert error.startswith('error: ') and message in error and error.endswith('see --help\n') and error.count('\n') == 1
 
 
+def test_a_flag_that_is_no_number_is_refused_in_spite_of_bounds(own_flags, capsys):
+  flags.DEFINE_float('kept', 1., 'share', 0., 1., flag_values=own_flags)
+  assert command_line.call(lambda argv: None, ['program', '--color=red', '--kept=nan'], own_flags) == 1
+  assert capsys.readouterr().err == 'error: --kept=nan: it must be a number\n'
+
+
 @pytest.mark.parametrize('default, status', [(None, 1), ('', 0)])
 def test_an_empty_output_is_refused_unless_it_is_the_default(own_flags, default, status, capsys):
   """It would be the working folder, and what lies there would be replaced."""

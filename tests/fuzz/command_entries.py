@@ -20,9 +20,13 @@ from data_tools import (
   convert_photographs,
   convert_rhd,
   convert_stb,
+  estimate_limits,
+  export_hand,
+  make_generalisation,
   make_synthetic,
   validate,
   view_records,
+  write_submission,
 )
 from dhpe_tf import evaluate, export, files, predict, train
 from dhpe_tf.errors import one_line
@@ -203,6 +207,13 @@ ENTRIES = {
                                         f'hands {_CONVERSION}', lambda: interhand_files.write('.', splits=('val',))),
     'command_convert_dexter_object': _entry(convert_dexter_object, '--input=. --output=out --shards=1',
                                             f'labels {_CONVERSION}', lambda: dexter_object_files.write('.', frames=1)),
+    'command_export_hand': _entry(export_hand, '--output=out.obj', 'gesture shape hand_model side count seed'),
+    'command_estimate_limits': _entry(estimate_limits, '--output=out.json --records=records --count=3',
+                                      'split hand_model kept seed', lambda: records.write('records', 3)),
+    'command_make_generalisation': _entry(make_generalisation, '--output=out --train=2 --test=1 --image_size=32',
+                                          'seed backgrounds batch gin_param'),
+    'command_write_submission': _entry(write_submission, '--model=toy --data=records --split=train --output=out.txt',
+                                       'labels root_depth batch_size gin_param', _write_export),
     'command_validate': _entry(validate, '--records=records', 'splits report sheet gin_file gin_param',
                                lambda: command(make_synthetic.main, _SYNTHETIC.split(), make_synthetic._FLAGS)),
     'command_train': _entry(train, '--gin_file=tiny.gin --model_dir=out', 'gin_param import', _write_training),
@@ -211,4 +222,4 @@ ENTRIES = {
 }
 ABOUT = {name: f'flags of `{name.removeprefix("command_")}`' for name in ENTRIES}
 SLOW = tuple(f'command_{name}' for name in ('predict', 'evaluate', 'view_records', 'make_synthetic', 'validate',
-                                            'train', 'export'))
+                                            'train', 'export', 'make_generalisation', 'write_submission'))
