@@ -16,6 +16,7 @@ FILES = sorted(str(path.relative_to(FOLDER)) for path in FOLDER.rglob('*.gin') i
 _ON_TOP = {f'ablations/{name}.gin': 'ablations/full.gin' for name in ('size_two_cores', 'start')}
 _ON_TOP['methods/dhpe_keypoints.gin'] = 'rendered.gin'
 _ON_TOP['upright_crops.gin'] = 'methods/dhpe_landmarks.gin'
+_ON_TOP['bench/pictures.gin'] = 'methods/direct.gin'
 
 # Files of methods that have none of dhpe's networks, and of those that do not learn.
 _OTHERS = ('methods/lifting.gin', 'methods/particle_swarm.gin', 'methods/levenberg_marquardt.gin')
@@ -42,7 +43,7 @@ _RARER = ('rhd.gin', 'stb.gin', 'rhd_stb.gin', 'dexter_object.gin', 'cross_modal
           'methods/dhpe_paper.gin', 'methods/dhpe_landmarks.gin', 'methods/simclr.gin', 'peclr_freihand.gin',
           'methods/dhpe_keypoints.gin', 'models/light.gin', 'bench/cross_modal_vae.gin', 'bench/direct_recombined.gin',
           'bench/cross_modal_vae_skeletons.gin', 'methods/cross_modal_vae_joints.gin',
-          'bench/relative_depth_limits.gin',
+          'bench/relative_depth_limits.gin', 'bench/relative_depth.gin', 'bench/pictures.gin',
           *(name for name in FILES if name.startswith('ablations/')))
 
 # The networks shrunk, so that the whole folder takes little time; what the files set is used or overridden.

@@ -195,9 +195,7 @@ def started(name: str, seed: int) -> dict[str, list[np.ndarray]]:
   """The weights that an arm starts from, by layer; none for an arm without pre-training."""
   if not ARMS[name].gin_file:
     return {}
-  with np.load(_weights_path(name, seed)) as file:
-    return {layer: [file[key] for key in sorted(file.files) if key.startswith(f'{layer}/')]
-            for layer in ('backbone', 'feature_head')}
+  return bench.started(_weights_path(name, seed))
 
 
 def equivariance(method, pictures: np.ndarray) -> dict[str, list[float]]:

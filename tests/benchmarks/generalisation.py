@@ -12,6 +12,8 @@ and that of their ensemble; what extrapolation adds to it; and how the errors go
 lines.png shows that, the mean over the seeds, with 95 % bootstrap intervals. Crops are cut once for all arms and seeds.
 They and the predictions are kept in the folder of the output, so that a stopped run goes on; with fewer seeds done than
 --seeds asks for, --notrain writes table and plot of those that are.
+
+With --compare=FOLDER,FOLDER nothing is trained: the arms of these runs stand in one table, by the folders' names.
 """
 import functools
 import os
@@ -34,14 +36,20 @@ _RATE = flags.DEFINE_float('learning_rate', 3e-3, 'At the start; it falls by a c
 _TRAIN = flags.DEFINE_bool('train', True, 'Whether to train what is missing.')
 _ALIGNMENT = flags.DEFINE_string('alignment', 'root', 'Alignment in the table: root or none.')
 
+_START = flags.DEFINE_string('start', None, 'Weights that layers begin with, an .npz file with {seed} in its name, as '
+                             'tests.benchmarks.contrastive keeps them.')
+_COMPARE = flags.DEFINE_list('compare', [], 'Folders of runs, for one table of all of them.')
+
 _EVIDENCE = 'landmark_evidence'
 _LEAST_PX = 32  # of pictures that the method does not look at
 
 
-
 def main(argv: list[str]) -> None:
-  """Trains what is missing, then writes table and plot."""
+  """Trains what is missing, then writes table and plot; or prints the table of several runs."""
   del argv
+  if _COMPARE.value:
+    print(table(compared(_COMPARE.value)))
+    return
   from dhpe_tf import configuration
   from dhpe_tf.experiment import Experiment
   from dhpe_tf.tasks.hand.bench import splits
@@ -55,9 +63,10 @@ def main(argv: list[str]) -> None:
   for seed in range(_SEEDS.value if _TRAIN.value else 0):
     for arm in _ARMS.value:
       if not os.path.exists(_path(arm, seed)):
-        trainer.run(joined([crops(split, _VIEWS.value) for split in arm.split('+')]), seed, f'{arm}, seed {seed}')
+        hands = joined([crops(split, _VIEWS.value) for split in arm.split('+')])
+        trainer.run(hands, seed, f'{arm}, seed {seed}', _START.value and started(_START.value.format(seed=seed)))
         np.savez(_path(arm, seed), **predictions(trainer.method, tests))
-  measured = {arm: found for arm in _ARMS.value if (found := measure(experiment.task, arm, tests))}
+  measured = {arm: found for arm in _ARMS.value if (found := measure(experiment.task, _OUTPUT.value, arm, tests))}
   text = table(measured)
   with open(os.path.join(_OUTPUT.value, 'table.md'), 'w', encoding='utf-8') as file:
     file.write(text)
@@ -187,12 +196,40 @@ def predictions(method, tests: dict) -> dict[str, np.ndarray]:
   return joined([{name: np.asarray(value) for name, value in part.items()} for part in parts])
 
 
-def measure(task, arm: str, tests: dict) -> dict:
-  """`Measured` by answer: each seed and, of several, their ensemble."""
+def started(path: str) -> dict[str, list[np.ndarray]]:
+  """The weights of layers by name, of a file whose arrays are named layer/number."""
+  with np.load(path) as file:
+    keys = sorted(key for key in file.files if '/' in key)
+    return {layer: [file[key] for key in keys if key.startswith(f'{layer}/')]
+            for layer in dict.fromkeys(key.split('/')[0] for key in keys)}
+
+
+def compared(folders: list[str]) -> dict[str, dict]:
+  """What `measure` finds for each arm of several runs, by the names of folder and arm."""
+  from dhpe_tf.tasks.hand.bench import splits
+  from dhpe_tf.tasks.hand.task import HandTask
+  found = {}
+  for folder in folders:
+    tests = joined([_labels(os.path.join(folder, f'crops_{split}_0.npz')) for split in splits.TESTS])
+    for arm in _ARMS.value:
+      if answers := measure(HandTask(), folder, arm, tests):
+        found[f'{os.path.basename(os.path.normpath(folder))}, {arm}'] = answers
+  return found
+
+
+def _labels(path: str) -> dict[str, np.ndarray]:
+  """What a file of crops holds beside the pictures."""
+  with np.load(path) as file:
+    return {name: file[name] for name in file.files if name not in ('image', 'mask')}
+
+
+def measure(task, folder: str, arm: str, tests: dict) -> dict:
+  """`Measured` of an arm of the run in a folder, by answer: each seed and, of several, their ensemble."""
   found = {}
   for seed in range(_SEEDS.value):
-    if os.path.exists(_path(arm, seed)):
-      with np.load(_path(arm, seed)) as file:
+    path = _path(arm, seed, folder)
+    if os.path.exists(path):
+      with np.load(path) as file:
         found[f'seed {seed}'] = dict(file)
   if len(found) > 1:
     found[f'ensemble of {len(found)}'] = task.ensemble(list(found.values()))
@@ -242,9 +279,9 @@ def _cell(group: list, name: str, form: str) -> str:
   return spread([found.measures[name].value for found in group], form)
 
 
-def _path(arm: str, seed: int) -> str:
-  """The file of the predictions of an arm and a seed."""
-  return os.path.join(_OUTPUT.value, f'{arm}_{seed}.npz')
+def _path(arm: str, seed: int, folder: str = '') -> str:
+  """The file of the predictions of an arm and a seed, in the folder of a run or that of --output."""
+  return os.path.join(folder or _OUTPUT.value, f'{arm}_{seed}.npz')
 
 
 def _row(*cells: str) -> str:
