@@ -19,7 +19,7 @@ def leave_out(records: tf.data.Dataset, schema: RecordSchema, count: int) -> tf.
 
   Args:
     records: pairs of a record, tensors by field name, and its place (shard and number), scalar string.
-    schema: of the records; it tells which fields hold pictures. An empty one is sound.
+    schema: of the records; it tells which fields hold pictures, and which of them may be empty.
     count: number of records in the record set.
 
   Returns:
@@ -29,10 +29,11 @@ def leave_out(records: tf.data.Dataset, schema: RecordSchema, count: int) -> tf.
     UserError: while the data are read, if no sound record is left; TensorFlow turns it into an error of its own.
   """
   dropped: set[bytes] = set()
+  may_be_empty = [schema.fields[name].default is not None for name in schema.pictures]
 
   def is_sound(place: tf.Tensor, name: tf.Tensor, *encoded: tf.Tensor) -> bool:
     """Whether the pictures of a record can be decoded; counts the record if not."""
-    if all(encoded_pictures.is_sound(picture.numpy()) for picture in encoded if picture.numpy()):
+    if all(encoded_pictures.is_sound(picture.numpy(), empty) for picture, empty in zip(encoded, may_be_empty)):
       return True
     dropped.add(place.numpy())
     _name(f'{place.numpy().decode(errors="replace")} ({name.numpy().decode(errors="replace")})')

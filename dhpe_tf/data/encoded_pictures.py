@@ -89,8 +89,10 @@ def check(data: bytes, name: str) -> None:
     raise UserError(f'{name}: the picture is damaged or cut off; get a whole copy.') from error
 
 
-def is_sound(data: bytes) -> bool:
-  """Whether a picture can be decoded; see `check`."""
+def is_sound(data: bytes, may_be_empty: bool = False) -> bool:
+  """Whether a picture can be decoded, see `check`, or is empty where it may be."""
+  if not data:
+    return may_be_empty
   try:
     check(data, 'picture')
   except UserError:

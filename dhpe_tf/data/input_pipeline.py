@@ -7,7 +7,7 @@ from typing import Any
 import gin
 import tensorflow as tf
 
-from dhpe_tf.data import contract, damaged_pictures, tfrecords
+from dhpe_tf.data import contract, damaged_pictures, shard_checks, tfrecords
 from dhpe_tf.errors import UserError
 
 Source = tuple[str, str, float]  # root, split, weight in the mixture
@@ -44,6 +44,8 @@ def build_dataset(task: Any, sources: Sequence[Source] = (), batch_size: int = 3
       that break the task's batch contract.
   """
   check_sources(sources, 'build_dataset', how_to_make)
+  for root, _, _ in sources:
+    shard_checks.remember_use(root, _use(task, root, image_size))
   if training:
     records = mixed_records(task, sources, seed, epoch, shuffle_buffer, skip_damaged)
   else:
@@ -120,19 +122,36 @@ def _endless(task: Any, root: str, split: str, seed: int, shuffle_buffer: int, s
 
 def _parsed(task: Any, root: str, split: str, serialized: tf.data.Dataset, skip_damaged: bool) -> tf.data.Dataset:
   """Parses serialized records, which come with their places if `skip_damaged`; applies the task's `after_parsing`."""
-  spec = tfrecords.parse_spec(root, task.record.schema)
-  change: Callable = task.after_parsing(root)
+  parse_one = _parser(task, root)
 
   @tf.autograph.experimental.do_not_convert
   def parse(text: tf.Tensor, *place: tf.Tensor) -> Any:
-    record = task.record.schema.check_parsed(tf.io.parse_single_example(text, spec))
-    record = change(record) if change else record
+    record = parse_one(text)
     return (record, *place) if place else record
 
   parsed = serialized.map(parse, tf.data.AUTOTUNE, deterministic=True)
   if not skip_damaged:
     return parsed
   return damaged_pictures.leave_out(parsed, task.record.schema, tfrecords.count(root, split))
+
+
+def _parser(task: Any, root: str) -> Callable[[tf.Tensor], dict]:
+  """Returns the function from a serialized record of a record set to its fields as the task wants them."""
+  spec = tfrecords.parse_spec(root, task.record.schema)
+  change = task.after_parsing(root)
+
+  def parse(text: tf.Tensor) -> dict:
+    record = task.record.schema.check_parsed(tf.io.parse_single_example(text, spec))
+    return change(record) if change else record
+  return parse
+
+
+def _use(task: Any, root: str, image_size: int) -> Callable[[tf.Tensor], dict]:
+  """Returns a function that makes the instance of a serialized record, to find the one that cannot be made."""
+  @tf.function(autograph=False, input_signature=[tf.TensorSpec([], tf.string)])
+  def use(text: tf.Tensor) -> dict:
+    return task.instance(_parser(task, root)(text), image_size, None)
+  return use
 
 
 def _mix(seed: int, epoch: int, source: int) -> int:

@@ -5,10 +5,12 @@ TensorFlow takes as much memory as a length says, and its errors name no file.
 """
 import gzip
 import os
+import re
 import struct
 import sys
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -18,7 +20,7 @@ from tqdm import tqdm
 from dhpe_tf import files
 from dhpe_tf.data import encoded_pictures, record_schema
 from dhpe_tf.data.record_schema import RecordSchema
-from dhpe_tf.errors import UserError, naming
+from dhpe_tf.errors import UserError, brief, naming
 
 MOST_SHARD_BYTES = 64 << 30
 MOST_RECORD_BYTES = 1 << 27  # the largest picture that the converters take has 50 million pixels
@@ -27,10 +29,12 @@ _REMEDY = 'convert the data again'
 _CHUNK = 1 << 20
 _VALUES = {'bytes': 'bytes_list', 'float': 'float_list', 'int': 'int64_list'}
 _LISTS = {tf.string: 'bytes_list', tf.float32: 'float_list', tf.int64: 'int64_list'}
+_ASSERTION = re.compile(r'assertion failed: \[(.*?)\]')
 
 _checked: set[tuple] = set()
 _opened: dict[str, None] = {}
 _kinds: dict[str, tuple[dict[str, tf.io.FixedLenFeature], RecordSchema]] = {}
+_uses: dict[str, Callable[[tf.Tensor], Any]] = {}
 
 
 def open_shards(shards: Sequence[str], places: bool = False) -> tf.data.Dataset:
@@ -58,9 +62,15 @@ def remember(root: str, spec: dict[str, tf.io.FixedLenFeature], schema: RecordSc
   _kinds[os.path.abspath(root)] = spec, schema
 
 
+def remember_use(root: str, use: Callable[[tf.Tensor], Any]) -> None:
+  """Keeps for `explain` what is made of each serialized record (scalar string) of a record set."""
+  _uses[os.path.abspath(root)] = use
+
+
 def forget() -> None:
   """Forgets what was opened, so that `explain` looks only at what a command opens after this."""
   _opened.clear()
+  _uses.clear()
 
 
 def check(path: str) -> None:
@@ -82,17 +92,45 @@ def explain() -> None:
   """Looks for the fault in the shards that this process has opened, after TensorFlow reported one without its place.
 
   Raises:
-    UserError: the first record that cannot be read or has a damaged picture, with shard, number and field.
+    UserError: the first record that cannot be read, has a damaged picture, or of which nothing can be made, with shard,
+      number and field.
   """
+  for path, root in _opened_shards():
+    spec, schema = _kinds.get(root, ({}, None))
+    for place, record in _places(path):
+      features = _check_record(record, spec, place)
+      if schema is not None:
+        _check_values(features, schema, place)
+  for path, root in _opened_shards():
+    if root in _uses:
+      for place, record in _places(path):
+        _try(_uses[root], record, place)
+
+
+def _opened_shards() -> Iterator[tuple[str, str]]:
+  """The shards that were opened and are still there, each with its record set."""
   for path in _opened:
     if os.path.lexists(path):
-      spec, schema = _kinds.get(os.path.abspath(os.path.dirname(os.path.dirname(path))), ({}, None))
-      shown = tqdm(read_records(path), f'looking for the fault in {os.path.basename(path)}', file=sys.stderr,
-                   unit=' records', leave=False, delay=1)
-      for number, record in enumerate(shown):
-        features = _check_record(record, spec, f'{path}: record {number}')
-        if schema is not None:
-          _check_values(features, schema, f'{path}: record {number}')
+      yield path, os.path.abspath(os.path.dirname(os.path.dirname(path)))
+
+
+def _places(path: str) -> Iterator[tuple[str, bytes]]:
+  """The records of a shard, each with its place; a bar if it takes long."""
+  shown = tqdm(read_records(path), f'looking for the fault in {os.path.basename(path)}', file=sys.stderr,
+               unit=' records', leave=False, delay=1)
+  for number, record in enumerate(shown):
+    yield f'{path}: record {number}', record
+
+
+def _try(use: Callable[[tf.Tensor], Any], record: bytes, place: str) -> None:
+  """Raises a UserError if nothing can be made of a record; in a task's own words if it asserts something."""
+  try:
+    use(tf.constant(record))
+  except tf.errors.OpError as error:
+    asserted = _ASSERTION.search(error.message)
+    if asserted:
+      raise UserError(f'{place}: {asserted[1]}') from error
+    raise UserError(f'{place} cannot be used: {brief(error)}; {_REMEDY}') from error
 
 
 def read_records(path: str) -> Iterator[bytes]:
@@ -174,6 +212,6 @@ def _check_values(features: Mapping[str, tf.train.Feature], schema: RecordSchema
     wrong = record_schema.fault(values[0] if field.kind == 'bytes' else np.array(values), field) if values else ''
     if wrong:
       raise UserError(f'{place} ({name}): {field_name} {wrong}, and {_REMEDY}')
-    if field.is_picture and values and values[0] and not encoded_pictures.is_sound(values[0]):
+    if field.is_picture and values and not encoded_pictures.is_sound(values[0], field.default is not None):
       raise UserError(f'{place} ({name}): {field_name} is damaged; {_REMEDY} from a whole copy, or set '
                       'build_dataset.skip_damaged = True to leave such records out')

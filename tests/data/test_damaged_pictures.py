@@ -61,9 +61,26 @@ def test_a_damaged_picture_is_refused_by_shard_record_and_name(tmp_path, field, 
       'the data again from a whole copy, or set build_dataset.skip_damaged = True to leave such records out')
 
 
-def test_a_record_may_hold_no_picture(tmp_path):
-  tfrecords.write_split(str(tmp_path), 'train', [records.record(mask=False)], HAND_RECORD, shards=1)
-  assert len(list(_batches(str(tmp_path), TASK, skip_damaged=True))) == 1
+def test_a_record_may_hold_no_mask_but_needs_its_picture(tmp_path, capsys):
+  root = str(tmp_path / 'set')
+  tfrecords.write_split(root, 'train', [records.record(mask=False)], HAND_RECORD, shards=1)
+  assert len(list(_batches(root, TASK, skip_damaged=True))) == 1
+  tfrecords.write_split(root, 'train', [records.record(), {**records.record(1), 'image/encoded': b''}], HAND_RECORD, 1)
+  assert len(list(_batches(root, TASK, skip_damaged=True))) == 1
+  assert 'record 1 (0001.png): a picture is damaged' in capsys.readouterr().err
+  assert _read(root, TASK) == 1
+  assert 'record 1 (0001.png): image/encoded is damaged' in capsys.readouterr().err
+
+
+def test_a_record_of_which_nothing_can_be_made_is_named(tmp_path, capsys):
+  """Each number is within its range, and yet the hand is a thousand times as large as its picture."""
+  root = str(tmp_path / 'set')
+  far = {**records.record(1), 'hand/joints_2d_px': 1e5 * np.arange(42, dtype=np.float32).reshape(21, 2)}
+  tfrecords.write_split(root, 'train', [records.record(), far], HAND_RECORD, shards=1)
+  assert _read(root, TASK) == 1
+  assert capsys.readouterr().err.splitlines()[-1] == (
+      f'error: {root}/Split-train/train-00000-of-00001.tfrecord.gz: record 1: hand/joints_2d_px or hand/box_px spans '
+      'more than 20 times the picture, or is not finite; correct or remove the record')
 
 
 def test_damaged_records_are_left_out_named_once_and_counted(tmp_path, capsys):

@@ -11,7 +11,7 @@ from typing import Any, Optional
 import numpy as np
 import tensorflow as tf
 
-from dhpe_tf.data import shard_checks, tfrecords
+from dhpe_tf.data import input_pipeline, shard_checks, tfrecords
 from dhpe_tf.tasks.hand.record import HAND_RECORD
 from dhpe_tf.tasks.hand.task import HandTask
 
@@ -47,6 +47,8 @@ def records(root: str, split: str, size: Optional[int] = None, seed: Optional[tu
   """
   shards, spec = tfrecords.list_shards(root, split), tfrecords.parse_spec(root, HAND_RECORD.schema)
   shard_checks._opened.update(dict.fromkeys(shards))
+  if size is not None:
+    shard_checks.remember_use(root, input_pipeline._use(_TASK, root, size))
   function = _function(repr(sorted(spec.items())), _Held((spec, _TASK.after_parsing(root))), size, seed)
   return [tf.nest.map_structure(lambda value: value.numpy(), function(record)) for record in _opened(tuple(shards))]
 
