@@ -219,7 +219,7 @@ def compared(folders: list[str]) -> dict[str, dict]:
   for name, folder in by_name.items():
     arms = [arm for arm in _ARMS.value if any(os.path.exists(_path(arm, seed, folder)) for seed in range(_SEEDS.value))]
     if not arms:
-      raise SystemExit(f'--compare: {folder} has no predictions of {", ".join(_ARMS.value)}; train by --output={folder}')
+      raise SystemExit(f'--compare: {folder} has no predictions of {", ".join(_ARMS.value)}; train it by --output')
     tests = joined([_labels(os.path.join(folder, f'crops_{split}_0.npz')) for split in splits.TESTS])
     found.update({f'{name}, {arm}': measure(HandTask(), folder, arm, tests) for arm in arms})
   return found
