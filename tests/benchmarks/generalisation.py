@@ -205,22 +205,30 @@ def started(path: str) -> dict[str, list[np.ndarray]]:
 
 
 def compared(folders: list[str]) -> dict[str, dict]:
-  """What `measure` finds for each arm of several runs, by the names of folder and arm."""
+  """What `measure` finds for each arm of several runs, by the names of folder and arm.
+
+  Raises:
+    SystemExit: if a folder has no predictions of the arms, or two folders have the same name.
+  """
   from dhpe_tf.tasks.hand.bench import splits
   from dhpe_tf.tasks.hand.task import HandTask
+  by_name = {os.path.basename(os.path.normpath(folder)): folder for folder in folders}
+  if len(by_name) < len(folders):
+    raise SystemExit('--compare: two folders have the same name; rename one')
   found = {}
-  for folder in folders:
+  for name, folder in by_name.items():
+    arms = [arm for arm in _ARMS.value if any(os.path.exists(_path(arm, seed, folder)) for seed in range(_SEEDS.value))]
+    if not arms:
+      raise SystemExit(f'--compare: {folder} has no predictions of {", ".join(_ARMS.value)}; train it by --output')
     tests = joined([_labels(os.path.join(folder, f'crops_{split}_0.npz')) for split in splits.TESTS])
-    for arm in _ARMS.value:
-      if answers := measure(HandTask(), folder, arm, tests):
-        found[f'{os.path.basename(os.path.normpath(folder))}, {arm}'] = answers
+    found.update({f'{name}, {arm}': measure(HandTask(), folder, arm, tests) for arm in arms})
   return found
 
 
 def _labels(path: str) -> dict[str, np.ndarray]:
   """What a file of crops holds beside the pictures."""
   with np.load(path) as file:
-    return {name: file[name] for name in file.files if name not in ('image', 'mask')}
+    return {name: file[name] for name in file.files if name != 'image'}
 
 
 def measure(task, folder: str, arm: str, tests: dict) -> dict:
