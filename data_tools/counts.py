@@ -16,16 +16,21 @@ def findings(split: str, count: int, about: Optional[dict[str, Any]]) -> list[st
   if about is None:
     return ['there is no dataset.json, so it is not known where the records come from']
   found = []
-  stated = about.get('counts', {}).get(split)
+  stated = _entry(about, 'counts', split)
   if stated is not None and stated != count:
     found.append(f'{count} records, but dataset.json states {stated}')
-  published = about.get('published_counts', {}).get(split)
-  skipped = about.get('skipped', {})
-  left_out = len(skipped.get(split, ())) if isinstance(skipped, dict) else 0
+  published, skipped = _entry(about, 'published_counts', split), _entry(about, 'skipped', split)
+  left_out = len(skipped) if isinstance(skipped, list) else 0
   if published is not None and published != count:
     found.append(f'{count} records and {left_out} skipped, but {published} are published under its options, '
                  f'{about.get("options")}: are parts missing?')
   return found
+
+
+def _entry(about: dict[str, Any], name: str, split: str) -> Any:
+  """What an object in dataset.json holds for a split; None without it, whatever else the file may hold there."""
+  found = about.get(name)
+  return found.get(split) if isinstance(found, dict) else None
 
 
 def shared_groups(groups: dict[str, set[bytes]]) -> list[str]:
