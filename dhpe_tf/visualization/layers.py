@@ -154,13 +154,13 @@ def mesh_layer(surfaces: Sequence[Surface], box: _Box, opacity: float, usual_poi
   samples = int(np.clip(usual_points // side, 2, most_samples))
   scale = min(1., most_points / (2 * side))
   height, width = max(round(box.height * scale), 1), max(round(box.width * scale), 1)
-  closed = [_closed(surface.faces) for surface in surfaces]
+  capped = [closed(surface.faces) for surface in surfaces]
   starts = np.cumsum([0, *(len(surface.depth) for surface in surfaces)])
   points = np.concatenate([surface.vertices_px for surface in surfaces]) - [box.left, box.top]
   depth = np.concatenate([surface.depth for surface in surfaces])
   vertices = np.column_stack([points * [width / box.width, height / box.height], depth])
-  colours = np.concatenate([_colours(surface, faces) for surface, faces in zip(surfaces, closed)])
-  faces = np.concatenate([start + faces for start, faces in zip(starts, closed)])
+  colours = np.concatenate([_colours(surface, faces) for surface, faces in zip(surfaces, capped)])
+  faces = np.concatenate([start + faces for start, faces in zip(starts, capped)])
   rgb, alpha = scanlines.draw(vertices, faces, colours, (height, width), samples)
   rgba = (np.concatenate([rgb, opacity * alpha[..., np.newaxis]], axis=-1) * 255 + .5).astype(np.uint8)
   if scale < 1:
@@ -168,8 +168,12 @@ def mesh_layer(surfaces: Sequence[Surface], box: _Box, opacity: float, usual_poi
   return Layer(box.left, box.top, rgba)
 
 
-def _closed(faces: np.ndarray) -> np.ndarray:
-  """`meshes.cap_boundary` of faces [F, 3], remembered: from frame to frame the faces are the same."""
+def closed(faces: np.ndarray) -> np.ndarray:
+  """`meshes.cap_boundary` of faces [F, 3], remembered: from frame to frame the faces are the same.
+
+  Raises:
+    ValueError: the opening has no edge that closes.
+  """
   return _closed_bytes(np.ascontiguousarray(faces, np.int64).tobytes())
 
 

@@ -13,7 +13,7 @@ from dhpe_tf.geometry import cameras, crops
 from dhpe_tf.tasks.hand import results, view
 from dhpe_tf.tasks.hand.request import Request
 from dhpe_tf.tasks.task import Tensors, write_json
-from dhpe_tf.visualization import mesh_files, pictures, scene
+from dhpe_tf.visualization import layers, mesh_files, pictures, scene
 
 _CARD, _EXPORT_AGAIN = 'model_card.json', 'export the model again'
 _MASK_SIZE = 32  # side of the empty mask for methods that can use one
@@ -116,19 +116,26 @@ def to_hands(request: Request, outputs: Tensors, card: Mapping[str, Any]) -> lis
 
 
 def faces_of(card: Mapping[str, Any]) -> np.ndarray:
-  """The triangles of the mesh [F, 3], int32; a UserError if a model card holds none."""
-  with naming(f'{_CARD}: hand_model.faces are no triangles', _EXPORT_AGAIN, KeyError, TypeError, ValueError,
+  """The triangles of the mesh [F, 3], int32; a UserError if a model card holds none, or none of a mesh."""
+  with naming(f'{_CARD}: hand_model.faces are no mesh of triangles', _EXPORT_AGAIN, KeyError, TypeError, ValueError,
               OverflowError):
-    faces = np.array(card['hand_model']['faces'], np.int32)
+    given = card['hand_model']['faces']
+    if isinstance(given, np.ndarray):  # a clip's, checked before its first frame
+      return given
+    faces = np.array(given, np.int32)
     if faces.ndim != 2 or faces.shape[1] != 3:
       raise ValueError(f'their shape is {faces.shape}')
+    layers.closed(faces)  # as drawing does
   return faces
 
 
 def _joint_order(card: Mapping[str, Any]) -> Any:
   """The names of the joints; a UserError if a model card has none."""
-  with naming(_CARD, _EXPORT_AGAIN, KeyError):
-    return card['joint_order']
+  with naming(_CARD, _EXPORT_AGAIN, KeyError, TypeError):
+    names = card['joint_order']
+    if not isinstance(names, (list, tuple)):
+      raise TypeError('joint_order is no list of names')
+  return names
 
 
 def _hand(request: Request, values: dict[str, np.ndarray], number: int, card: Mapping[str, Any]) -> Hand:

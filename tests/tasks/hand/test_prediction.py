@@ -101,12 +101,13 @@ def test_the_camera_of_a_left_hand_is_that_of_the_mirrored_picture():
 
 
 @pytest.mark.parametrize('hand_model', [{}, {'faces': 'x'}, {'faces': [0, 1, 2]}, {'faces': [[0, 1, 2], [0]]},
-                                        {'faces': [[10**20, 0, 0]]}])
+                                        {'faces': [[10**20, 0, 0]]}, {'faces': [[0, 1, 2], [0, 3, 4]]}])
 def test_a_model_card_without_triangles_is_named(hand_model):
-  with pytest.raises(UserError, match='^model_card.json: hand_model.faces are no triangles.*; export the model again'):
+  with pytest.raises(UserError, match='^model_card.json: hand_model.faces are no mesh.*; export the model again'):
     prediction.faces_of({'hand_model': hand_model})
 
 
-def test_a_model_card_without_the_order_of_joints_is_named():
-  with pytest.raises(UserError, match='^model_card.json: .*joint_order.* is missing; export the model again'):
-    prediction._joint_order({})
+@pytest.mark.parametrize('card, fault', [({}, 'is missing'), ({'joint_order': 3}, 'is no list of names')])
+def test_a_model_card_without_the_order_of_joints_is_named(card, fault):
+  with pytest.raises(UserError, match=f'^model_card.json: .*joint_order.* {fault}; export the model again'):
+    prediction._joint_order(card)
