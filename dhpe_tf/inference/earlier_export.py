@@ -4,8 +4,8 @@ from collections.abc import Iterable
 import tensorflow as tf
 
 from dhpe_tf import configuration, experiment
-from dhpe_tf.errors import UserError, naming
-from dhpe_tf.inference import predictor
+from dhpe_tf.errors import UserError
+from dhpe_tf.inference import predictor, saved_models
 from dhpe_tf.methods.steps import TrainableMethod
 
 
@@ -37,11 +37,9 @@ def load(path: str, gin_params: Iterable[str] = ()) -> tuple[experiment.Experime
 
 def _assign(model: TrainableMethod, folder: str) -> None:
   """Gives the model's weights the values of the export's variables of the same names and shapes."""
-  # Files of any content, which TensorFlow checks only in part, raise exceptions of any kind.
-  with naming(f'{folder}: not a complete export', 'export the training again by --model_dir.', Exception):
-    loaded = tf.saved_model.load(folder)
-    functions = loaded.signatures.values()
-    variables = list({id(variable): variable for function in functions for variable in function.variables}.values())
+  loaded = saved_models.load(folder, 'export the training again by --model_dir.')
+  functions = loaded.signatures.values()
+  variables = list({id(variable): variable for function in functions for variable in function.variables}.values())
   for weight in model.weights:
     values = [variable for variable in variables if _key(variable) == _key(weight)]
     if len(values) != 1:

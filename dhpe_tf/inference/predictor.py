@@ -12,7 +12,7 @@ import tensorflow as tf
 import dhpe_tf
 from dhpe_tf import configuration, experiment, json_files
 from dhpe_tf.errors import UserError, naming
-from dhpe_tf.inference import lite_networks
+from dhpe_tf.inference import lite_networks, saved_models
 from dhpe_tf.methods.method import Method
 from dhpe_tf.serving import exporter, versions
 from dhpe_tf.serving.model_card import USAGE
@@ -23,6 +23,7 @@ from dhpe_tf.training.trained import load_trained
 _STEPS = 'steps'
 _SHIPPED = 'dhpe_hand'
 _MOST_CARD_BYTES = 1 << 26  # it holds the faces of the mesh
+_REMEDY = 'export the model again.'
 
 
 class Predictor(NamedTuple):
@@ -180,9 +181,9 @@ def from_export(folder: str, lite: bool = False) -> Predictor:
   """
   card = read_card(folder)
   _task_of(card, folder)  # a damaged card is named before anything is loaded
-  # Files of any content, which TensorFlow checks only in part, raise exceptions of any kind.
-  with naming(f'{folder}: not a complete export', 'export the model again.', Exception):
-    loaded = tf.saved_model.load(folder)
+  loaded = saved_models.load(folder, _REMEDY)
+  # What a graph of any content holds is not known.
+  with naming(f'{folder}: not a complete export', _REMEDY, Exception):
     specs = {name: signature.structured_input_signature[1] for name, signature in loaded.signatures.items()}
     # The functions refer to `loaded`: loaded signatures hold no reference to the owner of their variables.
     functions = {name: functools.partial(_call, loaded, name) for name in specs}
@@ -254,9 +255,8 @@ def read_card(folder: str) -> dict[str, Any]:
     UserError: it is missing or damaged.
   """
   path = os.path.join(folder, exporter.CARD)
-  remedy = 'export the model again.'
-  card = json_files.read_object(path, remedy, _MOST_CARD_BYTES)
-  with naming(f'{folder}: not a complete export, its model card {exporter.CARD} is damaged', remedy, KeyError,
+  card = json_files.read_object(path, _REMEDY, _MOST_CARD_BYTES)
+  with naming(f'{folder}: not a complete export, its model card {exporter.CARD} is damaged', _REMEDY, KeyError,
               TypeError, AttributeError):
     card['signatures']['serving_default']['inputs'].items()
     card.get(USAGE, {}).items()

@@ -1,4 +1,6 @@
 import json
+import os
+import shutil
 
 import pytest
 
@@ -20,3 +22,16 @@ def test_a_card_that_names_no_task_is_refused_with_its_folder(tmp_path, name, me
     json.dump({**card, 'task_class': name}, file)
   with pytest.raises(UserError, match=f'{version}: {message}'):
     predictor.from_export(version)
+
+
+@pytest.mark.parametrize('name', ['saved_model.pb', 'fingerprint.pb', 'variables/variables.index',
+                                  'variables/variables.data-00000-of-00001'])
+@pytest.mark.parametrize('put', [os.mkfifo, lambda path: os.symlink('/dev/zero', path),
+                                 lambda path: os.symlink(path, path), lambda path: open(path, 'wb').truncate(1 << 40)])
+def test_pipes_devices_and_huge_files_are_not_read(toy_export, tmp_path, name, put):
+  folder = str(tmp_path / 'toy')
+  shutil.copytree(toy_export, folder)
+  os.remove(f'{folder}/{name}')
+  put(f'{folder}/{name}')
+  with pytest.raises(UserError, match=f'{name}: cannot be read'):
+    predictor.from_export(folder)
