@@ -2,9 +2,11 @@
 
 The wheel is only read as a zip file, and its TensorFlow Lite files only as flatbuffers.
 """
+import multiprocessing
 import pathlib
 import zipfile
 from collections.abc import Callable
+from concurrent import futures
 from typing import NamedTuple
 
 import numpy as np
@@ -172,7 +174,19 @@ def convert(content: bytes, source: Source, wheel: str) -> tuple[tf.keras.Model,
 
 
 def interpret(content: bytes, pictures: np.ndarray) -> list[np.ndarray]:
-  """TensorFlow Lite's answers to pictures [B, S, S, 3] float32: a list of outputs [B, ...]."""
+  """TensorFlow Lite's answers to pictures [B, S, S, 3] float32: a list of outputs [B, ...].
+
+  A process of its own asks it, since TensorFlow Lite does not check a file, and damage may end the process.
+
+  Raises:
+    ValueError, RuntimeError: it cannot run the file, or has ended.
+  """
+  with futures.ProcessPoolExecutor(1, multiprocessing.get_context('spawn')) as pool:
+    return pool.submit(_interpret, content, pictures).result()
+
+
+def _interpret(content: bytes, pictures: np.ndarray) -> list[np.ndarray]:
+  """Does the work of `interpret`."""
   interpreter = tf.lite.Interpreter(model_content=content)
   interpreter.allocate_tensors()
   answers = []

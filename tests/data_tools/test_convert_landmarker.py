@@ -79,6 +79,12 @@ def test_a_network_that_cannot_be_run_is_named(small, monkeypatch):
     landmarker.difference(model, content, _source(['conv', 'deep', 'slope', 'bare', 'dense']), 'a.whl')
 
 
+def test_half_a_network_does_not_end_this_process(small):
+  model, content = small
+  with pytest.raises(UserError, match='^a.whl: small.tflite cannot be run by TensorFlow Lite'):
+    landmarker.difference(model, content[:len(content) // 2], _source([]), 'a.whl')
+
+
 def test_no_number_is_a_difference(small):
   _, content = small
   source = _source(['conv', 'deep', 'slope', 'bare', 'dense'])
