@@ -222,4 +222,5 @@ ENTRIES = {
 }
 ABOUT = {name: f'flags of `{name.removeprefix("command_")}`' for name in ENTRIES}
 SLOW = tuple(f'command_{name}' for name in ('predict', 'evaluate', 'view_records', 'make_synthetic', 'validate',
-                                            'train', 'export', 'make_generalisation', 'write_submission'))
+                                            'train', 'export', 'estimate_limits', 'make_generalisation',
+                                            'write_submission'))
