@@ -13,6 +13,8 @@ from dhpe_tf.serving.client import Client
 from tests import foreign_process
 from tests.serving import signature_checks
 
+pytestmark = pytest.mark.slow  # its export alone takes half a minute
+
 # What would not be there in a stock TensorFlow Serving.
 _FOREIGN = ('Rasterize', 'Addons', 'PyFunc', 'EagerPyFunc', 'NumpyFunction')
 
@@ -28,7 +30,6 @@ def test_the_card_tells_the_graph(exported):
   signature_checks.compare(exported)
 
 
-@pytest.mark.slow
 def test_runs_without_this_package(model, exported, tmp_path):
   images = np.random.RandomState(0).uniform(size=[2, 64, 64, 3]).astype(np.float32)
   np.save(tmp_path / 'images.npy', images)
@@ -76,7 +77,6 @@ def test_predictor_refines_from_an_export(model, exported):
       np.testing.assert_allclose(plain[name], value, atol=1e-4, err_msg=name)
 
 
-@pytest.mark.slow
 def test_refine_through_a_server_takes_the_scalar_steps(model, exported):
   pytest.importorskip('tensorflow_serving')
   images = np.random.RandomState(0).uniform(size=[1, 64, 64, 3]).astype(np.float32)
