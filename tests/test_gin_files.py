@@ -26,7 +26,7 @@ _FROM_EVIDENCE = ('quickstart.gin', 'landmarks.gin')
 _ON_LANDMARKS = (*_FROM_EVIDENCE, 'methods/dhpe_landmarks.gin', 'upright_crops.gin', 'bench/landmarks.gin')
 # Files of direct regression, whose networks are small; those of the generalisation bench name its splits.
 _DIRECT = ('methods/direct.gin', 'bench/direct.gin', 'bench/direct_recombined.gin', 'bench/direct_all_regions.gin',
-           'bench/lifter.gin')
+           'bench/pictures.gin', 'bench/lifter.gin')
 # Files of the cross-modal VAE and of 2.5D regression, likewise; those of public datasets have their networks at the
 # papers' size.
 _OF_FAMILY = tuple(name for name in FILES if 'cross_modal_vae' in name or 'relative_depth' in name)
