@@ -346,8 +346,8 @@ def write_video(path: PathLike, size: tuple[int, int], rate_hz: float, quality: 
     size: (height, width) of the frames in pixels; odd sizes grow by one.
     rate_hz: frames a second.
     quality: constant rate factor of x264, 0 (lossless) .. 51.
-    preset: of x264: how long it searches for a small encoding, 'ultrafast' .. 'veryslow'. The next slower one than the
-      default, 'superfast', makes files of two thirds of the size in twice the time.
+    preset: of x264: how long it searches for a small encoding, 'ultrafast' .. 'veryslow'. Slower ones than the
+      default make smaller files; 'superfast' takes about twice the time.
 
   Yields:
     `VideoWriter`.

@@ -110,6 +110,8 @@ def mirror_crop(crop: Crop, width_px: Union[float, tf.Tensor]) -> Crop:
 def extract(image: tf.Tensor, crop: Crop, size: int, rotation: Angle = 0., fill: Optional[float] = 0.5) -> tf.Tensor:
   """Cuts crops out of images and resamples them: bilinear, after a box filter where a crop shrinks.
 
+  There is no gradient to the image.
+
   Args:
     image: `[H, W, C]` or `[B, H, W, C]`; integer types come out in [0, 1], floats keep their range.
     crop: the crop, unbatched or `[B]` like the image.

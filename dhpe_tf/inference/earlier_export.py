@@ -4,9 +4,11 @@ from collections.abc import Iterable
 import tensorflow as tf
 
 from dhpe_tf import configuration, experiment
-from dhpe_tf.errors import UserError
+from dhpe_tf.errors import UserError, naming
 from dhpe_tf.inference import predictor, saved_models
 from dhpe_tf.methods.steps import TrainableMethod
+
+_REMEDY = 'export the training again by --model_dir.'
 
 
 def load(path: str, gin_params: Iterable[str] = ()) -> tuple[experiment.Experiment, TrainableMethod]:
@@ -37,9 +39,11 @@ def load(path: str, gin_params: Iterable[str] = ()) -> tuple[experiment.Experime
 
 def _assign(model: TrainableMethod, folder: str) -> None:
   """Gives the model's weights the values of the export's variables of the same names and shapes."""
-  loaded = saved_models.load(folder, 'export the training again by --model_dir.')
-  functions = loaded.signatures.values()
-  variables = list({id(variable): variable for function in functions for variable in function.variables}.values())
+  loaded = saved_models.load(folder, _REMEDY)
+  # What a graph of any content holds is not known.
+  with naming(f'{folder}: not a complete export', _REMEDY, Exception):
+    functions = loaded.signatures.values()
+    variables = list({id(variable): variable for function in functions for variable in function.variables}.values())
   for weight in model.weights:
     values = [variable for variable in variables if _key(variable) == _key(weight)]
     if len(values) != 1:

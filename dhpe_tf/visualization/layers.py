@@ -172,7 +172,7 @@ def closed(faces: np.ndarray) -> np.ndarray:
   """`meshes.cap_boundary` of faces [F, 3], remembered: from frame to frame the faces are the same.
 
   Raises:
-    ValueError: the opening has no edge that closes.
+    ValueError: the edges of an opening form no loop.
   """
   return _closed_bytes(np.ascontiguousarray(faces, np.int64).tobytes())
 
